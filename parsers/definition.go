@@ -1,20 +1,560 @@
 package parsers
 
-// Definition says how one log format is read.
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/corkline/corkline/parsers/strict"
+)
+
+// Form is a definition as it is written in YAML, in a file of its own or in
+// the configuration.
+type Form struct {
+	Name               string            `yaml:"name"`
+	About              string            `yaml:"about"`
+	Files              []string          `yaml:"files"`
+	Patterns           map[string]string `yaml:"patterns"`
+	Layouts            []LayoutForm      `yaml:"layouts"`
+	Absent             []string          `yaml:"absent"`
+	Numbers            []string          `yaml:"numbers"`
+	Time               TimeForm          `yaml:"time"`
+	StreamLabels       []string          `yaml:"stream_labels"`
+	StructuredMetadata []string          `yaml:"structured_metadata"`
+	Metrics            []MetricForm      `yaml:"metrics"`
+	Samples            []string          `yaml:"samples"`
+}
+
+// LayoutForm is one layout of a Form: an expression, either grok or regex.
+type LayoutForm struct {
+	Name  string `yaml:"name"`
+	About string `yaml:"about"`
+	Grok  string `yaml:"grok"`
+	Regex string `yaml:"regex"`
+}
+
+// TimeForm says which field holds the time, and how: a layout of package time.
+type TimeForm struct {
+	Field  string `yaml:"field"`
+	Layout string `yaml:"layout"`
+	Zone   string `yaml:"zone"`
+}
+
+// MetricForm is a metric that lines feed.
+type MetricForm struct {
+	Name    string   `yaml:"name"`
+	Type    string   `yaml:"type"`
+	Add     string   `yaml:"add"`
+	Default *float64 `yaml:"default"`
+	Labels  []string `yaml:"labels"`
+	Help    string   `yaml:"help"`
+}
+
+// Definition says how one log format is read. It does not change once it is
+// made, and may be used by many goroutines.
 type Definition struct {
-	Name         string
-	Fields       []Field
-	StreamLabels []int // indices into Fields
-	Metadata     []int // indices into Fields
+	Name  string
+	About string
+	// Files are the paths and globs where an Antrea node has this log.
+	Files   []string
+	Fields  []Field
+	Layouts []*Layout
+	// StreamLabels are the fields that become labels of the Loki stream, as
+	// indices into Fields.
+	StreamLabels []int
+	// Metadata are the fields that become structured metadata, as indices into Fields.
+	Metadata []int
+	Metrics  []Metric
+
+	absent    []string
+	time      *timeLayout
+	timeField int
 }
 
 // Field of a definition.
 type Field struct {
 	Name   string
-	Number bool
+	Number bool // its values are numbers
 }
 
 // Layout is one shape that the lines of a format have had.
 type Layout struct {
-	Name string
+	Name    string
+	pattern *pattern
+	fields  []int // of the pattern's groups, -1 for those without a name
+}
+
+// Metric is a counter that the lines of a definition feed.
+type Metric struct {
+	Name   string // with the prefix corkline_
+	Help   string
+	Labels []int // indices into Fields
+	// Add is the field whose value a line adds, or -1 when a line adds Default.
+	Add     int
+	Default float64
+}
+
+// Prefix of every metric's name.
+const Prefix = "corkline_"
+
+// maxStreamLabels is what a definition may add to job, cluster, node and
+// source; Loki's streams multiply with every label.
+const maxStreamLabels = 2
+
+//go:embed definitions/*.yaml
+var shipped embed.FS
+
+// Set holds definitions by name.
+type Set map[string]*Definition
+
+// Shipped gives the definitions that come with Corkline.
+func Shipped() (Set, error) {
+	set := Set{}
+	entries, err := shipped.ReadDir("definitions")
+	if err != nil {
+		return nil, fmt.Errorf("list shipped definitions: %w", err)
+	}
+	var faults strict.Faults
+	for _, entry := range entries {
+		text, err := shipped.ReadFile("definitions/" + entry.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read shipped definition: %w", err)
+		}
+		d, wrong := ParseDefinition(entry.Name(), text)
+		faults = append(faults, wrong...)
+		if d != nil {
+			set[d.Name] = d
+		}
+	}
+	return set, faults.Err()
+}
+
+// Names gives the names in order.
+func (s Set) Names() []string {
+	names := make([]string, 0, len(s))
+	for name := range s {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// LoadDefinition reads a definition file. Its error is strict.Faults when the
+// file could be read.
+func LoadDefinition(path string) (*Definition, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read definition: %w", err)
+	}
+	d, faults := ParseDefinition(path, text)
+	return d, faults.Err()
+}
+
+// ParseDefinition compiles the text of a definition file. The definition is
+// nil when there are faults.
+func ParseDefinition(file string, text []byte) (*Definition, strict.Faults) {
+	var form Form
+	doc, faults := strict.Decode(file, text, &form)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	d, faults := Compile(form, doc, "")
+	if len(faults) == 0 {
+		if stem := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)); stem != d.Name && file != "" {
+			// One stem per signal everywhere: definition, sample, board, runbook.
+			return nil, strict.Faults{doc.Fault("name", "is %q, but the file is named %q; they must be the same", d.Name, filepath.Base(file))}
+		}
+	}
+	return d, faults
+}
+
+var (
+	nameForm   = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	fieldForm  = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	metricForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+)
+
+// Compile makes a definition of its form. The faults are named after the keys
+// of doc, below prefix (such as "definitions[0]", or empty).
+func Compile(form Form, doc *strict.Document, prefix string) (*Definition, strict.Faults) {
+	c := &compilation{form: form, doc: doc, prefix: prefix, definition: &Definition{
+		Name: form.Name, About: form.About, Files: form.Files, absent: form.Absent, timeField: -1,
+	}}
+	c.run()
+	if len(c.faults) > 0 {
+		c.faults.Sort()
+		return nil, c.faults
+	}
+	return c.definition, nil
+}
+
+type compilation struct {
+	form       Form
+	doc        *strict.Document
+	prefix     string
+	definition *Definition
+	faults     strict.Faults
+}
+
+func (c *compilation) fault(key, format string, args ...any) {
+	if c.prefix != "" {
+		key = c.prefix + "." + key
+	}
+	c.faults = append(c.faults, c.doc.Fault(key, format, args...))
+}
+
+func (c *compilation) run() {
+	d := c.definition
+	if !nameForm.MatchString(d.Name) {
+		c.fault("name", "%q is not a name; use lower-case letters and digits, joined by -", d.Name)
+	}
+	for i, pattern := range c.form.Files {
+		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
+			c.fault(fmt.Sprintf("files[%d]", i), "%q is not a path or glob", pattern)
+		}
+	}
+	numbers := c.layouts()
+	for i, name := range c.form.Numbers {
+		if c.field(fmt.Sprintf("numbers[%d]", i), name) >= 0 {
+			numbers = append(numbers, name)
+		}
+	}
+	for i := range d.Fields {
+		d.Fields[i].Number = slices.Contains(numbers, d.Fields[i].Name)
+	}
+	if c.form.Time.Field != "" {
+		d.timeField = c.field("time.field", c.form.Time.Field)
+		if c.form.Time.Layout == "" {
+			c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form")
+		} else if t, err := newTimeLayout(c.form.Time.Layout, c.form.Time.Zone); err != nil {
+			c.fault("time", "%s", err)
+		} else {
+			d.time = t
+		}
+	} else if c.form.Time.Layout != "" {
+		c.fault("time.field", "is missing; name the field that holds the time")
+	}
+	if len(c.form.StreamLabels) > maxStreamLabels {
+		c.fault("stream_labels", "%d labels; at most %d, with a handful of values each (all else is structured_metadata)", len(c.form.StreamLabels), maxStreamLabels)
+	}
+	for i, name := range c.form.StreamLabels {
+		key := fmt.Sprintf("stream_labels[%d]", i)
+		if slices.Contains([]string{"job", "cluster", "node", "source"}, name) {
+			c.fault(key, "%q is a label that every stream has already", name)
+		}
+		d.StreamLabels = append(d.StreamLabels, c.field(key, name))
+	}
+	for i, name := range c.form.StructuredMetadata {
+		d.Metadata = append(d.Metadata, c.field(fmt.Sprintf("structured_metadata[%d]", i), name))
+	}
+	c.metrics()
+	if len(c.faults) == 0 {
+		c.samples()
+	}
+}
+
+// layouts gives the fields that grok marks as numbers.
+func (c *compilation) layouts() (numbers []string) {
+	if len(c.form.Layouts) == 0 {
+		c.fault("layouts", "is missing; give at least one {name, grok} or {name, regex}")
+	}
+	expander, err := newGrokExpander(c.form.Patterns)
+	if err != nil {
+		c.fault("patterns", "%s", err)
+		return nil
+	}
+	names := map[string]bool{}
+	for i, form := range c.form.Layouts {
+		at := fmt.Sprintf("layouts[%d]", i)
+		if form.Name == "" || names[form.Name] {
+			c.fault(at+".name", "every layout needs a name of its own")
+		}
+		names[form.Name] = true
+		key, source := at+".regex", form.Regex
+		switch {
+		case (form.Grok == "") == (form.Regex == ""):
+			c.fault(at, "give either grok or regex")
+			continue
+		case form.Grok != "":
+			key = at + ".grok"
+			regex, marked, err := expander.expand(form.Grok)
+			if err != nil {
+				c.fault(key, "%s", err)
+				continue
+			}
+			source = regex
+			numbers = append(numbers, marked...)
+		}
+		p, err := compilePattern(source)
+		if err != nil {
+			c.fault(key, "%s", err)
+			continue
+		}
+		layout := &Layout{Name: form.Name, pattern: p, fields: make([]int, len(p.names))}
+		named := false
+		for g, name := range p.names {
+			layout.fields[g] = -1
+			if name == "" {
+				continue
+			}
+			if !fieldForm.MatchString(name) {
+				c.fault(key, "field %q: use lower-case letters, digits and _", name)
+				continue
+			}
+			layout.fields[g] = c.addField(name)
+			named = true
+		}
+		if !named {
+			c.fault(key, "captures no field; name one as %%{PATTERN:field} or (?P<field>…)")
+		}
+		c.definition.Layouts = append(c.definition.Layouts, layout)
+	}
+	return numbers
+}
+
+func (c *compilation) addField(name string) int {
+	d := c.definition
+	for i, f := range d.Fields {
+		if f.Name == name {
+			return i
+		}
+	}
+	d.Fields = append(d.Fields, Field{Name: name})
+	return len(d.Fields) - 1
+}
+
+func (c *compilation) field(key, name string) int {
+	i := c.definition.FieldIndex(name)
+	if i < 0 && len(c.definition.Layouts) > 0 {
+		names := make([]string, len(c.definition.Fields))
+		for i, f := range c.definition.Fields {
+			names[i] = f.Name
+		}
+		c.fault(key, "no layout has a field %q; there are: %s", name, strings.Join(names, " "))
+	}
+	return i
+}
+
+func (c *compilation) metrics() {
+	names := map[string]bool{}
+	for i, form := range c.form.Metrics {
+		at := fmt.Sprintf("metrics[%d]", i)
+		m := Metric{Name: Prefix + strings.TrimPrefix(form.Name, Prefix), Help: form.Help, Add: -1, Default: 1}
+		if !metricForm.MatchString(form.Name) {
+			c.fault(at+".name", "%q is not a metric name; use lower-case letters, digits and _", form.Name)
+		} else if !strings.HasSuffix(form.Name, "_total") {
+			c.fault(at+".name", "%q is a counter; its name must end in _total", form.Name)
+		}
+		if names[form.Name] {
+			c.fault(at+".name", "%q is defined twice", form.Name)
+		}
+		names[form.Name] = true
+		if form.Type != "counter" {
+			c.fault(at+".type", "%q is not a type; there is: counter", form.Type)
+		}
+		if strings.TrimSpace(form.Help) == "" {
+			c.fault(at+".help", "is missing; say in one sentence what is counted, and in which unit")
+		}
+		if form.Add != "" {
+			m.Add = c.field(at+".add", form.Add)
+			if m.Add >= 0 && !c.definition.Fields[m.Add].Number {
+				c.fault(at+".add", "field %q is not listed in numbers", form.Add)
+			}
+		}
+		if form.Default != nil {
+			m.Default = *form.Default
+		}
+		if m.Default < 0 || math.IsNaN(m.Default) || math.IsInf(m.Default, 0) {
+			c.fault(at+".default", "a counter only goes up")
+		}
+		for k, name := range form.Labels {
+			m.Labels = append(m.Labels, c.field(fmt.Sprintf("%s.labels[%d]", at, k), name))
+		}
+		c.definition.Metrics = append(c.definition.Metrics, m)
+	}
+}
+
+func (c *compilation) samples() {
+	for i, line := range c.form.Samples {
+		key := fmt.Sprintf("samples[%d]", i)
+		switch fits := c.definition.Fits([]byte(line)); len(fits) {
+		case 0:
+			c.fault(key, "fits no layout; %s", c.definition.Closest([]byte(line)))
+		case 1:
+		default:
+			c.fault(key, "fits the layouts %s; make their expressions exclude each other", strings.Join(fits, " and "))
+		}
+	}
+}
+
+// FieldIndex gives the index in Fields, or -1.
+func (d *Definition) FieldIndex(name string) int {
+	return slices.IndexFunc(d.Fields, func(f Field) bool { return f.Name == name })
+}
+
+// TimeResolution is the step of the time's last digit, or 0 when the lines
+// carry no time.
+func (d *Definition) TimeResolution() time.Duration {
+	if d.time == nil {
+		return 0
+	}
+	return d.time.resolution
+}
+
+// Fits names every layout that the line has.
+func (d *Definition) Fits(line []byte) []string {
+	var names []string
+	var s search
+	for _, layout := range d.Layouts {
+		if layout.pattern.match(line, &s) {
+			names = append(names, layout.Name)
+		}
+	}
+	return names
+}
+
+// Closest is how far a line that does not parse got.
+type Closest struct {
+	Layout   string `json:"layout"`
+	Column   int    `json:"column"` // in bytes, from 1
+	Expected string `json:"expected"`
+	elements int
+}
+
+// String says it in words.
+func (c Closest) String() string {
+	return fmt.Sprintf("layout %s got to column %d, where it expected %s", c.Layout, c.Column, c.Expected)
+}
+
+// Closest tells which layout got furthest with a line, and where it stopped.
+// It is slow: for people, not for every line.
+func (d *Definition) Closest(line []byte) Closest {
+	var best Closest
+	for _, layout := range d.Layouts {
+		if layout.pattern.re.Match(line) { // then the time was wrong
+			return Closest{Layout: layout.Name, Column: d.timeColumn(layout, line), Expected: "a valid time"}
+		}
+		n, column, expected := layout.pattern.reached(line)
+		if best.Layout == "" || column > best.Column || column == best.Column && n > best.elements {
+			best = Closest{layout.Name, column, expected, n}
+		}
+	}
+	return best
+}
+
+func (d *Definition) timeColumn(layout *Layout, line []byte) int {
+	found := layout.pattern.re.FindSubmatchIndex(line)
+	for g, field := range layout.fields {
+		if field == d.timeField && field >= 0 && found[2*g] >= 0 {
+			return found[2*g] + 1
+		}
+	}
+	return 1
+}
+
+// Parser parses lines of one definition, one at a time.
+type Parser struct {
+	definition *Definition
+	search     search
+	time       *timeLayout
+}
+
+// NewParser gives a parser for use by one goroutine.
+func (d *Definition) NewParser() *Parser {
+	p := &Parser{definition: d}
+	if d.time != nil {
+		own := *d.time
+		p.time = &own
+	}
+	return p
+}
+
+// ErrNoLayout is the error for a line that has none of the definition's layouts.
+var ErrNoLayout = fmt.Errorf("fits no layout")
+
+// Parse fills a record from its Line: Definition, Layout, Spans, and Time for
+// a definition that has one. The layouts are tried in the definition's order,
+// and the first that the line has is taken. With an error, Layout is nil and
+// the spans are empty.
+func (p *Parser) Parse(r *Record) error {
+	d := p.definition
+	r.Definition, r.Layout = d, nil
+	if cap(r.Spans) < len(d.Fields) {
+		r.Spans = make([]Span, len(d.Fields))
+	}
+	r.Spans = r.Spans[:len(d.Fields)]
+	clear(r.Spans)
+	if len(r.Line) > math.MaxInt32 {
+		return ErrNoLayout
+	}
+	for _, layout := range d.Layouts {
+		if !layout.pattern.match(r.Line, &p.search) {
+			continue
+		}
+		for group, field := range layout.fields {
+			if field < 0 {
+				continue
+			}
+			if start, end := p.search.slots[2*group], p.search.slots[2*group+1]; end > start && !d.isAbsent(r.Line[start:end]) {
+				r.Spans[field] = Span{start, end}
+			}
+		}
+		if p.time != nil {
+			at, err := p.time.parse(r.Value(d.timeField))
+			if err != nil {
+				clear(r.Spans)
+				return err
+			}
+			r.Time = at
+		}
+		r.Layout = layout
+		return nil
+	}
+	return ErrNoLayout
+}
+
+func (d *Definition) isAbsent(value []byte) bool {
+	for _, word := range d.absent {
+		if len(value) == len(word) && string(value) == word {
+			return true
+		}
+	}
+	return false
+}
+
+// Number gives the value of a field as a number, and whether it is one.
+func (r *Record) Number(field int) (float64, bool) {
+	value := r.Value(field)
+	if len(value) == 0 {
+		return 0, false
+	}
+	if whole, ok := digits(value); ok {
+		return float64(whole), true
+	}
+	number, err := strconv.ParseFloat(string(bytes.TrimSpace(value)), 64)
+	return number, err == nil && !math.IsNaN(number) && !math.IsInf(number, 0)
+}
+
+// digits reads a short whole number without allocating.
+func digits(text []byte) (int64, bool) {
+	if len(text) == 0 || len(text) > 15 {
+		return 0, false
+	}
+	value := int64(0)
+	for _, b := range text {
+		if b < '0' || b > '9' {
+			return 0, false
+		}
+		value = value*10 + int64(b-'0')
+	}
+	return value, true
 }
