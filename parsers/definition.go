@@ -558,3 +558,6 @@ func digits(text []byte) (int64, bool) {
 	}
 	return value, true
 }
+
+// IsTime tells whether a field is the one that holds the time.
+func (d *Definition) IsTime(field int) bool { return field == d.timeField }

@@ -44,4 +44,7 @@ type Batch struct {
 	// Source is the configured name of the source.
 	Source  string
 	Records []Record
+	// DeadLettered counts the records that the sink's store refuses for good
+	// and that were stored as dead letters, while the sink consumes the batch.
+	DeadLettered int
 }

@@ -36,7 +36,7 @@ func TestGeneratorIsDecidedByItsSeed(t *testing.T) {
 
 func TestGeneratorKeepsToItsLayout(t *testing.T) {
 	for _, want := range samples.Layouts() {
-		log, _ := generate(samples.Options{Layouts: []string{want}}, 2000)
+		log, _ := generate(samples.Options{Layouts: []string{want}}, 500)
 		for _, line := range lines(log) {
 			if got := layoutOf(line); got != want {
 				t.Fatalf("got layout %q, want %q: %s", got, want, line)
@@ -93,7 +93,7 @@ func TestGeneratorTimesIncrease(t *testing.T) {
 
 // The newest layout is counted again, from the lines alone.
 func TestGeneratorTotals(t *testing.T) {
-	const n = 20_000
+	const n = 8_000
 	log, got := generate(samples.Options{Seed: 1}, n)
 	re := layouts[0].re
 	field := func(m [][]byte, name string) string {

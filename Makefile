@@ -1,0 +1,63 @@
+# Tools are pinned in tools/go.mod; Go, gcc (for the race detector) and git are all that is needed.
+
+LDFLAGS  = -s -w -X main.version=$(shell git describe --tags --always --dirty) -X main.commit=$(shell git rev-parse HEAD)
+LINT     = go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
+FUZZTIME ?= 10s
+ARGS     ?=
+
+.PHONY: help
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/corkline, static.
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/corkline ./cmd/corkline
+
+.PHONY: test
+test: race integration ## Run the unit tests with the race detector, and the integration tests.
+
+.PHONY: unit
+unit: ## Run the unit tests.
+	go test ./...
+
+.PHONY: race
+race: ## Run the unit tests with the race detector.
+	CGO_ENABLED=1 go test -race ./...
+
+.PHONY: integration
+integration: ## Run the binary against the real servers, in tests.
+	cd tests && go test -timeout 45m ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every fuzz target for FUZZTIME (10s).
+	@grep -ro --include='*_test.go' --exclude-dir=tests --exclude-dir=tools '^func Fuzz\w*' . | while IFS=': ' read -r file _ name; do \
+		echo "$$name in $$(dirname "$$file")"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks.
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: lint
+lint: ## Lint every module, and test that the linter keeps the rooms apart.
+	$(LINT) run
+	cd tests && $(LINT) run
+	cd tools && $(LINT) run && go test ./...
+
+.PHONY: generate
+generate: ## Write everything that is generated, the goldens too.
+	go generate ./...
+	go test ./parsers -run Golden -update
+
+.PHONY: generate-check
+generate-check: generate ## Fail when what is generated is not what is committed.
+	git diff --exit-code
+
+.PHONY: quickstart
+quickstart: build ## Run everything on this machine; flags in ARGS.
+	bin/corkline quickstart $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf bin

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/corkline/corkline/exporter"
+)
+
+type agentCmd struct {
+	Config string `short:"c" type:"path" placeholder:"FILE" help:"Configuration file; default is /etc/corkline/corkline.yaml when it is there, else the defaults for an Antrea node."`
+	Once   bool   `help:"Read to the end of the files, ship all, commit and exit."`
+}
+
+func (c *agentCmd) Help() string {
+	return `Examples:
+  corkline agent                              # defaults for an Antrea node, metrics only
+  corkline agent --config corkline.yaml       # as configured
+  corkline agent --config corkline.yaml --once
+
+Signals: SIGTERM and SIGINT finish the batch at Loki within shutdown_timeout
+and exit; a second one aborts. SIGHUP, or a change of the file, reads the
+configuration again; a bad one is refused, and the one before goes on.`
+}
+
+func (c *agentCmd) Run(ctx context.Context, log *slog.Logger) error {
+	config, err := c.load()
+	if err != nil {
+		return err
+	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	agent, err := exporter.New(exporter.Options{
+		ConfigFile: c.Config, Config: config, Once: c.Once, Version: version, Revision: commit, Log: log, Reload: reload,
+	})
+	if err != nil {
+		return fmt.Errorf("start the agent: %w", err)
+	}
+	if addr := agent.Addr(); addr != "" {
+		log.Info("agent started", "status", "http://"+addr+"/", "node", config.Node, "loki", config.Loki.URL, "state_dir", config.StateDir)
+	}
+	err = agent.Run(ctx)
+	if c.Once {
+		return errors.Join(err, agent.Summary(os.Stderr))
+	}
+	return err
+}
+
+func (c *agentCmd) load() (*exporter.Config, error) {
+	if c.Config != "" {
+		return exporter.LoadConfig(c.Config)
+	}
+	config, err := exporter.LoadConfig(exporter.DefaultConfigFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return exporter.ParseConfig("defaults", nil)
+	}
+	c.Config = exporter.DefaultConfigFile
+	return config, err
+}

@@ -1,0 +1,77 @@
+// Command corkline turns what a cluster's network says about itself into
+// Prometheus metrics and Loki streams.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version and commit are set by the linker (see the Makefile).
+var (
+	version  = "dev"
+	commit  = "unknown"
+)
+
+type commands struct {
+	Agent      agentCmd         `cmd:"" help:"Follow log files, feed metrics and ship lines to Loki."`
+	Try        tryCmd           `cmd:"" help:"Show what a definition makes of lines: fields, labels, metrics, or where a line stops to match."`
+	Check      checkCmd         `cmd:"" help:"Check a configuration and its definitions, and name every fault with file, line and key."`
+	Quickstart quickstartCmd    `cmd:"" help:"Start the agent on sample logs, with S3, Loki and Prometheus beside it on loopback."`
+	Version    kong.VersionFlag `help:"Print the version and exit."`
+}
+
+// errSilent asks for exit code 1; what is wrong has been printed already.
+var errSilent = errors.New("")
+
+func main() {
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("corkline"),
+		kong.Description("Network logs of Kubernetes nodes as Prometheus metrics and Loki streams."),
+		kong.UsageOnError(),
+		kong.Vars{"version": version + " (" + commit + ")"},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: false}),
+	)
+	if err != nil {
+		panic(err) // the commands' own tags are wrong
+	}
+	if len(os.Args) < 2 {
+		os.Args = append(os.Args, "--help")
+	}
+	command, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+
+	ctx, stop := signalContext()
+	defer stop()
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err := command.Run(); err != nil {
+		if !errors.Is(err, errSilent) {
+			fmt.Fprintln(os.Stderr, "corkline: "+err.Error())
+		}
+		os.Exit(1)
+	}
+}
+
+// signalContext ends with the first SIGINT or SIGTERM; a second one aborts.
+func signalContext() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(os.Stderr, "corkline: aborted; lines that were not shipped stay in their files")
+		os.Exit(130)
+	}()
+	return ctx, cancel
+}

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/corkline/corkline/exporter"
+	"github.com/corkline/corkline/parsers"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+)
+
+type tryCmd struct {
+	Definition     string `short:"d" xor:"definition" placeholder:"NAME" help:"Shipped definition; without it the content decides."`
+	DefinitionFile string `xor:"definition" type:"path" placeholder:"FILE" help:"Definition file of your own."`
+	Output         string `short:"o" enum:"table,json,metrics" default:"table" help:"table for people, json for an object a line, metrics for the exposition text that the lines lead to."`
+	File           string `arg:"" optional:"" default:"-" help:"File with lines, or - for standard input."`
+}
+
+func (c *tryCmd) Help() string {
+	return `Examples:
+  corkline try /var/log/antrea/networkpolicy/np.log
+  corkline try -d antrea-networkpolicy -o json np.log | jq .fields
+  corkline try --definition-file my-format.yaml -o metrics my.log
+  kubectl exec … -- tail -100 np.log | corkline try
+
+The exit code is 1 when a line did not parse.`
+}
+
+const (
+	tryLineBytes = 256 << 10 // longer lines are cut there, as the agent does
+	detectLines  = 200
+)
+
+func (c *tryCmd) Run(ctx context.Context) error {
+	set, err := c.definitions()
+	if err != nil {
+		return err
+	}
+	in := io.Reader(os.Stdin)
+	if c.File != "-" {
+		f, err := openRegular(c.File)
+		if err != nil {
+			return err
+		}
+		defer f.Close() // only read
+		in = f
+	}
+	out := bufio.NewWriter(os.Stdout)
+	t := &trial{ctx: ctx, set: set, out: out, lines: bufio.NewReaderSize(in, tryLineBytes)}
+	err = t.run(c.Output)
+	if err := errors.Join(err, out.Flush()); err != nil {
+		return err
+	}
+	if t.failed > 0 {
+		return fmt.Errorf("%d of %d lines did not parse", t.failed, t.failed+t.parsed)
+	}
+	return nil
+}
+
+// definitions gives those that may be taken: one when it is named.
+func (c *tryCmd) definitions() (parsers.Set, error) {
+	if c.DefinitionFile != "" {
+		d, err := parsers.LoadDefinition(c.DefinitionFile)
+		if err != nil {
+			return nil, err
+		}
+		return parsers.Set{d.Name: d}, nil
+	}
+	set, err := parsers.Shipped()
+	if err != nil || c.Definition == "" {
+		return set, err
+	}
+	d, ok := set[c.Definition]
+	if !ok {
+		return nil, fmt.Errorf("there is no definition %q; there are: %s", c.Definition, strings.Join(set.Names(), " "))
+	}
+	return parsers.Set{d.Name: d}, nil
+}
+
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read lines: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("read lines: %q is a directory; name a file in it", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read lines: %w", err)
+	}
+	return f, nil
+}
+
+// trial runs lines through a definition.
+type trial struct {
+	ctx            context.Context
+	set            parsers.Set
+	lines          *bufio.Reader
+	out            *bufio.Writer
+	parsed, failed int
+}
+
+func (t *trial) run(output string) error {
+	head, err := t.head()
+	if err != nil {
+		return err
+	}
+	var one *parsers.Definition // nil: no line of the head parses
+	if len(t.set) == 1 {
+		one = t.set[t.set.Names()[0]]
+	} else {
+		one = t.set.Detect(head)
+	}
+	report, finish, err := t.reporter(output, one)
+	if err != nil {
+		return err
+	}
+	for _, line := range head {
+		if err := t.try(one, line, report); err != nil {
+			return err
+		}
+	}
+	for t.ctx.Err() == nil {
+		line, err := t.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.try(one, line, report); err != nil {
+			return err
+		}
+	}
+	return finish()
+}
+
+// head reads the lines that decide the definition.
+func (t *trial) head() ([][]byte, error) {
+	var head [][]byte
+	for len(head) < detectLines && len(t.set) > 1 {
+		line, err := t.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		head = append(head, bytes.Clone(line))
+	}
+	return head, nil
+}
+
+// next gives the next line that is not empty, cut at tryLineBytes.
+func (t *trial) next() ([]byte, error) {
+	for {
+		line, err := t.lines.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			line = bytes.Clone(line)
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = t.lines.ReadSlice('\n')
+			}
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("read lines: %w", err)
+		}
+		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
+			return line, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// outcome of one line: a record, or the result that says why not.
+type outcome struct {
+	record  *parsers.Record
+	failure parsers.Result
+}
+
+func (t *trial) try(d *parsers.Definition, line []byte, report func(outcome) error) error {
+	line = bytes.ToValidUTF8(line, []byte("\uFFFD"))
+	if d == nil {
+		t.failed++
+		d, closest := t.set.Closest(line)
+		failure := d.Failure(line, errors.New("no definition parses the line"))
+		failure.Definition, failure.Closest = "", &closest
+		return report(outcome{failure: failure})
+	}
+	r := &parsers.Record{Line: line}
+	if err := d.NewParser().Parse(r); err != nil {
+		t.failed++
+		return report(outcome{failure: d.Failure(line, err)})
+	}
+	t.parsed++
+	return report(outcome{record: r})
+}
+
+func (t *trial) reporter(output string, d *parsers.Definition) (report func(outcome) error, finish func() error, err error) {
+	switch output {
+	case "json":
+		encoder := json.NewEncoder(t.out)
+		encoder.SetEscapeHTML(false)
+		return func(o outcome) error { return encoder.Encode(o.result()) }, func() error { return nil }, nil
+	case "metrics":
+		return t.metrics(d)
+	default:
+		layouts := map[string]int{}
+		return func(o outcome) error { return t.table(o, layouts) }, func() error { return t.summary(d, layouts) }, nil
+	}
+}
+
+func (o outcome) result() parsers.Result {
+	if o.record == nil {
+		return o.failure
+	}
+	return o.record.Result(time.Time{})
+}
+
+func (t *trial) metrics(d *parsers.Definition) (report func(outcome) error, finish func() error, err error) {
+	registry := prometheus.NewPedanticRegistry()
+	catalogue := exporter.NewCatalogue(registry, 1<<20)
+	var feeder *exporter.Feeder
+	if d != nil {
+		if feeder, err = catalogue.Feeder(d); err != nil {
+			return nil, nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
+		}
+	}
+	report = func(o outcome) error {
+		if o.record != nil {
+			feeder.Add(o.record)
+			return nil
+		}
+		_, err := fmt.Fprintf(os.Stderr, "not parsed: %s; %s\n  %s\n", o.failure.Error, o.failure.Closest, o.failure.Line)
+		return err
+	}
+	return report, func() error {
+		families, err := registry.Gather()
+		if err != nil {
+			return fmt.Errorf("gather metrics: %w", err)
+		}
+		for _, family := range families {
+			if !strings.HasPrefix(family.GetName(), parsers.Prefix+"pipeline_") {
+				if _, err := expfmt.MetricFamilyToText(t.out, family); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}, nil
+}
+
+// table prints one line and what it holds, or where it stops to match.
+func (t *trial) table(o outcome, layouts map[string]int) error {
+	result := o.result()
+	fmt.Fprintln(t.out, result.Line)
+	if o.record == nil {
+		fmt.Fprintf(t.out, "%s^\n  %s: %s\n\n", strings.Repeat(" ", result.Closest.Column-1), result.Error, result.Closest)
+		return nil
+	}
+	layouts[result.Layout]++
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "  layout\t%s\n", result.Layout)
+	if result.Time != "" {
+		fmt.Fprintf(w, "  time\t%s\n", result.Time)
+	}
+	for i, f := range o.record.Definition.Fields {
+		if value := o.record.Value(i); len(value) > 0 && !o.record.Definition.IsTime(i) {
+			mark := ""
+			if _, label := result.StreamLabels[f.Name]; label {
+				mark = "  (stream label)"
+			}
+			fmt.Fprintf(w, "  %s\t%s%s\n", f.Name, value, mark)
+		}
+	}
+	fmt.Fprintln(w)
+	return w.Flush()
+}
+
+func (t *trial) summary(d *parsers.Definition, layouts map[string]int) error {
+	if d == nil {
+		return nil
+	}
+	names := make([]string, 0, len(layouts))
+	for name := range layouts {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	fmt.Fprintf(t.out, "definition %s: %d lines parsed, %d not", d.Name, t.parsed, t.failed)
+	for _, name := range names {
+		fmt.Fprintf(t.out, "; layout %s: %d", name, layouts[name])
+	}
+	_, err := fmt.Fprintln(t.out)
+	return err
+}

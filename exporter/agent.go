@@ -1,0 +1,348 @@
+// Package exporter is the agent: it follows log files, turns their lines into
+// Prometheus metrics and Loki streams, and commits a file's position when its
+// lines are safe.
+package exporter
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/corkline/corkline/exporter/sink/loki"
+	"github.com/corkline/corkline/exporter/source/tail"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Job is the value of the stream label job.
+const Job = "corkline"
+
+// Options of an Agent.
+type Options struct {
+	// ConfigFile is watched and read again; empty when the agent runs on defaults.
+	ConfigFile string
+	Config     *Config
+	// Once ends Run when everything that the files hold has been consumed.
+	Once     bool
+	Version  string
+	Revision string
+	Log      *slog.Logger
+	// Reload asks for the configuration to be read again.
+	Reload <-chan os.Signal
+	// Client for Loki; nil for the sink's own.
+	Client *http.Client
+	// Now is the clock; nil for time.Now.
+	Now func() time.Time
+}
+
+// Agent follows the configured sources.
+type Agent struct {
+	options  Options
+	config   *Config
+	log      *slog.Logger
+	now      func() time.Time
+	started  time.Time
+	registry *prometheus.Registry
+	ledger   *ledger
+	families *Catalogue
+	push     *loki.Metrics
+	own      ownMetrics
+
+	positions *tail.Positions
+	listener  net.Listener
+	ready     chan struct{} // closed when the sources have had their first look
+
+	mu   sync.Mutex // guards sink and config, which a reload replaces
+	sink *loki.Sink
+}
+
+// ownMetrics are the agent's that belong to no source.
+type ownMetrics struct {
+	reloadSuccessful prometheus.Gauge
+	reloadTime       prometheus.Gauge
+	positionFailures prometheus.Counter
+}
+
+// New opens the state folder and the listener. Its errors say what to change.
+func New(o Options) (*Agent, error) {
+	a := &Agent{
+		options: o, config: o.Config, log: o.Log, now: o.Now,
+		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}),
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	a.started = a.now()
+	a.families = NewCatalogue(a.registry, o.Config.MaxSeries)
+	a.registerOwn()
+	positions, damaged, err := tail.OpenPositions(o.Config.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("open state_dir: %w", err)
+	}
+	for _, err := range damaged {
+		a.log.Warn("set aside a damaged position; its file is read from the beginning", "error", err)
+	}
+	a.positions = positions
+	if !o.Once {
+		if a.listener, err = net.Listen("tcp", o.Config.Listen); err != nil {
+			return nil, errors.Join(fmt.Errorf("listen for /metrics (key listen): %w", err), positions.Close())
+		}
+	}
+	return a, nil
+}
+
+func (a *Agent) registerOwn() {
+	a.push = loki.NewMetrics(a.registry)
+	a.own = ownMetrics{
+		reloadSuccessful: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "corkline_pipeline_config_last_reload_successful", Help: "Whether the configuration was good when it was last read (1), or refused while the one before goes on (0).",
+		}),
+		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "corkline_pipeline_config_last_reload_success_timestamp_seconds", Help: "When a configuration was last taken.",
+		}),
+		positionFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "corkline_pipeline_position_write_failures_total", Help: "Commits of file positions that could not be written to state_dir; lines since then are sent again after a crash.",
+		}),
+	}
+	a.own.reloadSuccessful.Set(1)
+	a.own.reloadTime.Set(float64(a.started.Unix()))
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "corkline_build_info", Help: "Version of the agent; the value is always 1.",
+		ConstLabels: prometheus.Labels{"version": a.options.Version, "revision": a.options.Revision, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	a.registry.MustRegister(a.ledger, a.own.reloadSuccessful, a.own.reloadTime, a.own.positionFailures, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+// Addr is where /metrics is served; empty with Once.
+func (a *Agent) Addr() string {
+	if a.listener == nil {
+		return ""
+	}
+	return a.listener.Addr().String()
+}
+
+// Gatherer gives the agent's metrics.
+func (a *Agent) Gatherer() prometheus.Gatherer { return a.registry }
+
+// Run follows the sources until ctx ends, then lets what is at Loki finish
+// within the shutdown timeout. With Once it returns when all is consumed; its
+// error then says what could not be.
+func (a *Agent) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.positions.Close()) }()
+	stopServer := a.serve()
+	defer stopServer()
+	first := true
+	for {
+		changed, err := a.generation(ctx, first)
+		if err != nil || changed == nil {
+			return err
+		}
+		first = false
+		a.mu.Lock()
+		a.config = changed
+		a.mu.Unlock()
+		a.log.Info("configuration taken", "file", a.options.ConfigFile)
+	}
+}
+
+// generation runs one configuration until ctx ends (no changed configuration)
+// or a new one is taken.
+func (a *Agent) generation(parent context.Context, first bool) (changed *Config, err error) {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	pipelines, err := a.build()
+	if err != nil {
+		if first {
+			return nil, err
+		}
+		return nil, fmt.Errorf("start with the new configuration: %w", err)
+	}
+	defer func() {
+		for _, p := range pipelines {
+			err = errors.Join(err, p.tailer.Close())
+		}
+		if a.sink != nil {
+			err = errors.Join(err, a.sink.Close())
+		}
+	}()
+	if first {
+		close(a.ready)
+	}
+
+	// What is at the sink when ctx ends has until abort ends.
+	abort, abortNow := context.WithCancel(context.WithoutCancel(parent))
+	defer abortNow()
+	stopped := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(a.config.ShutdownTimeout, abortNow)
+		context.AfterFunc(abort, func() { timer.Stop() })
+	})
+	defer stopped()
+
+	var wait sync.WaitGroup
+	results := make([]error, len(pipelines))
+	for i, p := range pipelines {
+		wait.Go(func() { results[i] = p.run(ctx, abort, a.options.Once) })
+	}
+	if !a.options.Once {
+		changed = a.watch(ctx)
+		cancel()
+	}
+	wait.Wait()
+	for i, err := range results {
+		if err != nil && isStop(err) && !a.options.Once {
+			a.log.Warn("stopped before all was shipped; the lines stay in their files", "source", pipelines[i].source, "waiting", pipelines[i].account.waiting.Load())
+			results[i] = nil
+		}
+	}
+	if a.options.Once {
+		results = append(results, a.unread(pipelines))
+	}
+	return changed, errors.Join(results...)
+}
+
+// unread is the error for sources that a run with Once could not read whole.
+func (a *Agent) unread(pipelines []*pipeline) error {
+	var errs []error
+	for _, p := range pipelines {
+		if n := p.account.readErrors.Load(); n > 0 {
+			errs = append(errs, fmt.Errorf("source %q: %d of its files could not be read", p.source, n))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// build makes the pipelines of the current configuration.
+func (a *Agent) build() (pipelines []*pipeline, err error) {
+	c := a.config
+	var sink Sink
+	a.mu.Lock()
+	a.sink = nil
+	if c.Loki.URL != "" {
+		dead := &deadLetters{dir: filepath.Join(c.StateDir, "dead-letters"), max: maxDeadLetterBytes}
+		a.sink, err = loki.New(loki.Options{
+			URL: c.Loki.URL, Tenant: c.Loki.Tenant, Timeout: c.Loki.Timeout, MaxBackoff: c.Loki.MaxBackoff,
+			Labels:    []loki.Label{{Name: "job", Value: Job}, {Name: "cluster", Value: c.Cluster}, {Name: "node", Value: c.Node}},
+			UserAgent: "corkline/" + a.options.Version,
+			Client:    a.options.Client, Metrics: a.push, Refused: dead.store, Log: a.log,
+		})
+		sink = a.sink
+	}
+	a.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("make the Loki sink: %w", err)
+	}
+	if sink == nil {
+		a.log.Info("metrics only: loki.url is not set, so lines feed metrics and are not shipped")
+	}
+	for _, s := range c.Sources {
+		d := c.set[s.Definition]
+		feeder, err := a.families.Feeder(d)
+		if err != nil {
+			return nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
+		}
+		tailer, err := tail.New(tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Now: a.now})
+		if err != nil {
+			return nil, fmt.Errorf("follow source %q: %w", s.Name, err)
+		}
+		pipelines = append(pipelines, &pipeline{
+			source: s.Name, definition: d, tailer: tailer, positions: a.positions, sink: sink,
+			parser: d.NewParser(), feeder: feeder, account: a.ledger.account(s.Name), log: a.log,
+			poll: c.PollInterval, now: a.now, onCommit: a.committed,
+		})
+	}
+	return pipelines, nil
+}
+
+func (a *Agent) committed(err error) {
+	if err != nil {
+		a.own.positionFailures.Inc()
+	}
+}
+
+// watchInterval is how often the configuration file is looked at; mounted
+// ConfigMaps change by a swapped link, which only the content tells for sure.
+const watchInterval = 5 * time.Second
+
+// watch returns a changed configuration that is good, or nil when ctx ends.
+func (a *Agent) watch(ctx context.Context) *Config {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	last := fileSum(a.options.ConfigFile)
+	for {
+		asked := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.options.Reload:
+			asked = true
+		case <-ticker.C:
+		}
+		sum := fileSum(a.options.ConfigFile)
+		if a.options.ConfigFile == "" || sum == last && !asked {
+			continue
+		}
+		last = sum
+		changed, err := LoadConfig(a.options.ConfigFile)
+		if err == nil {
+			err = a.replaceable(changed)
+		}
+		if err != nil {
+			a.own.reloadSuccessful.Set(0)
+			a.log.Error("refuse the new configuration; the one before goes on", "error", err)
+			continue
+		}
+		a.own.reloadSuccessful.Set(1)
+		a.own.reloadTime.Set(float64(a.now().Unix()))
+		return changed
+	}
+}
+
+// replaceable tells whether the running agent can take a configuration.
+func (a *Agent) replaceable(c *Config) error {
+	switch {
+	case c.Listen != a.config.Listen:
+		return errors.New("listen has changed, which takes a restart")
+	case c.StateDir != a.config.StateDir:
+		return errors.New("state_dir has changed, which takes a restart")
+	case c.MaxSeries != a.config.MaxSeries:
+		return errors.New("max_series has changed, which takes a restart")
+	}
+	for _, s := range c.Sources {
+		if _, err := a.families.Feeder(c.set[s.Definition]); err != nil {
+			return fmt.Errorf("metrics of definition %q differ from the running ones, which takes a restart: %w", s.Definition, err)
+		}
+	}
+	return nil
+}
+
+func fileSum(path string) [sha256.Size]byte {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return [sha256.Size]byte{} // gone or unreadable: a change like any other
+	}
+	return sha256.Sum256(text)
+}
+
+// Summary writes what became of the lines of each source.
+func (a *Agent) Summary(w io.Writer) error {
+	for _, name := range a.ledger.names() {
+		s := a.ledger.account(name)
+		if _, err := fmt.Fprintf(w, "%s: read %d, parsed %d, unparsed %d, shipped %d, dead-lettered %d, dropped %d, waiting %d\n", name,
+			s.read.Load(), s.parsed.Load(), s.unparsed.Load(), s.shipped.Load(), s.deadLettered.Load(), s.dropped.Load(), s.waiting.Load()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package exporter
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/corkline/corkline/parsers"
+	"github.com/corkline/corkline/parsers/strict"
+)
+
+// Config is the agent's configuration as it is written in YAML. Every key has
+// a default, so that an empty file is legal.
+type Config struct {
+	Node            string         `yaml:"node"`
+	Cluster         string         `yaml:"cluster"`
+	StateDir        string         `yaml:"state_dir"`
+	Listen          string         `yaml:"listen"`
+	PollInterval    time.Duration  `yaml:"poll_interval"`
+	ShutdownTimeout time.Duration  `yaml:"shutdown_timeout"`
+	MaxLineBytes    int            `yaml:"max_line_bytes"`
+	MaxSeries       int            `yaml:"max_series"`
+	Loki            LokiConfig     `yaml:"loki"`
+	Sources         []SourceConfig `yaml:"sources"`
+	// Definitions are log formats of the user's own, in the form of the
+	// shipped ones; DefinitionFiles are paths and globs of files that hold one each.
+	Definitions     []parsers.Form `yaml:"definitions"`
+	DefinitionFiles []string       `yaml:"definition_files"`
+
+	set parsers.Set
+}
+
+// LokiConfig says where the lines go. Without a URL the agent feeds metrics only.
+type LokiConfig struct {
+	URL        string        `yaml:"url"`
+	Tenant     string        `yaml:"tenant"`
+	Timeout    time.Duration `yaml:"timeout"`
+	MaxBackoff time.Duration `yaml:"max_backoff"`
+}
+
+// SourceConfig is one set of files and the definition that reads them.
+type SourceConfig struct {
+	// Name is the value of the label source; default is the definition's name.
+	Name       string   `yaml:"name"`
+	Definition string   `yaml:"definition"`
+	Files      []string `yaml:"files"`
+}
+
+// DefaultConfigFile is read by the agent when it is there and no other is named.
+const DefaultConfigFile = "/etc/corkline/corkline.yaml"
+
+func defaultConfig() Config {
+	return Config{
+		StateDir:        "/var/lib/corkline",
+		Listen:          "127.0.0.1:9440",
+		PollInterval:    time.Second,
+		ShutdownTimeout: 10 * time.Second,
+		MaxLineBytes:    256 << 10,
+		MaxSeries:       2000,
+		Loki:            LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
+	}
+}
+
+// LoadConfig reads and checks a configuration file. What is wrong with its
+// content comes back as strict.Faults, all of it at once.
+func LoadConfig(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return ParseConfig(path, text)
+}
+
+// ParseConfig checks the text of a configuration file; the name of the file
+// is for messages, and for what it names relative to its folder.
+func ParseConfig(file string, text []byte) (*Config, error) {
+	c := defaultConfig()
+	doc, faults := strict.Decode(file, text, &c)
+	check := &configCheck{config: &c, doc: doc, faults: faults}
+	check.scalars()
+	if err := check.definitions(); err != nil {
+		return nil, err
+	}
+	check.sources()
+	check.faults.Sort()
+	if err := check.faults.Err(); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// Definitions gives the shipped and the configured log formats.
+func (c *Config) DefinitionSet() parsers.Set { return c.set }
+
+type configCheck struct {
+	config *Config
+	doc    *strict.Document
+	faults strict.Faults
+}
+
+func (c *configCheck) fault(key, format string, args ...any) {
+	c.faults = append(c.faults, c.doc.Fault(key, format, args...))
+}
+
+func (c *configCheck) scalars() {
+	config := c.config
+	if config.Node == "" {
+		config.Node = os.Getenv("NODE_NAME")
+	}
+	if config.Node == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			c.fault("node", "is not set, nor is $NODE_NAME, and the host has no name: %s", err)
+		}
+		config.Node = name
+	}
+	if config.StateDir == "" {
+		c.fault("state_dir", "is empty; name the folder that keeps file positions over restarts")
+	}
+	if _, port, err := net.SplitHostPort(config.Listen); err != nil || port == "" {
+		c.fault("listen", "%q is not host:port, such as 127.0.0.1:9440 or :9440", config.Listen)
+	}
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{
+		{"poll_interval", config.PollInterval}, {"shutdown_timeout", config.ShutdownTimeout},
+		{"loki.timeout", config.Loki.Timeout}, {"loki.max_backoff", config.Loki.MaxBackoff},
+	} {
+		if d.value <= 0 {
+			c.fault(d.key, "must be above 0")
+		}
+	}
+	if config.MaxLineBytes < 1<<10 || config.MaxLineBytes > 1<<20 {
+		c.fault("max_line_bytes", "must be between 1024 and 1048576")
+	}
+	if config.MaxSeries < 1 {
+		c.fault("max_series", "must be at least 1")
+	}
+	if config.Loki.URL != "" {
+		u, err := url.Parse(config.Loki.URL)
+		switch {
+		case err != nil:
+			c.fault("loki.url", "is not a URL, such as http://loki:3100")
+		case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+			c.fault("loki.url", "%q is not a URL, such as http://loki:3100", u.Redacted())
+		case u.User != nil:
+			c.fault("loki.url", "must not hold a password: %q", u.Redacted())
+		}
+	}
+}
+
+// definitions fails only when shipped definitions are broken.
+func (c *configCheck) definitions() error {
+	set, err := parsers.Shipped()
+	if err != nil {
+		return err
+	}
+	c.config.set = set
+	for i, form := range c.config.Definitions {
+		at := fmt.Sprintf("definitions[%d]", i)
+		d, faults := parsers.Compile(form, c.doc, at)
+		c.faults = append(c.faults, faults...)
+		if d != nil {
+			c.addDefinition(at+".name", d)
+		}
+	}
+	for i, pattern := range c.config.DefinitionFiles {
+		at := fmt.Sprintf("definition_files[%d]", i)
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(filepath.Dir(c.doc.File()), pattern)
+		}
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			c.fault(at, "no file matches %q", pattern)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				c.fault(at, "%s", err)
+				continue
+			}
+			d, faults := parsers.ParseDefinition(path, text)
+			c.faults = append(c.faults, faults...)
+			if d != nil {
+				c.addDefinition(at, d)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *configCheck) addDefinition(key string, d *parsers.Definition) {
+	if _, taken := c.config.set[d.Name]; taken {
+		c.fault(key, "there is a definition %q already", d.Name)
+		return
+	}
+	c.config.set[d.Name] = d
+}
+
+var sourceForm = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_.]*$`)
+
+func (c *configCheck) sources() {
+	config := c.config
+	if !c.doc.Has("sources") {
+		for _, name := range config.set.Names() {
+			if d := config.set[name]; len(d.Files) > 0 {
+				config.Sources = append(config.Sources, SourceConfig{Definition: name})
+			}
+		}
+	}
+	names := map[string]bool{}
+	for i := range config.Sources {
+		s := &config.Sources[i]
+		at := fmt.Sprintf("sources[%d]", i)
+		if s.Name == "" {
+			s.Name = s.Definition
+		}
+		d := config.set[s.Definition]
+		switch {
+		case s.Definition == "":
+			c.fault(at+".definition", "is missing; there are: %v", config.set.Names())
+			continue
+		case d == nil:
+			c.fault(at+".definition", "there is no definition %q; there are: %v", s.Definition, config.set.Names())
+			continue
+		}
+		if !sourceForm.MatchString(s.Name) {
+			c.fault(at+".name", "%q: use letters, digits, - _ and .", s.Name)
+		}
+		if names[s.Name] {
+			c.fault(at+".name", "there is a source %q already; give this one a name of its own", s.Name)
+		}
+		names[s.Name] = true
+		if len(s.Files) == 0 {
+			s.Files = d.Files
+		}
+		if len(s.Files) == 0 {
+			c.fault(at+".files", "is missing, and the definition %q names none", s.Definition)
+		}
+		for k, pattern := range s.Files {
+			if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
+				c.fault(fmt.Sprintf("%s.files[%d]", at, k), "%q is not a path or glob", pattern)
+			}
+		}
+	}
+}

@@ -1,0 +1,381 @@
+package exporter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+
+	"github.com/corkline/corkline/exporter/source/tail"
+	"github.com/corkline/corkline/parsers"
+)
+
+// Sink takes records to where they are kept. Consume is synchronous: nil means
+// that every record of the batch is safe, and that the position of its lines
+// may be committed. It returns an error only when ctx ends first.
+type Sink interface {
+	Consume(ctx context.Context, b *parsers.Batch) error
+}
+
+// pipeline reads the files of one source, parses and counts their lines, and
+// hands them to the sink. The files are its queue: while the sink is away it
+// reads ahead for the metrics only, and keeps nothing.
+type pipeline struct {
+	source     string
+	definition *parsers.Definition
+	tailer     *tail.Tailer
+	positions  *tail.Positions
+	sink       Sink // nil: metrics only
+	parser     *parsers.Parser
+	feeder     *Feeder
+	account    *account
+	log        *slog.Logger
+	poll       time.Duration
+	now        func() time.Time
+	onCommit   func(error)
+
+	free   []*work // at most two: one at the sink, one being filled
+	ahead  *work   // for reading ahead
+	idle   int     // ticks without a flight
+	tally  tally
+	logged map[string]bool // problems of the last look at the files, logged once
+}
+
+// work is what one fill of the buffer becomes.
+type work struct {
+	buffer *tail.Buffer
+	batch  parsers.Batch
+	spans  []parsers.Span
+	bytes  int // of lines
+}
+
+// tally gathers what is to be booked to the account, so that a line costs no
+// atomic operation.
+type tally struct {
+	read, parsed, truncated, invalidUTF8 int64
+}
+
+func (t *tally) book(a *account) {
+	a.read.Add(t.read)
+	a.waiting.Add(t.read)
+	a.parsed.Add(t.parsed)
+	a.unparsed.Add(t.read - t.parsed)
+	a.truncated.Add(t.truncated)
+	a.invalidUTF8.Add(t.invalidUTF8)
+	*t = tally{}
+}
+
+// bufferBytes of lines are read at once; a longer line fits all the same.
+const bufferBytes = 512 << 10
+
+// idleTicks without a line make a source give its buffers back.
+const idleTicks = 30
+
+// flight is a batch on its way to the sink.
+type flight struct {
+	work *work
+	done chan error
+}
+
+// run follows the files until ctx ends, then lets the batch at the sink
+// finish until abort ends. With once it returns when all that the files hold
+// has been consumed.
+func (p *pipeline) run(ctx, abort context.Context, once bool) error {
+	ticker := time.NewTicker(p.poll)
+	defer ticker.Stop()
+	var inFlight *flight
+	for {
+		p.scan()
+		for ctx.Err() == nil && p.behind() {
+			w := p.fill(once)
+			if w == nil {
+				break
+			}
+			var err error
+			if inFlight, err = p.land(ctx, inFlight, ticker.C); err != nil {
+				return err
+			}
+			inFlight = p.launch(abort, w)
+			if !once && w.bytes < bufferBytes/2 {
+				break // all there was; let a batch gather until the next tick
+			}
+		}
+		if once || ctx.Err() != nil {
+			_, err := p.land(ctx, inFlight, ticker.C)
+			return err
+		}
+		var err error
+		if inFlight, err = p.pause(ctx, inFlight, ticker.C); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits for the next tick, and settles a flight that ends meanwhile.
+func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) (*flight, error) {
+	if f == nil {
+		if p.idle++; p.idle > idleTicks {
+			p.free, p.ahead = nil, nil // idle sources hold no memory
+		}
+	}
+	for {
+		var done chan error
+		if f != nil {
+			p.idle, done = 0, f.done
+		}
+		select {
+		case <-ctx.Done():
+			return f, nil
+		case <-tick:
+			return f, nil
+		case err := <-done:
+			if err := p.settle(f, err); err != nil {
+				return nil, err
+			}
+			f = nil
+		}
+	}
+}
+
+// scan looks at the file system, and says what is new about it.
+func (p *pipeline) scan() {
+	problems := p.tailer.Scan()
+	seen := map[string]bool{}
+	texts := make([]string, 0, len(problems))
+	for _, err := range problems {
+		text := err.Error()
+		texts = append(texts, text)
+		seen[text] = true
+		if !p.logged[text] {
+			if !errors.Is(err, fs.ErrNotExist) { // a file may come yet
+				p.account.readErrors.Add(1)
+			}
+			p.log.Warn("look at files", "source", p.source, "error", text)
+		}
+	}
+	p.logged = seen
+	p.publish()
+	p.account.mu.Lock()
+	p.account.problems = texts
+	p.account.rate.update(p.now(), p.account.read.Load())
+	p.account.mu.Unlock()
+}
+
+func (p *pipeline) publish() {
+	p.account.files.Store(&filesView{p.tailer.Files(), p.tailer.Truncations()})
+}
+
+// behind tells whether a file holds more than was committed, without a buffer.
+func (p *pipeline) behind() bool {
+	for _, f := range p.account.files.Load().files {
+		if f.Lag > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// fill reads and parses the next lines to ship; nil when there are none.
+func (p *pipeline) fill(once bool) *work {
+	w := p.takeWork()
+	err := p.tailer.Fill(w.buffer, tail.Ship)
+	if once && w.buffer.Len() == 0 && err == nil {
+		err = p.tailer.Drain(w.buffer, tail.Ship)
+	}
+	p.readError(err)
+	if w.buffer.Len() == 0 {
+		p.free = append(p.free, w)
+		return nil
+	}
+	p.parse(w)
+	return w
+}
+
+func (p *pipeline) readError(err error) {
+	if err != nil {
+		p.account.readErrors.Add(1)
+		p.log.Error("read files", "source", p.source, "error", err)
+	}
+}
+
+func (p *pipeline) takeWork() *work {
+	if n := len(p.free); n > 0 {
+		w := p.free[n-1]
+		p.free = p.free[:n-1]
+		return w
+	}
+	return &work{buffer: tail.NewBuffer(bufferBytes)}
+}
+
+// parse makes the records of a work, and counts those lines that have not
+// been counted yet.
+func (p *pipeline) parse(w *work) {
+	fields, n := len(p.definition.Fields), w.buffer.Len()
+	if cap(w.spans) < n*fields {
+		w.spans = make([]parsers.Span, n*fields)
+	}
+	if cap(w.batch.Records) < n {
+		w.batch.Records = make([]parsers.Record, 0, n)
+	}
+	w.batch = parsers.Batch{Source: p.source, Records: w.batch.Records[:0]}
+	w.bytes = 0
+	for i := range w.buffer.Chunks {
+		chunk := &w.buffer.Chunks[i]
+		counted, last := chunk.File.Counted(), chunk.File.Time()
+		for k := range chunk.Lines {
+			line := &chunk.Lines[k]
+			at := len(w.batch.Records)
+			w.batch.Records = w.batch.Records[:at+1]
+			r := &w.batch.Records[at]
+			r.Spans = w.spans[at*fields : at*fields : (at+1)*fields]
+			own := p.parseLine(r, line, line.Start >= counted, chunk.File)
+			last = p.stamp(r, own, last)
+			w.bytes += len(r.Line)
+		}
+		chunk.Time = last
+		chunk.File.SetTime(last)
+		chunk.File.SetCounted(chunk.End)
+	}
+	p.tally.book(p.account)
+}
+
+// parseLine fills a record, and tells whether the line carries its own time.
+func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, file *tail.File) (ownTime bool) {
+	r.Line, r.Flags, r.Time = line.Text, 0, 0
+	if line.Truncated {
+		r.Flags |= parsers.Truncated
+	}
+	if !utf8.Valid(r.Line) {
+		r.Line = bytes.ToValidUTF8(r.Line, []byte("\uFFFD"))
+		r.Flags |= parsers.InvalidUTF8
+	}
+	err := p.parser.Parse(r)
+	if !count {
+		return err == nil && p.definition.TimeResolution() > 0
+	}
+	p.tally.read++
+	if r.Flags&parsers.Truncated != 0 {
+		p.tally.truncated++
+	}
+	if r.Flags&parsers.InvalidUTF8 != 0 {
+		p.tally.invalidUTF8++
+	}
+	if err != nil {
+		a := p.account
+		a.mu.Lock()
+		a.lastBad.at, a.lastBad.file, a.lastBad.err = p.now(), file.Path(), err
+		a.lastBad.text = append(a.lastBad.text[:0], r.Line[:min(len(r.Line), badLineBytes)]...)
+		a.mu.Unlock()
+		return false
+	}
+	p.tally.parsed++
+	p.feeder.Add(r)
+	return p.definition.TimeResolution() > 0
+}
+
+// stamp gives a record its time, from the time of the line before it in the
+// file. Loki folds entries of the same time and text into one, so lines that
+// share a time are told apart, and kept in order, by the nanoseconds that
+// their format leaves unused. A line without a time follows the one before
+// it. It all depends on the file only: what is sent twice is the same twice.
+func (p *pipeline) stamp(r *parsers.Record, own bool, last int64) int64 {
+	if !own {
+		r.Time = last + 1
+		return r.Time
+	}
+	step := int64(p.definition.TimeResolution())
+	if next := last + 1; last-last%step == r.Time && next-next%step == r.Time {
+		r.Time = next
+	}
+	return r.Time
+}
+
+// launch hands a work to the sink.
+func (p *pipeline) launch(abort context.Context, w *work) *flight {
+	f := &flight{w, make(chan error, 1)}
+	if p.sink == nil {
+		f.done <- nil
+		return f
+	}
+	go func() { f.done <- p.sink.Consume(abort, &w.batch) }() // waited for by land and run
+	return f
+}
+
+// land waits for a flight. While it lasts, the lines behind it are counted.
+func (p *pipeline) land(ctx context.Context, f *flight, tick <-chan time.Time) (*flight, error) {
+	if f == nil {
+		return nil, nil
+	}
+	for {
+		select {
+		case err := <-f.done:
+			return nil, p.settle(f, err)
+		case <-tick:
+			if ctx.Err() == nil {
+				p.scan()
+				p.countAhead(f)
+			}
+		}
+	}
+}
+
+// settle books a flight that has ended, and commits its positions.
+func (p *pipeline) settle(f *flight, err error) error {
+	if err != nil {
+		// The lines stay in their files, behind the committed position.
+		return fmt.Errorf("ship lines of source %q: %w", p.source, err)
+	}
+	lines := int64(len(f.work.batch.Records))
+	p.account.waiting.Add(-lines)
+	if p.sink == nil {
+		p.account.dropped.Add(lines)
+	} else {
+		dead := int64(f.work.batch.DeadLettered)
+		p.account.deadLettered.Add(dead)
+		p.account.shipped.Add(lines - dead)
+		p.account.lastShipped.Store(p.now().UnixNano())
+	}
+	err = p.positions.Commit(f.work.buffer.Chunks)
+	p.onCommit(err)
+	if err != nil {
+		// Kept in memory, and written with the next commit; a crash until
+		// then repeats lines, and Loki folds what repeats.
+		p.log.Error("commit positions", "source", p.source, "error", err)
+	}
+	p.publish()
+	p.free = append(p.free, f.work)
+	return nil
+}
+
+// countAhead feeds the metrics with what the files hold behind the lines that
+// were handed to the sink, until that is all or the flight has ended.
+func (p *pipeline) countAhead(f *flight) {
+	if p.ahead == nil {
+		p.ahead = &work{buffer: tail.NewBuffer(bufferBytes)}
+	}
+	w := p.ahead
+	for len(f.done) == 0 {
+		p.readError(p.tailer.Fill(w.buffer, tail.Count))
+		if w.buffer.Len() == 0 {
+			return
+		}
+		var r parsers.Record
+		for i := range w.buffer.Chunks {
+			chunk := &w.buffer.Chunks[i]
+			for k := range chunk.Lines {
+				p.parseLine(&r, &chunk.Lines[k], true, chunk.File)
+			}
+			chunk.File.SetCounted(chunk.End)
+		}
+		p.tally.book(p.account)
+	}
+}
+
+// isStop tells whether an error is only the end of a context.
+func isStop(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,318 @@
+// Package loki pushes records to Grafana Loki and answers for each of them:
+// Consume returns nil only when every record of a batch is in Loki or was
+// refused by it for good and stored elsewhere.
+package loki
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/corkline/corkline/parsers"
+)
+
+// Options of a Sink. Only URL is required.
+type Options struct {
+	// URL of Loki, "http://loki:3100". PushPath is appended when it has no
+	// path; a URL with a path is used as it is.
+	URL string
+	// Tenant is sent as X-Scope-OrgID; empty: no such header.
+	Tenant string
+	// Labels that every stream gets; those without a value are left out.
+	Labels []Label
+	// Timeout of one request, default 10 s.
+	Timeout time.Duration
+	// MaxBackoff is the longest pause between two tries, default 30 s. It also
+	// caps a Retry-After.
+	MaxBackoff time.Duration
+	// BatchBytes is how large a request may be before compression, default
+	// 1 MiB. Only a single record may exceed it.
+	BatchBytes int
+	// Client that sends the requests, default one of the sink's own.
+	// Redirects are never followed.
+	Client *http.Client
+	// UserAgent header, default "corkline".
+	UserAgent string
+	Metrics   *Metrics
+	// Refused is called for record i of b, which Loki will never take, with
+	// Loki's reason. It must store the record durably; after an error it is
+	// called again later. Without it such a record blocks its source.
+	Refused func(ctx context.Context, b *parsers.Batch, i int, reason string) error
+	// Log gets changes of state only, default none.
+	Log *slog.Logger
+}
+
+// Label of a stream.
+type Label struct{ Name, Value string }
+
+// PushPath is where Loki takes pushes, as its HTTP API has it.
+const PushPath = "/loki/api/v1/push"
+
+const (
+	defaultTimeout    = 10 * time.Second
+	defaultMaxBackoff = 30 * time.Second
+	defaultBatchBytes = 1 << 20
+	firstBackoff      = 500 * time.Millisecond
+)
+
+// Sink pushes batches to one Loki. It may be used by many goroutines.
+type Sink struct {
+	url        *url.URL
+	header     http.Header
+	client     *http.Client
+	own        *http.Transport // nil when the client was given
+	timeout    time.Duration
+	maxBackoff time.Duration
+	batchBytes int
+	refused    func(ctx context.Context, b *parsers.Batch, i int, reason string) error
+	metrics    *Metrics
+	health     health
+	splitters  sync.Pool // of *splitter
+	buffers    sync.Pool // of *buffer
+}
+
+// New returns a Sink, or an error that names the key of the configuration
+// that cannot be used. It does not connect.
+func New(o Options) (*Sink, error) {
+	target, err := pushURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkLabels(o.Labels); err != nil {
+		return nil, err
+	}
+	if strings.ContainsFunc(o.Tenant, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fmt.Errorf("loki.tenant: %q: want printable ASCII without blanks", o.Tenant)
+	}
+	if o.Timeout < 0 || o.MaxBackoff < 0 || o.BatchBytes < 0 {
+		return nil, errors.New("loki: timeout, backoff or batch size is negative")
+	}
+	s := &Sink{
+		url:        target,
+		header:     http.Header{"Content-Type": {"application/x-protobuf"}},
+		timeout:    o.Timeout,
+		maxBackoff: o.MaxBackoff,
+		batchBytes: o.BatchBytes,
+		refused:    o.Refused,
+		metrics:    o.Metrics,
+		health:     health{log: o.Log, faults: make(map[string]bool)},
+	}
+	if s.timeout == 0 {
+		s.timeout = defaultTimeout
+	}
+	if s.maxBackoff == 0 {
+		s.maxBackoff = defaultMaxBackoff
+	}
+	if s.batchBytes == 0 {
+		s.batchBytes = defaultBatchBytes
+	}
+	if s.refused == nil {
+		s.refused = func(context.Context, *parsers.Batch, int, string) error {
+			return errors.New("no place for such records is configured")
+		}
+	}
+	if s.metrics == nil {
+		s.metrics = NewMetrics(nil)
+	}
+	if s.health.log == nil {
+		s.health.log = slog.New(slog.DiscardHandler)
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "corkline"
+	}
+	s.header.Set("User-Agent", o.UserAgent)
+	if o.Tenant != "" {
+		s.header.Set("X-Scope-OrgID", o.Tenant)
+	}
+	// A push may be repeated, since Loki folds repeats: with this key, which is
+	// not sent, the transport itself tries again on a fresh connection when the
+	// one it kept turns out to be closed.
+	s.header["Idempotency-Key"] = []string{}
+
+	client := http.Client{}
+	if o.Client != nil {
+		client = *o.Client
+	} else {
+		s.own = newTransport()
+		client.Transport = s.own
+	}
+	// What a redirect leads to is not known to be Loki.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	s.client = &client
+
+	labels := append([]Label(nil), o.Labels...)
+	s.splitters.New = func() any { return newSplitter(labels) }
+	s.buffers.New = func() any { return new(buffer) }
+	return s, nil
+}
+
+// pushURL that belongs to the configured one. No error quotes it, since it
+// may hold a password.
+func pushURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || raw == "":
+		return nil, errors.New("loki.url: not a URL like http://loki:3100")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("loki.url: the scheme is neither http nor https; want a URL like http://loki:3100")
+	case u.Hostname() == "":
+		return nil, errors.New("loki.url: no host; want a URL like http://loki:3100")
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path, u.RawPath = PushPath, ""
+	}
+	u.Fragment = ""
+	return u, nil
+}
+
+// newTransport keeps to HTTP/1.1: on one HTTP/2 connection, a peer that hangs
+// would hold up every source at once.
+func newTransport() *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConnsPerHost: 8,
+		DisableCompression:  true,
+		Protocols:           protocols,
+	}
+}
+
+// Close closes the idle connections of the sink's own client.
+func (s *Sink) Close() error {
+	if s.own != nil {
+		s.own.CloseIdleConnections()
+	}
+	return nil
+}
+
+// Consume returns nil when every record of b is in Loki or was taken by
+// Options.Refused. Whatever else happens is retried, with the same bytes and
+// for as long as it takes; the only error is that of ctx.
+//
+// A request carries one stream only. For a request with more of them an
+// ingester tells what became of the last one and is silent about the others
+// (Loki 3.7, pkg/ingester/instance.go, Push), so a 204 would acknowledge
+// entries that it dropped.
+func (s *Sink) Consume(ctx context.Context, b *parsers.Batch) error {
+	split := s.splitters.Get().(*splitter)
+	defer s.splitters.Put(split)
+	for _, st := range split.streams(b) {
+		if err := s.send(ctx, b, st, st.records); err != nil {
+			return fmt.Errorf("push to loki: %w", err)
+		}
+	}
+	return nil
+}
+
+// send pushes records of one stream, given as indices into b.Records.
+func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records []int32) error {
+	for len(records) > 0 {
+		p, n := s.encode(b, st, records)
+		a, err := s.push(ctx, p)
+		s.release(p)
+		if err == nil && a.verdict == narrow {
+			// Of a request that it answers with 400 Loki has taken the valid
+			// entries. It folds them when the halves repeat them.
+			if n == 1 {
+				err = s.refuse(ctx, b, int(records[0]), a.text)
+			} else if err = s.send(ctx, b, st, records[:n/2]); err == nil {
+				err = s.send(ctx, b, st, records[n/2:n])
+			}
+		}
+		if err != nil {
+			return err
+		}
+		records = records[n:]
+	}
+	return nil
+}
+
+// encode the first n of records, as many as fit into a request.
+func (s *Sink) encode(b *parsers.Batch, st *stream, records []int32) (p *payload, n int) {
+	plain := s.buffers.Get().(*buffer)
+	request, n := st.encode(plain, b, records, s.batchBytes)
+	packed := s.buffers.Get().(*buffer)
+	packed.bytes = s2.EncodeSnappy(packed.bytes, request)
+	s.recycle(plain)
+	return &payload{data: packed.bytes, buffer: packed}, n
+}
+
+// push a request until Loki has taken it or refused it.
+func (s *Sink) push(ctx context.Context, p *payload) (a answer, err error) {
+	first := true
+	err = s.persist(ctx, func() answer {
+		if !first {
+			s.metrics.retries.Inc()
+			// An outage may last for hours, with one payload for each source.
+			s.shrink(p)
+		}
+		first = false
+		a = s.post(ctx, p)
+		return a
+	})
+	if err == nil {
+		s.health.answered(time.Now(), a.verdict == taken)
+	}
+	return a, err
+}
+
+// refuse hands record i to Options.Refused until that has stored it.
+func (s *Sink) refuse(ctx context.Context, b *parsers.Batch, i int, reason string) error {
+	return s.persist(ctx, func() answer {
+		if err := s.refused(ctx, b, i, reason); err != nil {
+			return answer{verdict: again, kind: "refused", text: fmt.Sprintf("store a record that loki refused: %v", err)}
+		}
+		return answer{verdict: taken}
+	})
+}
+
+// persist calls try until its verdict is another than again, and pauses
+// longer and longer in between. Its error is that of ctx.
+func (s *Sink) persist(ctx context.Context, try func() answer) error {
+	for n := 0; ; n++ {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a := try()
+		if a.verdict != again {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		pause := s.pause(n, a.retryAfter)
+		s.health.failed(time.Now(), pause, a.kind, a.text)
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// pause before the try that follows the n-th, counted from 0: doubled each
+// time, its second half drawn by lot so that agents do not come back in step.
+func (s *Sink) pause(n int, retryAfter time.Duration) time.Duration {
+	d := s.maxBackoff
+	if n < 16 {
+		d = min(d, firstBackoff<<n)
+	}
+	d -= rand.N(d/2 + 1)
+	return min(max(d, retryAfter), s.maxBackoff)
+}

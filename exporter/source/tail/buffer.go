@@ -1,0 +1,86 @@
+package tail
+
+import "bytes"
+
+// lineEnd is the longest line end.
+const lineEnd = "\r\n"
+
+// Buffer holds what one Fill read. It is meant to be reused: the next Fill
+// overwrites the lines.
+type Buffer struct {
+	// Chunks are what was read, in the order in which it is to be delivered.
+	// A file has at most one.
+	Chunks []Chunk
+
+	block []byte
+	used  int    // bytes of block that lines lie in
+	full  bool   // a read found no room for more
+	lines []Line // of all chunks
+}
+
+// Chunk is a run of lines of one file.
+type Chunk struct {
+	File  *File
+	Lines []Line // at least one
+	// Start and End are offsets in the file. The chunks of a cursor follow each
+	// other without gaps; End is what Commit makes durable.
+	Start, End int64
+	// Time is the file's time, in Unix nanoseconds, when the chunk was handed
+	// out. To be set to the time of the last line before Commit, which keeps
+	// it with the position.
+	Time int64
+
+	cursor      Cursor
+	generation  uint64 // of the file's content; truncation begins another
+	fingerprint fingerprint
+}
+
+// Line is one line of a file, never empty.
+type Line struct {
+	Text       []byte // without its line end, in the Buffer's block
+	Start, End int64  // offsets in the file; End is after the line end
+	Truncated  bool   // Text is only the beginning of the line
+}
+
+// NewBuffer returns a Buffer that holds lines of up to size bytes in all. It
+// must be able to hold one line of the Tailer's MaxLineBytes.
+func NewBuffer(size int) *Buffer {
+	return &Buffer{block: make([]byte, max(size, 0)+len(lineEnd))}
+}
+
+// Len returns the number of lines.
+func (b *Buffer) Len() int { return len(b.lines) }
+
+func (b *Buffer) reset() {
+	clear(b.Chunks) // do not keep closed files
+	b.Chunks, b.lines = b.Chunks[:0], b.lines[:0]
+	b.used, b.full = 0, false
+}
+
+// split adds the complete lines in data, which starts at offset in its file,
+// and returns how many bytes they take up.
+func (b *Buffer) split(data []byte, offset int64, limit int) int {
+	start := 0
+	for {
+		n := bytes.IndexByte(data[start:], '\n')
+		if n < 0 {
+			return start
+		}
+		end := start + n
+		b.add(data[start:end], offset+int64(start), offset+int64(end+1), limit)
+		start = end + 1
+	}
+}
+
+// add adds a line unless it is empty.
+func (b *Buffer) add(text []byte, start, end int64, limit int) {
+	n := len(text)
+	if n > 0 && text[n-1] == '\r' {
+		n--
+	}
+	if n == 0 {
+		return
+	}
+	cut := min(n, limit)
+	b.lines = append(b.lines, Line{text[:cut:cut], start, end, cut < n})
+}

@@ -1,0 +1,299 @@
+package tail
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Positions keeps, for each file of each source, the offset up to which its
+// lines have been delivered. There is one for an agent; it outlives the
+// Tailers that use it. It is safe for concurrent use.
+//
+// They are durable in the file "positions" of the state folder.
+type Positions struct {
+	dir    string
+	lock   *os.File
+	opened time.Time // files written to before this held nothing new
+
+	writing sync.Mutex // held while the file is written; taken before mu
+
+	mu    sync.Mutex
+	marks map[positionKey]*mark
+	dirty bool // the file is older than marks
+}
+
+// positionKey tells positions apart: sources may share a file.
+type positionKey struct {
+	source string
+	id     identity
+}
+
+// mark is one position and what a process remembers along with it.
+type mark struct {
+	record
+	generation uint64 // grows when the file starts over
+	handed     int64  // the end of all chunks of this generation
+	counted    int64
+}
+
+// clockSlack covers the time between a rotation and the Scan that notices it.
+const clockSlack = time.Minute
+
+// OpenPositions reads the positions kept in the folder dir, which it makes if
+// needed, and locks it against other agents until Close. Damaged records are
+// set aside and returned as warnings; their files are read from the beginning.
+// It fails if the folder cannot be used, another agent uses it, or a newer
+// version has written the positions.
+func OpenPositions(dir string) (*Positions, []error, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, unusable(dir, err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &Positions{dir: dir, lock: lock, marks: make(map[positionKey]*mark)}
+	warnings, err := p.load()
+	if err != nil {
+		return nil, nil, errors.Join(err, p.Close())
+	}
+	return p, warnings, nil
+}
+
+func lockDir(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, unusable(dir, err)
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = fmt.Errorf("lock positions in %q: another agent uses them: stop it, or give each agent its own state_dir: %w", dir, err)
+	} else if err != nil {
+		err = unusable(dir, err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeFile(lock))
+	}
+	return lock, nil
+}
+
+func unusable(dir string, err error) error {
+	return fmt.Errorf("open positions in %q: %w: set state_dir to a folder that can be written to, or check its mount and permissions", dir, err)
+}
+
+// load reads the positions file, if there is one, and proves that it can be
+// written.
+func (p *Positions) load() ([]error, error) {
+	path := p.path()
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, unusable(p.dir, err)
+	}
+	var warnings []error
+	if err == nil {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, unusable(p.dir, err)
+		}
+		p.opened = info.ModTime().Add(-clockSlack)
+		records, damaged, err := decodePositions(text)
+		if err != nil {
+			return nil, fmt.Errorf("read positions %q: %w", path, err)
+		}
+		for _, err := range damaged {
+			warnings = append(warnings, fmt.Errorf("read positions %q: %w", path, err))
+		}
+		for _, r := range records {
+			p.marks[positionKey{r.Source, r.identity()}] = &mark{record: r, handed: r.Offset}
+		}
+	}
+	p.dirty = true
+	if err := p.Sync(); err != nil {
+		return nil, unusable(p.dir, err)
+	}
+	return warnings, nil
+}
+
+func (p *Positions) path() string { return filepath.Join(p.dir, "positions") }
+
+// Commit makes the End and Time of each chunk durable, in one write. Chunks of
+// a file are to be committed in the order in which they were read; one whose
+// file was truncated since, or that was read with Count, changes nothing.
+//
+// If it fails, nothing has changed on disk, and the next Commit or Sync
+// writes these chunks, too.
+func (p *Positions) Commit(chunks []Chunk) error {
+	p.mu.Lock()
+	for i := range chunks {
+		c := &chunks[i]
+		m := c.File.mark
+		if c.cursor != Ship || c.generation != m.generation || c.End <= m.Offset || !p.keeps(m) {
+			continue
+		}
+		m.Offset, m.Time = c.End, c.Time
+		m.FingerprintBytes, m.Fingerprint = c.fingerprint.bytes, c.fingerprint.sum
+		p.dirty = true
+	}
+	p.mu.Unlock()
+	return p.Sync()
+}
+
+// Sync makes durable what has changed since the last write. It fails as
+// Commit does.
+func (p *Positions) Sync() error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	p.mu.Lock()
+	if !p.dirty {
+		p.mu.Unlock()
+		return nil
+	}
+	records := make([]record, 0, len(p.marks))
+	for _, m := range p.marks {
+		records = append(records, m.record)
+	}
+	p.dirty = false
+	p.mu.Unlock()
+
+	text, err := encodePositions(records)
+	if err == nil {
+		err = replaceFile(p.path(), text)
+	}
+	if err != nil {
+		p.mu.Lock()
+		p.dirty = true
+		p.mu.Unlock()
+		return fmt.Errorf("write positions %q: %w", p.path(), err)
+	}
+	return nil
+}
+
+// Close releases the folder to other agents. It writes nothing.
+func (p *Positions) Close() error { return closeFile(p.lock) }
+
+// replaceFile replaces a file's content at once and durably.
+func replaceFile(path string, text []byte) (err error) {
+	temp := path + ".tmp"
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// The rest is for the Tailer.
+
+// keeps reports whether m has not been dropped. It needs mu.
+func (p *Positions) keeps(m *mark) bool {
+	return p.marks[positionKey{m.Source, m.identity()}] == m
+}
+
+// of returns the positions of a source.
+func (p *Positions) of(source string) []record {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var records []record
+	for key, m := range p.marks {
+		if key.source == source {
+			records = append(records, m.record)
+		}
+	}
+	return records
+}
+
+// find returns the position of a file, both to change and to read.
+func (p *Positions) find(key positionKey) (*mark, record, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.marks[key]
+	if m == nil {
+		return nil, record{}, false
+	}
+	return m, m.record, true
+}
+
+// begin keeps a new position, at the beginning of a file, instead of any other.
+func (p *Positions) begin(key positionKey, path string, now time.Time) *mark {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := &mark{record: record{
+		Source: key.source,
+		Path:   path,
+		Dev:    key.id.dev,
+		Inode:  key.id.inode,
+		Time:   now.UnixNano(),
+	}}
+	p.marks[key], p.dirty = m, true
+	return m
+}
+
+// restart puts a position back to the beginning of its file.
+func (p *Positions) restart(m *mark, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.generation++
+	m.handed, m.counted = 0, 0
+	m.Offset, m.FingerprintBytes, m.Fingerprint = 0, 0, 0
+	m.Time = now.UnixNano()
+	p.dirty = true
+}
+
+// drop forgets a position.
+func (p *Positions) drop(key positionKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.marks, key)
+	p.dirty = true
+}
+
+// hand notes that lines up to end are on their way and returns their
+// generation.
+func (p *Positions) hand(m *mark, end int64) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.handed = max(m.handed, end)
+	return m.generation
+}
+
+func (p *Positions) offset(m *mark) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return m.Offset
+}
+
+func (p *Positions) counted(m *mark) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return m.counted
+}
+
+func (p *Positions) setCounted(m *mark, end int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if end <= m.handed {
+		m.counted = max(m.counted, end)
+	}
+}

@@ -1,0 +1,129 @@
+package tail
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"strconv"
+)
+
+const (
+	header  = "corkline-positions "
+	version = 1
+)
+
+// record is one position as it is kept on disk. After its header, the file has
+// one a line: the crc32c of the JSON in 8 hex digits, a blank, the JSON.
+type record struct {
+	Source string `json:"source"`
+	Path   string `json:"path"`
+	Dev    uint64 `json:"dev"`
+	Inode  uint64 `json:"inode"`
+	// The fingerprint is taken of the first bytes that lie before Offset.
+	FingerprintBytes int64  `json:"fingerprint_bytes"`
+	Fingerprint      uint32 `json:"fingerprint"`
+	Offset           int64  `json:"offset"`
+	Time             int64  `json:"time"` // Unix ns
+}
+
+func (r record) identity() identity { return identity{r.Dev, r.Inode} }
+
+func (r record) fingerprint() fingerprint {
+	return fingerprint{r.FingerprintBytes, r.Fingerprint}
+}
+
+// encodePositions returns the text of a positions file.
+func encodePositions(records []record) ([]byte, error) {
+	slices.SortFunc(records, func(a, b record) int {
+		return cmp.Or(
+			cmp.Compare(a.Source, b.Source), cmp.Compare(a.Path, b.Path),
+			cmp.Compare(a.Dev, b.Dev), cmp.Compare(a.Inode, b.Inode),
+		)
+	})
+	text := fmt.Appendf(nil, "%s%d\n", header, version)
+	for _, r := range records {
+		body, err := json.Marshal(r)
+		if err != nil {
+			return nil, fmt.Errorf("encode position of %q: %w", r.Path, err)
+		}
+		text = fmt.Appendf(text, "%08x %s\n", crc32.Checksum(body, castagnoli), body)
+	}
+	return text, nil
+}
+
+// decodePositions returns the records in the text of a positions file, and an
+// error for each damaged line. It fails only if the text is of a newer version:
+// its header says so, and it is not that the header alone is damaged, as no
+// record of this version follows. (So a newer version whose records this one
+// must not read has to seed their checksums differently.)
+func decodePositions(text []byte) (records []record, damaged []error, err error) {
+	first, newer := true, 0
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		v, isHeader := parseHeader(line)
+		switch r, err := decodeRecord(line); {
+		case err == nil:
+			records = append(records, r)
+		case first && isHeader && v == version:
+		default:
+			if first && isHeader && v > version {
+				newer = v
+			}
+			damaged = append(damaged, fmt.Errorf("set aside %.300q: %w", line, err))
+			if r, ok := decodeJoined(line); ok {
+				records = append(records, r)
+			}
+		}
+		first = false
+	}
+	if newer > 0 && len(records) == 0 {
+		return nil, nil, fmt.Errorf("version %d is newer than %d, the newest this agent knows: run a newer agent, or set another state_dir", newer, version)
+	}
+	return records, damaged, nil
+}
+
+func parseHeader(line []byte) (int, bool) {
+	digits, ok := bytes.CutPrefix(line, []byte(header))
+	if !ok {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(string(digits), 10, 31)
+	return int(v), err == nil
+}
+
+func decodeRecord(line []byte) (record, error) {
+	var r record
+	if len(line) < 10 || line[8] != ' ' {
+		return r, errors.New("not a position")
+	}
+	sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
+	if err != nil {
+		return r, fmt.Errorf("parse checksum: %w", err)
+	}
+	body := line[9:]
+	if crc32.Checksum(body, castagnoli) != uint32(sum) {
+		return r, errors.New("checksum does not match")
+	}
+	if err := json.Unmarshal(body, &r); err != nil {
+		return record{}, fmt.Errorf("parse position: %w", err)
+	}
+	if r.FingerprintBytes != min(r.Offset, fingerprintBytes) || r.Offset < 0 {
+		return record{}, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
+	}
+	return r, nil
+}
+
+// decodeJoined returns the last record of a line that a damaged line end has
+// joined with another.
+func decodeJoined(line []byte) (record, bool) {
+	body := bytes.LastIndex(line, []byte(` {"source":`))
+	if body <= 8 {
+		return record{}, false
+	}
+	r, err := decodeRecord(line[body-8:])
+	return r, err == nil
+}

@@ -1,0 +1,154 @@
+package exporter
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/corkline/corkline/parsers"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+//go:embed status.html
+var statusPage string
+
+// serve answers HTTP until the returned function is called.
+func (a *Agent) serve() (stop func()) {
+	if a.listener == nil {
+		return func() {}
+	}
+	page, err := template.New("status").Parse(statusPage)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{
+		Registry: a.registry, MaxRequestsInFlight: 4, Timeout: 10 * time.Second, EnableOpenMetrics: true,
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-a.ready:
+			fmt.Fprintln(w, "ready")
+		default:
+			http.Error(w, "starting", http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		if err == nil {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			err = page.Execute(w, a.status())
+		}
+		if err != nil {
+			a.log.Error("show status page", "error", err)
+		}
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("serve /metrics", "error", err)
+		}
+	}()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			if err := server.Close(); err != nil {
+				a.log.Error("close the listener", "error", err)
+			}
+		}
+		<-done
+	}
+}
+
+// status is what the page shows.
+type status struct {
+	Version, Node, Cluster, StateDir, Up string
+	Loki                                 string
+	LokiState                            string
+	LokiGood                             bool
+	Sources                              []sourceStatus
+}
+
+type sourceStatus struct {
+	Name, Definition, About                                         string
+	Read, Parsed, Unparsed, Shipped, DeadLettered, Dropped, Waiting int64
+	Lag, Rate                                                       string
+	Files                                                           []fileStatus
+	Problems                                                        []string
+	BadLine, BadFile, BadWhy, BadAge                                string
+}
+
+type fileStatus struct{ Path, Size, Committed, Lag string }
+
+func (a *Agent) status() status {
+	a.mu.Lock()
+	config, sink := a.config, a.sink
+	a.mu.Unlock()
+	now := a.now()
+	s := status{
+		Version: a.options.Version, Node: config.Node, Cluster: config.Cluster, StateDir: config.StateDir,
+		Up: now.Sub(a.started).Round(time.Second).String(), Loki: config.Loki.URL,
+	}
+	if sink != nil {
+		state := sink.State()
+		s.LokiGood = state.Failures == 0
+		switch {
+		case state.Failures > 0:
+			s.LokiState = fmt.Sprintf("%s (%d failures in a row; lines wait in their files)", state.LastError, state.Failures)
+		case state.LastSuccess.IsZero():
+			s.LokiState = "nothing sent yet"
+		default:
+			s.LokiState = "last push answered " + now.Sub(state.LastSuccess).Round(time.Second).String() + " ago"
+		}
+	}
+	for _, source := range config.Sources {
+		s.Sources = append(s.Sources, a.sourceStatus(source, config.set[source.Definition], now))
+	}
+	return s
+}
+
+func (a *Agent) sourceStatus(source SourceConfig, d *parsers.Definition, now time.Time) sourceStatus {
+	account := a.ledger.account(source.Name)
+	out := sourceStatus{
+		Name: source.Name, Definition: d.Name, About: d.About,
+		Read: account.read.Load(), Parsed: account.parsed.Load(), Unparsed: account.unparsed.Load(), Shipped: account.shipped.Load(),
+		DeadLettered: account.deadLettered.Load(), Dropped: account.dropped.Load(), Waiting: account.waiting.Load(),
+	}
+	lag := int64(0)
+	if v := account.files.Load(); v != nil {
+		for _, f := range v.files {
+			lag += f.Lag
+			out.Files = append(out.Files, fileStatus{f.Path, inBytes(f.Size), inBytes(f.Committed), inBytes(f.Lag)})
+		}
+	}
+	out.Lag = inBytes(lag)
+	account.mu.Lock()
+	defer account.mu.Unlock()
+	out.Problems = account.problems
+	out.Rate = strconv.FormatFloat(account.rate.perSecond, 'f', 1, 64)
+	if bad := account.lastBad; bad.err != nil {
+		out.BadLine, out.BadFile = strings.ToValidUTF8(string(bad.text), "\uFFFD"), bad.file
+		out.BadWhy = bad.err.Error() + "; " + d.Closest(bad.text).String()
+		out.BadAge = now.Sub(bad.at).Round(time.Second).String()
+	}
+	return out
+}
+
+// inBytes writes a size for people.
+func inBytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, prefix := float64(n)/unit, 0
+	for value >= unit && prefix < 4 {
+		value, prefix = value/unit, prefix+1
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[prefix])
+}

@@ -1,0 +1,436 @@
+package tests
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/corkline/corkline/parsers"
+	"github.com/corkline/corkline/samples"
+	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7"
+)
+
+// node is one node: its log, its state and the agent that runs on it.
+type node struct {
+	t       *testing.T
+	cluster string
+	dir     string
+	log     *os.File
+	from    time.Time
+	lines   *samples.Generator
+	written []string
+	agent   *exec.Cmd
+	output  *bytes.Buffer
+}
+
+func newNode(t *testing.T, cluster string) *node {
+	t.Helper()
+	n := &node{t: t, cluster: cluster, dir: t.TempDir(), from: time.Now().Add(-30 * time.Minute).Truncate(time.Second)}
+	n.lines = samples.NewGenerator(samples.Options{Seed: 7, Start: n.from, Step: 5 * time.Millisecond, Layouts: samples.Layouts()})
+	n.write("corkline.yaml", fmt.Sprintf(`
+node: node-1
+cluster: %s
+state_dir: %s/state
+listen: %s
+poll_interval: 100ms
+loki: {url: %q, max_backoff: 1s, timeout: 5s}
+sources:
+  - {definition: antrea-networkpolicy, files: [%s/np.log]}
+`, cluster, n.dir, stack.agentAddr, stack.Loki.URL, n.dir))
+	log, err := os.Create(filepath.Join(n.dir, "np.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.log = log
+	t.Cleanup(func() {
+		if n.agent != nil {
+			n.kill()
+		}
+		if t.Failed() && n.output != nil {
+			t.Logf("the agent said:\n%s", n.output)
+		}
+		_ = n.log.Close()
+	})
+	return n
+}
+
+func (n *node) write(name, text string) {
+	n.t.Helper()
+	if err := os.WriteFile(filepath.Join(n.dir, name), []byte(text), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// append writes fresh lines to the log.
+func (n *node) append(count int) {
+	n.t.Helper()
+	var text []byte
+	for range count {
+		at := len(text)
+		text = n.lines.Next(text)
+		n.written = append(n.written, string(text[at:len(text)-1]))
+	}
+	if _, err := n.log.Write(text); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func (n *node) start(flags ...string) {
+	n.t.Helper()
+	n.output = &bytes.Buffer{}
+	n.agent = exec.Command(stack.binary, append([]string{"agent", "--config", filepath.Join(n.dir, "corkline.yaml")}, flags...)...)
+	n.agent.Stdout, n.agent.Stderr = n.output, n.output
+	n.agent.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := n.agent.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// kill ends the agent as the kernel would when memory is short.
+func (n *node) kill() {
+	_ = n.agent.Process.Kill() // it may have ended
+	_ = n.agent.Wait()
+	n.agent = nil
+}
+
+// stop asks the agent to end, and holds that it ends well.
+func (n *node) stop() {
+	n.t.Helper()
+	if err := n.agent.Process.Signal(syscall.SIGTERM); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := n.agent.Wait(); err != nil {
+		n.t.Fatalf("agent: %s\n%s", err, n.output)
+	}
+	n.agent = nil
+}
+
+func (n *node) entries(ctx context.Context) ([]entry, error) {
+	return logQL(ctx, fmt.Sprintf(`{job="corkline", cluster=%q}`, n.cluster), n.from.Add(-time.Minute), time.Now().Add(time.Minute))
+}
+
+// arrived holds that Loki has each line of the log once, with the labels and
+// metadata that a parser of its own finds in it.
+func (n *node) arrived() {
+	n.t.Helper()
+	var got []entry
+	eventually(n.t, "find the lines in Loki", func(ctx context.Context) (err error) {
+		if got, err = n.entries(ctx); err == nil && len(got) < len(n.written) {
+			err = fmt.Errorf("%d of %d lines", len(got), len(n.written))
+		}
+		return err
+	})
+	times := map[string]int{}
+	for _, e := range got {
+		times[e.Line]++
+	}
+	for _, line := range n.written {
+		if times[line] != 1 {
+			n.t.Fatalf("Loki has %q %d times", line, times[line])
+		}
+	}
+	if len(got) != len(n.written) {
+		n.t.Fatalf("Loki has %d lines, the log %d", len(got), len(n.written))
+	}
+	set, err := parsers.Shipped()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	d := set["antrea-networkpolicy"]
+	parser := d.NewParser()
+	for _, e := range got {
+		r := parsers.Record{Line: []byte(e.Line)}
+		if err := parser.Parse(&r); err != nil {
+			n.t.Fatalf("%q: %s", e.Line, err)
+		}
+		stream := map[string]string{"job": "corkline", "cluster": n.cluster, "node": "node-1", "source": "antrea-networkpolicy"}
+		for name, value := range r.Result(time.Time{}).StreamLabels {
+			stream[name] = value
+		}
+		metadata := map[string]string{}
+		for _, field := range d.Metadata {
+			if value := r.Value(field); len(value) > 0 {
+				metadata[d.Fields[field].Name] = string(value)
+			}
+		}
+		delete(e.Metadata, "detected_level") // Loki's own
+		want := entry{r.Time, e.Line, stream, metadata}
+		if diff := cmp.Diff(want, e); diff != "" {
+			n.t.Fatalf("%q (-want +got):\n%s", e.Line, diff)
+		}
+	}
+}
+
+// counted holds that Prometheus has the packets of the log.
+func (n *node) counted() {
+	n.t.Helper()
+	want := map[string]float64{}
+	for key, total := range n.lines.Totals() {
+		labels := map[string]string{}
+		for name, value := range map[string]string{"policy": key.Policy, "rule": key.Rule, "direction": key.Direction, "action": key.Action} {
+			if value != "" {
+				labels[name] = value
+			}
+		}
+		text, err := json.Marshal(labels)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		want[string(text)] = float64(total.Packets)
+	}
+	eventually(n.t, "find the packets in Prometheus", func(ctx context.Context) error {
+		got, err := promQL(ctx, `sum by (policy, rule, direction, action) (corkline_networkpolicy_logged_packets_total)`)
+		if err == nil {
+			if diff := cmp.Diff(want, got); diff != "" {
+				err = errors.New("(-want +got):\n" + diff)
+			}
+		}
+		return err
+	})
+}
+
+// metric reads one series of the agent's own /metrics.
+func (n *node) metric(ctx context.Context, series string) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+stack.agentAddr+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(response.Body); err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(body.String()) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("no series %s in:\n%s", series, body.String())
+}
+
+// waitMetric waits until a series has at least a value.
+func (n *node) waitMetric(series string, least float64) {
+	n.t.Helper()
+	eventually(n.t, series, func(ctx context.Context) error {
+		value, err := n.metric(ctx, series)
+		if err == nil && value < least {
+			err = fmt.Errorf("is %v, not %v", value, least)
+		}
+		return err
+	})
+}
+
+// balances holds that the ledger is even, with nothing waiting.
+func (n *node) balances(lines int) {
+	n.t.Helper()
+	eventually(n.t, "balance the ledger", func(ctx context.Context) error {
+		got := map[string]float64{}
+		for _, name := range []string{"lines_read_total", "lines_shipped_total", "lines_dead_lettered_total", "lines_dropped_total", "lines_waiting"} {
+			value, err := n.metric(ctx, "corkline_pipeline_"+name+`{source="antrea-networkpolicy"}`)
+			if err != nil {
+				return err
+			}
+			got[name] = value
+		}
+		want := map[string]float64{
+			"lines_read_total": float64(lines), "lines_shipped_total": float64(lines),
+			"lines_dead_lettered_total": 0, "lines_dropped_total": 0, "lines_waiting": 0,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return errors.New("(-want +got):\n" + diff)
+		}
+		return nil
+	})
+}
+
+const (
+	readSeries    = `corkline_pipeline_lines_read_total{source="antrea-networkpolicy"}`
+	shippedSeries = `corkline_pipeline_lines_shipped_total{source="antrea-networkpolicy"}`
+	waitingSeries = `corkline_pipeline_lines_waiting{source="antrea-networkpolicy"}`
+)
+
+func TestAgent(t *testing.T) {
+	n := newNode(t, "plain")
+	n.append(4_000)
+	n.start()
+	n.waitMetric(readSeries, 4_000)
+	for range 6 {
+		n.append(1_000)
+	}
+	n.arrived()
+	n.counted()
+	n.balances(10_000)
+	n.promtool()
+	n.chunks()
+	n.stop()
+}
+
+// promtool lets Prometheus' own linter read /metrics.
+func (n *node) promtool() {
+	n.t.Helper()
+	response, err := http.DefaultTransport.RoundTrip(httptestRequest(n.t, "http://"+stack.agentAddr+"/metrics"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	check := exec.Command("promtool", "check", "metrics")
+	check.Stdin = response.Body
+	if out, err := check.CombinedOutput(); err != nil {
+		n.t.Errorf("promtool check metrics: %s\n%s", err, out)
+	}
+}
+
+func httptestRequest(t *testing.T, address string) *http.Request {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return request
+}
+
+// chunks holds that Loki keeps its chunks as objects in the bucket.
+func (n *node) chunks() {
+	n.t.Helper()
+	request := httptestRequest(n.t, stack.Loki.URL+"/flush")
+	request.Method = http.MethodPost
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	client, err := stack.S3.Client(nil)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	eventually(n.t, "find chunks in the bucket", func(ctx context.Context) error {
+		objects := 0
+		for object := range client.ListObjectsIter(ctx, "chunks", minio.ListObjectsOptions{Prefix: "fake/", Recursive: true}) {
+			if object.Err != nil {
+				return object.Err
+			}
+			objects++
+		}
+		if objects == 0 {
+			return errors.New("no object below fake/")
+		}
+		return nil
+	})
+}
+
+func TestAgent_Killed(t *testing.T) {
+	n := newNode(t, "killed")
+	n.append(3_000)
+	for round := range 5 {
+		n.start()
+		n.append(1_000)
+		// Anywhere in the middle: some of it read, some sent, some committed.
+		n.waitMetric(readSeries, float64(1+300*round))
+		n.append(400)
+		n.kill()
+	}
+	n.start()
+	n.arrived()
+	n.stop()
+	// A process that sees the whole log again counts all of it once.
+	n.countsOf("recount")
+}
+
+// countsOf runs a second agent, with state of its own, over the same log.
+func (n *node) countsOf(cluster string) {
+	n.t.Helper()
+	text, err := os.ReadFile(filepath.Join(n.dir, "corkline.yaml"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.write("corkline.yaml", strings.NewReplacer("cluster: "+n.cluster, "cluster: "+cluster, "/state", "/state-2").Replace(string(text)))
+	n.start()
+	n.counted()
+	n.stop()
+}
+
+func TestAgent_LokiOutage(t *testing.T) {
+	n := newNode(t, "outage")
+	n.append(2_000)
+	n.start()
+	n.waitMetric(shippedSeries, 2_000)
+	if err := stack.Loki.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		n.append(2_000)
+	}
+	// Metrics do not wait for Loki, and are counted once.
+	n.counted()
+	n.waitMetric(waitingSeries, 8_000)
+	if err := stack.Loki.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.append(500)
+	n.arrived()
+	n.counted()
+	n.balances(10_500)
+	n.stop()
+}
+
+func TestAgent_StoppedDuringOutage(t *testing.T) {
+	n := newNode(t, "stopped")
+	n.write("corkline.yaml", readFile(t, filepath.Join(n.dir, "corkline.yaml"))+"shutdown_timeout: 1s\n")
+	if err := stack.Loki.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	n.append(3_000)
+	n.start()
+	n.waitMetric(waitingSeries, 3_000)
+	n.stop() // within shutdown_timeout, and not as a failure
+	if err := stack.Loki.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.start("--once")
+	if err := n.agent.Wait(); err != nil {
+		t.Fatalf("agent --once: %s\n%s", err, n.output)
+	}
+	n.agent = nil
+	n.arrived()
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestAgent_Once(t *testing.T) {
+	n := newNode(t, "once")
+	n.append(500)
+	for range 2 { // the second time there is nothing left
+		n.start("--once")
+		if err := n.agent.Wait(); err != nil {
+			t.Fatalf("agent --once: %s\n%s", err, n.output)
+		}
+		n.agent = nil
+	}
+	if want := "read 0,"; !strings.Contains(n.output.String(), want) {
+		t.Errorf("the second run does not say %q:\n%s", want, n.output)
+	}
+	n.arrived()
+}
