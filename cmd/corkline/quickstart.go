@@ -372,8 +372,8 @@ func ask(ctx context.Context, endpoint, query string) ([]row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the request: %w", err)
 	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("send the query: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// go:embed does not reach into a nested module, so the tools modules are kept
+// Embedding does not reach into a nested module, so the tools modules are kept
 // as <name>.mod and <name>.sum and become modules in the cache folder.
 //
 //go:embed parts/*.mod parts/*.sum
@@ -53,7 +53,7 @@ func (p Part) build(ctx context.Context, cache string, progress *Progress) (stri
 	if err != nil {
 		return "", fmt.Errorf("create a build folder: %w", err)
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }() // at worst it stays in the cache
 
 	cmd := exec.CommandContext(ctx, goTool, "build", "-v", "-mod=readonly", "-buildvcs=false",
 		"-trimpath", "-ldflags=-s -w", "-o", tmp+string(filepath.Separator), "tool")

@@ -169,7 +169,8 @@ func (p *Process) run() (*child, error) {
 		return nil, fmt.Errorf("open the log of %s: %w", p.Name, err)
 	}
 	defer log.Close() // the child has its own descriptor
-	cmd := exec.Command(p.Path, p.Args...)
+	// The context of the start does not bound the life of what was started.
+	cmd := exec.CommandContext(context.Background(), p.Path, p.Args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = p.Env, log, log
 	ownGroup(cmd)
 

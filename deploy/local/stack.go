@@ -256,7 +256,10 @@ func (s *Stack) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.S3.createBuckets(ctx, "chunks", "ruler", "admin"); err != nil {
+	done := s.progress.Track("creating the buckets", s.S3.String)
+	err := s.S3.createBuckets(ctx, "chunks", "ruler", "admin")
+	done()
+	if err != nil {
 		return err
 	}
 	if err := s.startPart(ctx, s.Loki); err != nil {
@@ -349,8 +352,8 @@ func findGrafana() (binary string, arguments []string) {
 		return "", nil
 	}
 	homes := []string{"/usr/share/grafana"}
-	if real, err := filepath.EvalSymlinks(binary); err == nil {
-		homes = append([]string{filepath.Dir(filepath.Dir(real))}, homes...)
+	if target, err := filepath.EvalSymlinks(binary); err == nil {
+		homes = append([]string{filepath.Dir(filepath.Dir(target))}, homes...)
 	}
 	for _, home := range homes {
 		if _, err := os.Stat(filepath.Join(home, "conf", "defaults.ini")); err == nil {
@@ -373,6 +376,8 @@ func (s *Stack) Stop() error {
 // Answers returns a check for Process.Ready: a GET of the URL that takes no
 // more than 2 s gets status 200.
 func Answers(url string) func(context.Context) error {
+	// The next answer may be another process's: no connection is kept.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -380,9 +385,7 @@ func Answers(url string) func(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("create the request for %q: %w", url, err)
 		}
-		// The next answer may be another process's: no connection is kept.
-		request.Close = true
-		response, err := http.DefaultClient.Do(request)
+		response, err := client.Do(request)
 		if err != nil {
 			return fmt.Errorf("ask whether it is ready: %w", err)
 		}

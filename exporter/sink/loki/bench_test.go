@@ -24,7 +24,7 @@ func policyBatch(n int) *parsers.Batch {
 	actions := []string{"Allow", "Allow", "Allow", "Drop"}
 	b := &parsers.Batch{Source: "antrea-networkpolicy"}
 	for i := range n {
-		line := fmt.Sprintf("%s AntreaPolicyIngressRule AntreaNetworkPolicy:shop/allow-web-%d rule-%d Ingress %d shop/web-%d 10.10.%d.%d %d 10.10.3.%d 8080 TCP %d 2026-11-02T10:11:12.%06d",
+		line := fmt.Sprintf("%s AntreaPolicyIngressRule AntreaNetworkPolicy:shop/allow-web-%d rule-%d Ingress %d shop/web-%d 10.10.%d.%d %d 10.10.3.%d 8080 TCP %d %015d",
 			actions[i%len(actions)], i%7, i%5, 44900+i%9, i%40, i%11, i%250, 30000+i*7%30000, i%23, 60+i%9, i)
 		b.Records = append(b.Records, record(d, 1_790_000_000_000_000_000+int64(i)*137_000, line))
 	}

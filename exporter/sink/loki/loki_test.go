@@ -442,9 +442,9 @@ func TestTimeoutAndCancel(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- s.Consume(ctx, batchOf("s", "a")) }()
 
-		synctest.Wait() // in the first request
+		synctest.Wait()                // in the first request
 		<-time.After(10 * time.Second) // of the bubble's clock
-		synctest.Wait() // in the pause after it
+		synctest.Wait()                // in the pause after it
 		state := s.State()
 		if want := "loki at loki did not answer within 10s"; state.LastError != want || state.Failures != 1 {
 			t.Errorf("state is %+v", state)

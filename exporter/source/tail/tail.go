@@ -74,7 +74,7 @@ type FileStatus struct {
 }
 
 // LostError says that the file behind a kept position is gone, and with it
-// whatever it held after Offset. Scan returns it once for each loss.
+// whatever it held after Offset, which may be nothing. Scan returns it once for each loss.
 type LostError struct {
 	Path   string // where the file was first found
 	Offset int64  // offset up to which it had been delivered
@@ -82,7 +82,7 @@ type LostError struct {
 }
 
 func (e *LostError) Error() string {
-	return fmt.Sprintf("lost what %q held after offset %d: %s", e.Path, e.Offset, e.Reason)
+	return fmt.Sprintf("lose what %q may have held after offset %d: %s", e.Path, e.Offset, e.Reason)
 }
 
 // New returns a Tailer that has not looked at any file yet. It fails if a
@@ -234,15 +234,19 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 	return faults
 }
 
-// addRotated opens files that were rotated away from path, but for those that
-// lie at a matched path of their own.
+// addRotated opens files that were rotated away from path, the oldest first, but
+// for those that lie at a matched path of their own.
 func (t *Tailer) addRotated(rotated []sighting, path string, present map[identity]sighting) (faults []error) {
 	for _, s := range rotated {
 		if has(present, s.id) {
 			continue
 		}
-		if _, err := t.add(s.path, path, true); err != nil {
+		f, err := t.add(s.path, path, true)
+		if err != nil {
 			faults = append(faults, err)
+		}
+		if f != nil {
+			t.at[path] = f // what comes to path next was rotated after it
 		}
 	}
 	return faults
@@ -324,7 +328,8 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 	for _, path := range slices.Sorted(maps.Keys(byPath)) {
 		var known []identity
 		var rotated []sighting
-		complete := false // there is nothing that was rotated later
+		complete := false // nothing was rotated later
+		since := t.positions.opened
 		for _, r := range byPath[path] {
 			s, ok, err := t.locate(r, present)
 			switch {
@@ -335,8 +340,12 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 			case !ok:
 				faults = append(faults, &LostError{r.Path, r.Offset, "it was removed, replaced or truncated while no agent ran"})
 				t.positions.drop(positionKey{t.source, r.identity()})
-			case s.path == path:
+			case s.path == path && r.Offset > 0:
 				complete = true
+			case s.path == path:
+				// Nothing tells a reused inode here, but then there are files
+				// that were written to after the first sight of this one.
+				since = time.Unix(0, r.Time)
 			default:
 				known = append(known, s.id)
 				rotated = append(rotated, s)
@@ -344,7 +353,7 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 		}
 		if !complete {
 			// Without a known file to start from: what was written to since.
-			newer, err := siblings(path, known, t.positions.opened)
+			newer, err := siblings(path, known, since)
 			if err != nil && !isGone(err) {
 				faults = append(faults, err)
 			}

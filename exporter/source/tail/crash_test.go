@@ -1,0 +1,200 @@
+package tail
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestNothingIsLost writes, rotates, reads, commits, reloads and crashes in
+// random order: each line arrives, and exactly once unless there was a crash
+// after it was read and before it was committed.
+func TestNothingIsLost(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		b := &bench{TB: t, dir: t.TempDir(), state: t.TempDir(), now: time.Unix(1_800_000_000, 0), buffer: NewBuffer(256)}
+		files := rapid.SampledFrom([]string{"np.log", "np.log*"}).Draw(rt, "files")
+		b.options = Options{Source: "np", Files: []string{b.path(files)}, MaxLineBytes: 64, Now: func() time.Time { return b.now }}
+		b.start()
+		defer func() { b.stop() }()
+
+		const depth = 10
+		written, fragment := 0, ""
+		arrived := make(map[string]int)  // how often
+		excused := make(map[string]bool) // may arrive again
+		committed := make(map[string]bool)
+		var chunks []Chunk // on their way
+		running := true
+
+		read := func() {
+			if err := b.tailer.Fill(b.buffer, Ship); err != nil {
+				rt.Fatal(err)
+			}
+			for _, c := range b.buffer.Chunks {
+				for _, l := range c.Lines {
+					arrived[string(l.Text)]++
+				}
+				c.Lines = slices.Clone(c.Lines)
+				for i := range c.Lines {
+					c.Lines[i].Text = bytes.Clone(c.Lines[i].Text)
+				}
+				chunks = append(chunks, c)
+			}
+		}
+		commit := func() {
+			if err := b.positions.Commit(chunks); err != nil {
+				rt.Fatal(err)
+			}
+			for _, line := range texts(chunks) {
+				committed[line] = true
+			}
+			chunks = nil
+		}
+		scan := func() {
+			for _, fault := range b.tailer.Scan() {
+				// There may be no np.log yet. np.log.10 may have been deleted after
+				// all of it was read; where its inode has come back as another
+				// file, what is next to it is read again rather than lost.
+				var gone *LostError
+				if errors.As(fault, &gone) {
+					for line := range arrived {
+						excused[line] = true
+					}
+				} else if !isGone(fault) {
+					rt.Fatal(fault)
+				}
+			}
+		}
+		name := func(i int) string {
+			if i == 0 {
+				return "np.log"
+			}
+			return fmt.Sprintf("np.log.%d", i)
+		}
+		write := func(text string) {
+			b.append("np.log", text)
+			if err := os.Chtimes(b.path("np.log"), b.now, b.now); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		actions := map[string]func(*rapid.T){
+			"write": func(rt *rapid.T) {
+				for range rapid.IntRange(1, 5).Draw(rt, "lines") {
+					text := fragment + fmt.Sprintf("line %d\n", written)
+					cut := rapid.IntRange(len(fragment), len(text)).Draw(rt, "cut")
+					write(text[:cut])
+					fragment = text[cut:]
+					written++
+				}
+			},
+			"rotate": func(rt *rapid.T) {
+				if last, err := os.ReadFile(b.path(name(depth))); err == nil {
+					for line := range bytes.Lines(last) {
+						if !committed[string(bytes.TrimSpace(line))] {
+							return // deleting it would be a true loss
+						}
+					}
+				}
+				write(fragment)
+				fragment = ""
+				for i := depth - 1; i >= 0; i-- {
+					if err := os.Rename(b.path(name(i)), b.path(name(i+1))); err != nil && !os.IsNotExist(err) {
+						rt.Fatal(err)
+					}
+				}
+				if rapid.Bool().Draw(rt, "create") {
+					write("")
+				}
+			},
+			"scan": func(*rapid.T) {
+				if running {
+					scan()
+				}
+			},
+			"read": func(*rapid.T) {
+				if running {
+					read()
+				}
+			},
+			"commit": func(*rapid.T) {
+				if running {
+					commit()
+				}
+			},
+			"wait": func(rt *rapid.T) {
+				b.now = b.now.Add(time.Duration(rapid.IntRange(1, 6).Draw(rt, "seconds")) * time.Second)
+			},
+			"stop": func(*rapid.T) {
+				if !running {
+					return
+				}
+				running = false
+				for _, line := range texts(chunks) {
+					excused[line] = true
+				}
+				chunks = nil
+				// kill -9: nothing of the process's memory survives.
+				state, err := os.ReadFile(filepath.Join(b.state, "positions"))
+				if err != nil {
+					rt.Fatal(err)
+				}
+				b.stop()
+				b.state = t.TempDir()
+				if err := os.WriteFile(filepath.Join(b.state, "positions"), state, 0o600); err != nil {
+					rt.Fatal(err)
+				}
+			},
+			"start": func(*rapid.T) {
+				if !running {
+					running = true
+					b.start()
+					scan()
+				}
+			},
+			"reload": func(*rapid.T) {
+				if running {
+					commit()
+					if err := b.tailer.Close(); err != nil {
+						rt.Fatal(err)
+					}
+					b.reload()
+				}
+			},
+		}
+		write("")
+		scan()
+		actions[""] = func(*rapid.T) { b.now = b.now.Add(time.Millisecond) }
+		rt.Repeat(actions)
+
+		write(fragment)
+		actions["start"](rt)
+		for idle := 0; idle < 2; {
+			b.now = b.now.Add(quietTime)
+			scan()
+			before := len(chunks)
+			read()
+			if len(chunks) == before {
+				idle++
+			}
+			commit()
+		}
+		for i := range written {
+			line := fmt.Sprintf("line %d", i)
+			if n := arrived[line]; n == 0 || n > 1 && !excused[line] {
+				rt.Errorf("%q arrived %d times", line, n)
+			}
+		}
+		if len(arrived) != written {
+			rt.Errorf("%d different lines arrived, %d were written", len(arrived), written)
+		}
+		if files == "np.log" && len(b.tailer.Files()) > 1 {
+			rt.Errorf("still open: %+v", b.tailer.Files())
+		}
+	})
+}

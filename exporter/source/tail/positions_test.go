@@ -1,0 +1,242 @@
+package tail
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var someRecords = []record{
+	{Source: "dns", Path: `/var/log/"dns".log`, Dev: 1, Inode: 7, Time: 1},
+	{Source: "np", Path: "/var/log/np.log", Dev: 1, Inode: 5, FingerprintBytes: 1024, Fingerprint: 0xdeadbeef, Offset: 5000, Time: -3},
+	{Source: "np", Path: "/var/log/np.log", Dev: 1, Inode: 6, FingerprintBytes: 6, Fingerprint: 1, Offset: 6, Time: 1_800_000_000_000_000_000},
+}
+
+func encoded(tb testing.TB, records []record) []byte {
+	tb.Helper()
+	text, err := encodePositions(records)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text
+}
+
+func TestPositionsWithAnyByteFlipped(t *testing.T) {
+	text := encoded(t, someRecords)
+	ends := []int{bytes.IndexByte(text, '\n') + 1} // of the header and each record
+	for range someRecords {
+		last := ends[len(ends)-1]
+		ends = append(ends, last+bytes.IndexByte(text[last:], '\n')+1)
+	}
+	for i := range text {
+		for bit := range 8 {
+			flipped := bytes.Clone(text)
+			flipped[i] ^= 1 << bit
+			got, damaged, err := decodePositions(flipped)
+			if err != nil {
+				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
+			}
+			var want []record
+			for j, r := range someRecords {
+				if i < ends[j] || i >= ends[j+1] {
+					want = append(want, r)
+				}
+			}
+			// The case of a checksum's digits does not matter.
+			if diff := cmp.Diff(want, got); diff != "" && (len(got) != len(someRecords) || len(damaged) > 0) {
+				t.Fatalf("byte %d, bit %d: records (-want +got):\n%s", i, bit, diff)
+			}
+			if len(got) < len(someRecords) && len(damaged) == 0 {
+				t.Fatalf("byte %d, bit %d: no warning", i, bit)
+			}
+		}
+	}
+}
+
+func TestPositionsFile(t *testing.T) {
+	records := string(encoded(t, someRecords))
+	records = records[strings.IndexByte(records, '\n')+1:]
+	for _, tt := range []struct {
+		name, text string
+		records    int
+		warnings   int
+		err        string
+	}{
+		{"empty", "", 0, 0, ""},
+		{"header only", "corkline-positions 1\n", 0, 0, ""},
+		{"cut in mid-record", "corkline-positions 1\n" + records[:len(records)-5], 2, 1, ""},
+		{"no header", records, 3, 0, ""},
+		{"damaged header", "c0rkline\n" + records, 3, 1, ""},
+		{"garbage", "\x00\x01\n\xff", 0, 2, ""},
+		{"newer version", "corkline-positions 2\n00000000 {\"source\":\"np\"}\n", 0, 0, "version 2 is newer"},
+		{"newer version, nothing else", "corkline-positions 2\n", 0, 0, "version 2 is newer"},
+		{"impossible record", "corkline-positions 1\n84d5e5bf {}\n", 0, 1, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "positions")
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p, warnings, err := OpenPositions(dir)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("OpenPositions returned %v, want %q", err, tt.err)
+				}
+				if text, err := os.ReadFile(path); err != nil || string(text) != tt.text {
+					t.Errorf("the refused file was changed to %q, %v", text, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(p.marks) != tt.records || len(warnings) != tt.warnings {
+				t.Errorf("%d records, warnings %q; want %d and %d", len(p.marks), warnings, tt.records, tt.warnings)
+			}
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+			p, warnings, err = OpenPositions(dir)
+			if err != nil || len(warnings) > 0 || len(p.marks) != tt.records {
+				t.Fatalf("opened again: %d records, %q, %v", len(p.marks), warnings, err)
+			}
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestUnusableStateDir(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	busy := filepath.Join(dir, "busy")
+	p, _, err := OpenPositions(busy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	blocked := filepath.Join(dir, "blocked")
+	if err := os.MkdirAll(filepath.Join(blocked, "positions.tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, dir, want string }{
+		{"below a file", filepath.Join(file, "state"), "set state_dir"},
+		{"a read-only file system", "/proc/corkline", "set state_dir"},
+		{"cannot write", blocked, "set state_dir"},
+		{"used by another agent", busy, "another agent"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := OpenPositions(tt.dir)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.dir) {
+				t.Errorf("OpenPositions returned %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestModes(t *testing.T) {
+	b := newBench(t, "np.log")
+	b.state = filepath.Join(b.state, "a", "b")
+	b.stop()
+	b.start()
+	for path, want := range map[string]os.FileMode{"": os.ModeDir | 0o700, "lock": 0o600, "positions": 0o600} {
+		info, err := os.Stat(filepath.Join(b.state, path))
+		if err != nil || info.Mode() != want {
+			t.Errorf("%q: %v, %v; want %v", path, info.Mode(), err, want)
+		}
+	}
+}
+
+// A commit that fails changes nothing on disk; the next one makes up for it.
+func TestCommitFails(t *testing.T) {
+	b := newBench(t, "np.log")
+	b.append("np.log", "a\n")
+	b.scan()
+	b.fill(Ship, "a")
+	positions := filepath.Join(b.state, "positions")
+	before, err := os.ReadFile(positions)
+	b.do(err)
+	blocker := positions + ".tmp"
+	b.do(os.MkdirAll(filepath.Join(blocker, "x"), 0o700))
+	if err := b.positions.Commit(b.buffer.Chunks); err == nil || !strings.Contains(err.Error(), positions) {
+		t.Errorf("Commit returned %v, want an error that names the file", err)
+	}
+	if got := b.tailer.Files()[0].Committed; got != 2 {
+		t.Errorf("committed %d in memory, want 2", got)
+	}
+	after, err := os.ReadFile(positions)
+	b.do(err)
+	if !bytes.Equal(before, after) {
+		t.Errorf("positions changed to %s", after)
+	}
+
+	b.append("np.log", "b\n")
+	b.scan("write positions") // the fault lasts, and reading goes on
+	b.fill(Ship, "b")
+	b.do(os.RemoveAll(blocker))
+	b.do(b.positions.Sync())
+	b.stop()
+	b.start()
+	b.scan()
+	b.fill(Ship, "b")
+}
+
+// The first sight of a file cannot be written; its lines are read nevertheless.
+func TestFirstSightFails(t *testing.T) {
+	b := newBench(t, "np.log")
+	b.append("np.log", "a\n")
+	blocker := filepath.Join(b.state, "positions.tmp")
+	b.do(os.Mkdir(blocker, 0o700))
+	b.scan("write positions")
+	b.fill(Ship, "a")
+	b.do(syscall.Rmdir(blocker))
+	b.commit()
+}
+
+func TestSourcesShareAFile(t *testing.T) {
+	b := newBench(t, "np.log")
+	b.append("np.log", "a\n")
+	b.scan()
+	b.fill(Ship, "a")
+	b.commit()
+	first := b.tailer
+	b.options.Source = "other"
+	b.reload()
+	b.scan()
+	b.fill(Ship, "a")
+	b.do(first.Close())
+}
+
+func FuzzDecodePositions(f *testing.F) {
+	f.Add(encoded(f, someRecords))
+	f.Add([]byte("corkline-positions 2\n"))
+	f.Add([]byte("corkline-positions 1\n00000000 {}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		records, _, err := decodePositions(text)
+		if err != nil {
+			return
+		}
+		again, damaged, err := decodePositions(encoded(t, records))
+		if err != nil || len(damaged) > 0 {
+			t.Fatalf("own output: %q, %v", damaged, err)
+		}
+		if diff := cmp.Diff(fmt.Sprint(records), fmt.Sprint(again)); diff != "" {
+			t.Fatalf("records (-want +got):\n%s", diff)
+		}
+	})
+}
