@@ -182,10 +182,11 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 	}
 
 	// What is at the sink when ctx ends has until abort ends.
+	timeout := a.config.ShutdownTimeout // a.config may be another by then
 	abort, abortNow := context.WithCancel(context.WithoutCancel(parent))
 	defer abortNow()
 	stopped := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(a.config.ShutdownTimeout, abortNow)
+		timer := time.AfterFunc(timeout, abortNow)
 		context.AfterFunc(abort, func() { timer.Stop() })
 	})
 	defer stopped()
@@ -259,7 +260,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definition: d, tailer: tailer, positions: a.positions, sink: sink,
 			parser: d.NewParser(), feeder: feeder, account: a.ledger.account(s.Name), log: a.log,
-			poll: c.PollInterval, now: a.now, onCommit: a.committed,
+			poll: c.PollInterval, maxLine: c.MaxLineBytes, now: a.now, onCommit: a.committed,
 		})
 	}
 	return pipelines, nil
@@ -279,7 +280,9 @@ const watchInterval = 5 * time.Second
 func (a *Agent) watch(ctx context.Context) *Config {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
-	last := fileSum(a.options.ConfigFile)
+	// Of what was read, not of what is there by now: the generation before may
+	// have taken its time to end.
+	last := a.config.sum
 	for {
 		asked := false
 		select {

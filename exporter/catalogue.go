@@ -42,6 +42,7 @@ func NewCatalogue(registry prometheus.Registerer, maxSeries int) *Catalogue {
 
 // family is one counter with labels, and a cap on its series.
 type family struct {
+	help   string
 	labels []string
 	vec    *prometheus.CounterVec
 	capped prometheus.Counter
@@ -60,10 +61,11 @@ func (c *Catalogue) family(d *parsers.Definition, m *parsers.Metric) (*family, e
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f, ok := c.families[m.Name]; ok && slices.Equal(f.labels, labels) {
+	if f, ok := c.families[m.Name]; ok && f.help == m.Help && slices.Equal(f.labels, labels) {
 		return f, nil
 	}
 	f := &family{
+		help:   m.Help,
 		labels: labels,
 		vec:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.Name, Help: m.Help}, labels),
 		capped: c.capped.WithLabelValues(m.Name),

@@ -1,12 +1,14 @@
 package exporter
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/corkline/corkline/parsers"
@@ -32,6 +34,7 @@ type Config struct {
 	DefinitionFiles []string       `yaml:"definition_files"`
 
 	set parsers.Set
+	sum [sha256.Size]byte // of the text
 }
 
 // LokiConfig says where the lines go. Without a URL the agent feeds metrics only.
@@ -79,6 +82,7 @@ func LoadConfig(path string) (*Config, error) {
 // is for messages, and for what it names relative to its folder.
 func ParseConfig(file string, text []byte) (*Config, error) {
 	c := defaultConfig()
+	c.sum = sha256.Sum256(text)
 	doc, faults := strict.Decode(file, text, &c)
 	check := &configCheck{config: &c, doc: doc, faults: faults}
 	check.scalars()
@@ -93,7 +97,7 @@ func ParseConfig(file string, text []byte) (*Config, error) {
 	return &c, nil
 }
 
-// Definitions gives the shipped and the configured log formats.
+// DefinitionSet gives the shipped and the configured log formats.
 func (c *Config) DefinitionSet() parsers.Set { return c.set }
 
 type configCheck struct {
@@ -128,8 +132,10 @@ func (c *configCheck) scalars() {
 		key   string
 		value time.Duration
 	}{
-		{"poll_interval", config.PollInterval}, {"shutdown_timeout", config.ShutdownTimeout},
-		{"loki.timeout", config.Loki.Timeout}, {"loki.max_backoff", config.Loki.MaxBackoff},
+		{"poll_interval", config.PollInterval},
+		{"shutdown_timeout", config.ShutdownTimeout},
+		{"loki.timeout", config.Loki.Timeout},
+		{"loki.max_backoff", config.Loki.MaxBackoff},
 	} {
 		if d.value <= 0 {
 			c.fault(d.key, "must be above 0")
@@ -142,15 +148,19 @@ func (c *configCheck) scalars() {
 		c.fault("max_series", "must be at least 1")
 	}
 	if config.Loki.URL != "" {
+		// What does not look like a URL may hold a password all the same, so
+		// no message quotes it.
 		u, err := url.Parse(config.Loki.URL)
 		switch {
-		case err != nil:
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 			c.fault("loki.url", "is not a URL, such as http://loki:3100")
-		case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-			c.fault("loki.url", "%q is not a URL, such as http://loki:3100", u.Redacted())
 		case u.User != nil:
-			c.fault("loki.url", "must not hold a password: %q", u.Redacted())
+			c.fault("loki.url", "must not hold a user or a password")
 		}
+	}
+	// The sink would refuse it, too, but a reload must know before the old one is stopped.
+	if strings.ContainsFunc(config.Loki.Tenant, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		c.fault("loki.tenant", "%q: use printable ASCII without blanks", config.Loki.Tenant)
 	}
 }
 
@@ -206,7 +216,7 @@ var sourceForm = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_.]*$`)
 
 func (c *configCheck) sources() {
 	config := c.config
-	if !c.doc.Has("sources") {
+	if config.Sources == nil { // not given, or with nothing behind the key
 		for _, name := range config.set.Names() {
 			if d := config.set[name]; len(d.Files) > 0 {
 				config.Sources = append(config.Sources, SourceConfig{Definition: name})

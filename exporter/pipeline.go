@@ -35,6 +35,7 @@ type pipeline struct {
 	account    *account
 	log        *slog.Logger
 	poll       time.Duration
+	maxLine    int
 	now        func() time.Time
 	onCommit   func(error)
 
@@ -69,7 +70,8 @@ func (t *tally) book(a *account) {
 	*t = tally{}
 }
 
-// bufferBytes of lines are read at once; a longer line fits all the same.
+// bufferBytes of lines are read at once; where a line may be longer, as many
+// as it may have.
 const bufferBytes = 512 << 10
 
 // idleTicks without a line make a source give its buffers back.
@@ -95,8 +97,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 			if w == nil {
 				break
 			}
-			var err error
-			if inFlight, err = p.land(ctx, inFlight, ticker.C); err != nil {
+			if err := p.land(ctx, inFlight, ticker.C); err != nil {
 				return err
 			}
 			inFlight = p.launch(abort, w)
@@ -105,8 +106,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 			}
 		}
 		if once || ctx.Err() != nil {
-			_, err := p.land(ctx, inFlight, ticker.C)
-			return err
+			return p.land(ctx, inFlight, ticker.C)
 		}
 		var err error
 		if inFlight, err = p.pause(ctx, inFlight, ticker.C); err != nil {
@@ -208,7 +208,11 @@ func (p *pipeline) takeWork() *work {
 		p.free = p.free[:n-1]
 		return w
 	}
-	return &work{buffer: tail.NewBuffer(bufferBytes)}
+	return p.newWork()
+}
+
+func (p *pipeline) newWork() *work {
+	return &work{buffer: tail.NewBuffer(max(bufferBytes, p.maxLine))}
 }
 
 // parse makes the records of a work, and counts those lines that have not
@@ -306,14 +310,14 @@ func (p *pipeline) launch(abort context.Context, w *work) *flight {
 }
 
 // land waits for a flight. While it lasts, the lines behind it are counted.
-func (p *pipeline) land(ctx context.Context, f *flight, tick <-chan time.Time) (*flight, error) {
+func (p *pipeline) land(ctx context.Context, f *flight, tick <-chan time.Time) error {
 	if f == nil {
-		return nil, nil
+		return nil
 	}
 	for {
 		select {
 		case err := <-f.done:
-			return nil, p.settle(f, err)
+			return p.settle(f, err)
 		case <-tick:
 			if ctx.Err() == nil {
 				p.scan()
@@ -355,7 +359,7 @@ func (p *pipeline) settle(f *flight, err error) error {
 // were handed to the sink, until that is all or the flight has ended.
 func (p *pipeline) countAhead(f *flight) {
 	if p.ahead == nil {
-		p.ahead = &work{buffer: tail.NewBuffer(bufferBytes)}
+		p.ahead = p.newWork()
 	}
 	w := p.ahead
 	for len(f.done) == 0 {

@@ -23,7 +23,7 @@ func (a *Agent) serve() (stop func()) {
 	if a.listener == nil {
 		return func() {}
 	}
-	page, err := template.New("status").Parse(statusPage)
+	page, parseErr := template.New("status").Parse(statusPage)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{
 		Registry: a.registry, MaxRequestsInFlight: 4, Timeout: 10 * time.Second, EnableOpenMetrics: true,
@@ -38,6 +38,7 @@ func (a *Agent) serve() (stop func()) {
 		}
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		err := parseErr // each request has its own: one that breaks off is not the next one's fault
 		if err == nil {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			err = page.Execute(w, a.status())

@@ -354,10 +354,10 @@ func (c *compilation) metrics() {
 		} else if !strings.HasSuffix(form.Name, "_total") {
 			c.fault(at+".name", "%q is a counter; its name must end in _total", form.Name)
 		}
-		if names[form.Name] {
+		if names[m.Name] {
 			c.fault(at+".name", "%q is defined twice", form.Name)
 		}
-		names[form.Name] = true
+		names[m.Name] = true
 		if form.Type != "counter" {
 			c.fault(at+".type", "%q is not a type; there is: counter", form.Type)
 		}
@@ -377,6 +377,9 @@ func (c *compilation) metrics() {
 			c.fault(at+".default", "a counter only goes up")
 		}
 		for k, name := range form.Labels {
+			if slices.Contains(form.Labels[:k], name) {
+				c.fault(fmt.Sprintf("%s.labels[%d]", at, k), "%q is given twice", name)
+			}
 			m.Labels = append(m.Labels, c.field(fmt.Sprintf("%s.labels[%d]", at, k), name))
 		}
 		c.definition.Metrics = append(c.definition.Metrics, m)

@@ -1,3 +1,5 @@
+// Package parsers turns lines of text into values, by definitions that say how
+// a log format is read.
 package parsers
 
 // Span is the part [Start, End) of a record's line, in bytes. A span of no

@@ -90,7 +90,8 @@ func (n *node) append(count int) {
 func (n *node) start(flags ...string) {
 	n.t.Helper()
 	n.output = &bytes.Buffer{}
-	n.agent = exec.Command(stack.binary, append([]string{"agent", "--config", filepath.Join(n.dir, "corkline.yaml")}, flags...)...)
+	// It outlives the test's context, which ends before the clean-up.
+	n.agent = exec.CommandContext(context.WithoutCancel(n.t.Context()), stack.binary, append([]string{"agent", "--config", filepath.Join(n.dir, "corkline.yaml")}, flags...)...)
 	n.agent.Stdout, n.agent.Stderr = n.output, n.output
 	n.agent.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.agent.Start(); err != nil {
@@ -289,7 +290,7 @@ func (n *node) promtool() {
 		n.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	check := exec.Command("promtool", "check", "metrics")
+	check := exec.CommandContext(n.t.Context(), "promtool", "check", "metrics")
 	check.Stdin = response.Body
 	if out, err := check.CombinedOutput(); err != nil {
 		n.t.Errorf("promtool check metrics: %s\n%s", err, out)

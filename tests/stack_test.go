@@ -23,7 +23,7 @@ import (
 
 // stack is what all tests of a run share; each tells its lines by a cluster
 // label of its own.
-var stack struct {
+var stack struct { //nolint:gochecknoglobals // TestMain has no other way to hand it to the tests
 	*local.Stack
 	binary string
 	// agentAddr is the one address that Prometheus scrapes; tests run one

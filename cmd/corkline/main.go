@@ -16,7 +16,7 @@ import (
 
 // version and commit are set by the linker (see the Makefile).
 var (
-	version  = "dev"
+	version = "dev"
 	commit  = "unknown"
 )
 
@@ -49,8 +49,7 @@ func main() {
 	command, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
 
-	ctx, stop := signalContext()
-	defer stop()
+	ctx := signalContext()
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err := command.Run(); err != nil {
@@ -62,7 +61,7 @@ func main() {
 }
 
 // signalContext ends with the first SIGINT or SIGTERM; a second one aborts.
-func signalContext() (context.Context, func()) {
+func signalContext() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -73,5 +72,5 @@ func signalContext() (context.Context, func()) {
 		fmt.Fprintln(os.Stderr, "corkline: aborted; lines that were not shipped stay in their files")
 		os.Exit(130)
 	}()
-	return ctx, cancel
+	return ctx
 }

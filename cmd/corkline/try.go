@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sort"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -57,8 +56,8 @@ func (c *tryCmd) Run(ctx context.Context) error {
 		in = f
 	}
 	out := bufio.NewWriter(os.Stdout)
-	t := &trial{ctx: ctx, set: set, out: out, lines: bufio.NewReaderSize(in, tryLineBytes)}
-	err = t.run(c.Output)
+	t := &trial{set: set, out: out, lines: bufio.NewReaderSize(in, tryLineBytes)}
+	err = t.run(ctx, c.Output)
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return err
 	}
@@ -105,14 +104,13 @@ func openRegular(path string) (*os.File, error) {
 
 // trial runs lines through a definition.
 type trial struct {
-	ctx            context.Context
 	set            parsers.Set
 	lines          *bufio.Reader
 	out            *bufio.Writer
 	parsed, failed int
 }
 
-func (t *trial) run(output string) error {
+func (t *trial) run(ctx context.Context, output string) error {
 	head, err := t.head()
 	if err != nil {
 		return err
@@ -132,7 +130,7 @@ func (t *trial) run(output string) error {
 			return err
 		}
 	}
-	for t.ctx.Err() == nil {
+	for ctx.Err() == nil {
 		line, err := t.next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -294,14 +292,11 @@ func (t *trial) summary(d *parsers.Definition, layouts map[string]int) error {
 	if d == nil {
 		return nil
 	}
-	names := make([]string, 0, len(layouts))
-	for name := range layouts {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	fmt.Fprintf(t.out, "definition %s: %d lines parsed, %d not", d.Name, t.parsed, t.failed)
-	for _, name := range names {
-		fmt.Fprintf(t.out, "; layout %s: %d", name, layouts[name])
+	for _, l := range d.Layouts {
+		if n := layouts[l.Name]; n > 0 {
+			fmt.Fprintf(t.out, "; layout %s: %d", l.Name, n)
+		}
 	}
 	_, err := fmt.Fprintln(t.out)
 	return err

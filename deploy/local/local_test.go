@@ -30,7 +30,7 @@ const helperVariable = "CORKLINE_TEST_HELPER"
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(helperVariable); role != "" {
-		os.Exit(helper(role)) //nolint:forbidigo // this process is not a test
+		os.Exit(helper(role))
 	}
 	goleak.VerifyTestMain(m)
 }

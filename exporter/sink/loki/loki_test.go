@@ -192,7 +192,9 @@ func TestFaults(t *testing.T) {
 			io.WriteString(w, "<html>")
 		}, "2xx", "loki answered 200: check loki.url (http://127."},
 		"260 of a blocked tenant": {status(260, "ingestion blocked for user 'net'"), "260", "loki answered 260: loki blocks this tenant"},
-		"301":                     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 301) }, "3xx", "loki answered 301: check loki.url"},
+		"301": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusMovedPermanently)
+		}, "3xx", "loki answered 301: check loki.url"},
 		"400 structured metadata": {status(400, "stream '{}' includes structured metadata, but this feature is disallowed. Please see `limits_config.allow_structured_metadata` or contact"), "400", "loki must allow structured metadata"},
 		"400 required labels":     {status(400, "missing required labels 'team' for user 'fake'"), "400", "check loki.labels"},
 		"400 snappy":              {status(400, "snappy: corrupt input"), "400", "changed on its way"},
@@ -361,7 +363,8 @@ func TestRefusedFails(t *testing.T) {
 		tries := 0
 		loki := &fakeLoki{tb: t}
 		var s *Sink
-		s = newSink(t, Options{URL: "http://loki", Client: &http.Client{Transport: loki},
+		s = newSink(t, Options{
+			URL: "http://loki", Client: &http.Client{Transport: loki},
 			Refused: func(context.Context, *parsers.Batch, int, string) error {
 				if tries++; tries < 4 {
 					return errors.New("S3 is away")
@@ -370,7 +373,8 @@ func TestRefusedFails(t *testing.T) {
 					t.Errorf("state is %+v", st)
 				}
 				return nil
-			}})
+			},
+		})
 		if err := s.Consume(t.Context(), batchOf("s", "one", "bad", "two")); err != nil {
 			t.Fatal(err)
 		}
@@ -395,7 +399,8 @@ func TestNoRefused(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Time
-		s := newSink(t, Options{URL: "http://loki", MaxBackoff: 8 * time.Second,
+		s := newSink(t, Options{
+			URL: "http://loki", MaxBackoff: 8 * time.Second,
 			Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 				at = append(at, time.Now())
 				r.Body.Close()
@@ -409,12 +414,13 @@ func TestBackoff(t *testing.T) {
 					return respond(204, ""), nil
 				}
 				return response, nil
-			})}})
+			})},
+		})
 		if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
 			t.Fatal(err)
 		}
-		for i, most := range []time.Duration{500, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000, 8000, 8000} {
-			most *= time.Millisecond
+		for i, milliseconds := range []int{500, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000, 8000, 8000} {
+			most := time.Duration(milliseconds) * time.Millisecond
 			least := most / 2
 			if i == 9 {
 				least = 7 * time.Second
@@ -432,12 +438,14 @@ func TestBackoff(t *testing.T) {
 func TestTimeoutAndCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		s := newSink(t, Options{URL: "http://loki", Timeout: 10 * time.Second,
+		s := newSink(t, Options{
+			URL: "http://loki", Timeout: 10 * time.Second,
 			Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
 				r.Body.Close()
 				return nil, r.Context().Err()
-			})}})
+			})},
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- s.Consume(ctx, batchOf("s", "a")) }()
@@ -493,7 +501,8 @@ func TestLog(t *testing.T) {
 					return nil, errors.New("connection refused")
 				}
 				return respond(status, ""), nil
-			})}})
+			})},
+		})
 		push := func() {
 			t.Helper()
 			if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
@@ -530,7 +539,7 @@ func TestConcurrent(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch n.Add(1) % 7 {
 		case 2:
-			http.Error(w, "", 503) // before the body was read
+			http.Error(w, "", http.StatusServiceUnavailable) // before the body was read
 			return
 		case 4:
 			conn, _, err := http.NewResponseController(w).Hijack()
@@ -544,13 +553,15 @@ func TestConcurrent(t *testing.T) {
 	defer server.Close()
 	var mu sync.Mutex
 	refused := make(map[string]int)
-	s := newSink(t, Options{URL: server.URL, MaxBackoff: time.Millisecond, BatchBytes: 64 << 10,
+	s := newSink(t, Options{
+		URL: server.URL, MaxBackoff: time.Millisecond, BatchBytes: 64 << 10,
 		Refused: func(_ context.Context, b *parsers.Batch, i int, _ string) error {
 			mu.Lock()
 			defer mu.Unlock()
 			refused[b.Source]++
 			return nil
-		}})
+		},
+	})
 	const sources, batches, size = 6, 5, 400
 	var wg sync.WaitGroup
 	for i := range sources {

@@ -73,7 +73,7 @@ const (
 func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit int) (request []byte, n int) {
 	// The stream's length is known last, and written just before the stream.
 	const room = 1 + binary.MaxVarintLen64
-	dst := append(buf.bytes[:0], make([]byte, room)...)
+	dst := slices.Grow(buf.bytes[:0], room+len(st.head))[:room]
 	dst = append(dst, st.head...)
 	first := b.Records[records[0]].Time
 	for _, i := range records {

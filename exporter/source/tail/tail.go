@@ -123,7 +123,7 @@ func (t *Tailer) Scan() []error {
 	if t.closed {
 		return nil
 	}
-	found, hidden, faults := t.match()
+	found, missing, hidden, faults := t.match()
 	present := make(map[identity]sighting, len(found))
 	for _, s := range found {
 		present[s.id] = s
@@ -131,6 +131,9 @@ func (t *Tailer) Scan() []error {
 	faults = append(faults, t.recover(present)...)
 	for _, s := range found {
 		faults = append(faults, t.visit(s, present)...)
+	}
+	for _, path := range missing {
+		faults = append(faults, t.catchUp(path, present)...)
 	}
 	faults = append(faults, t.retire(present, hidden)...)
 
@@ -143,9 +146,9 @@ func (t *Tailer) Scan() []error {
 }
 
 // match returns the regular files that the patterns name, oldest first, each
-// once. Patterns that could not be looked at are returned as hidden: their
+// once, and the paths without wildcards where there is none. Patterns that could not be looked at are returned as hidden: their
 // files are out of sight, not gone.
-func (t *Tailer) match() (found []sighting, hidden []string, faults []error) {
+func (t *Tailer) match() (found []sighting, missing, hidden []string, faults []error) {
 	known := make(map[identity]bool)
 	for _, pattern := range t.patterns {
 		paths, isGlob, err := expand(pattern)
@@ -166,14 +169,16 @@ func (t *Tailer) match() (found []sighting, hidden []string, faults []error) {
 				// The same file again, or one that went since the listing.
 			default:
 				faults = append(faults, err)
-				if !isGone(err) && !errors.Is(err, errNotRegular) {
+				if isGone(err) {
+					missing = append(missing, path)
+				} else if !errors.Is(err, errNotRegular) {
 					hidden = append(hidden, path)
 				}
 			}
 		}
 	}
 	slices.SortStableFunc(found, byAge)
-	return found, hidden, faults
+	return found, missing, hidden, faults
 }
 
 // expand returns the paths that a pattern matches. It is an error if there are
@@ -204,15 +209,10 @@ func expand(pattern string) (paths []string, isGlob bool, err error) {
 // visit takes note of what lies at a matched path.
 func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []error) {
 	settled := true
-	if old := t.at[s.path]; old != nil && old.id != s.id && !has(present, old.id) {
-		// Others may have come and gone between two looks.
-		between, err := siblings(s.path, []identity{old.id}, old.modified)
-		if err != nil {
-			faults = append(faults, err)
-		}
-		faults = append(faults, t.addRotated(between, s.path, present)...)
-		again, againErr := sight(s.path)
-		settled = err == nil && againErr == nil && again.id == s.id
+	if old := t.at[s.path]; old != nil && old.id != s.id {
+		faults = t.catchUp(s.path, present)
+		again, err := sight(s.path)
+		settled = len(faults) == 0 && err == nil && again.id == s.id
 	}
 
 	f := t.byID[s.id]
@@ -232,6 +232,20 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 		t.at[s.path] = f
 	}
 	return faults
+}
+
+// catchUp opens the files that came to path and were rotated away from it again
+// since the last look.
+func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
+	old := t.at[path]
+	if old == nil || has(present, old.id) {
+		return nil
+	}
+	between, err := siblings(path, []identity{old.id}, old.modified)
+	if err != nil && !isGone(err) {
+		return []error{err}
+	}
+	return t.addRotated(between, path, present)
 }
 
 // addRotated opens files that were rotated away from path, the oldest first, but
@@ -329,7 +343,7 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 		var known []identity
 		var rotated []sighting
 		complete := false // nothing was rotated later
-		since := t.positions.opened
+		since := t.now()
 		for _, r := range byPath[path] {
 			s, ok, err := t.locate(r, present)
 			switch {
@@ -340,14 +354,18 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 			case !ok:
 				faults = append(faults, &LostError{r.Path, r.Offset, "it was removed, replaced or truncated while no agent ran"})
 				t.positions.drop(positionKey{t.source, r.identity()})
-			case s.path == path && r.Offset > 0:
-				complete = true
-			case s.path == path:
+				since = earlier(since, t.positions.opened)
+				continue
+			case r.Offset == 0:
 				// Nothing tells a reused inode here, but then there are files
 				// that were written to after the first sight of this one.
-				since = time.Unix(0, r.Time)
+				since = earlier(since, time.Unix(0, r.Time))
+			case s.path == path:
+				complete = true
 			default:
 				known = append(known, s.id)
+			}
+			if ok && s.path != path {
 				rotated = append(rotated, s)
 			}
 		}
@@ -423,7 +441,9 @@ func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults 
 			}
 			if err := t.lookAgain(f); err != nil {
 				faults = append(faults, err)
-			} else if f.quiet(now) && f.finished() {
+			} else if f.quiet(now) && f.finished() && (t.at[f.path] != f || f.deleted()) {
+				// The last file of a path stays until the next is known: the
+				// search for what was rotated after it starts from it.
 				if err := t.forget(f); err != nil {
 					faults = append(faults, err)
 				}
@@ -543,6 +563,13 @@ func (t *Tailer) Close() error {
 func has(present map[identity]sighting, id identity) bool {
 	_, ok := present[id]
 	return ok
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func isHidden(path string, hidden []string) bool {
