@@ -18,7 +18,7 @@ type account struct {
 	shipped, deadLettered, dropped atomic.Int64
 	waiting                        atomic.Int64
 	truncated, invalidUTF8         atomic.Int64
-	readErrors                     atomic.Int64
+	readErrors, lostFiles          atomic.Int64
 	lastShipped                    atomic.Int64 // Unix nanoseconds, 0 for never
 
 	// files is the source's view of the file system after its last look.
@@ -92,6 +92,7 @@ func newLedger() *ledger {
 	count("lines_truncated_total", "Lines cut at max_line_bytes.", func(a *account) *atomic.Int64 { return &a.truncated })
 	count("lines_invalid_utf8_total", "Lines whose invalid bytes were replaced by U+FFFD.", func(a *account) *atomic.Int64 { return &a.invalidUTF8 })
 	count("read_errors_total", "Failures to open or read a file of the source.", func(a *account) *atomic.Int64 { return &a.readErrors })
+	count("files_lost_total", "Files that were gone before their end was known to be read (rotated away or deleted while the agent was down); lines may be lost.", func(a *account) *atomic.Int64 { return &a.lostFiles })
 	add("position_lag_bytes", "Bytes of the source's files behind the committed positions.", prometheus.GaugeValue, func(a *account) float64 {
 		lag := int64(0)
 		if v := a.files.Load(); v != nil {

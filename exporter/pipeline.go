@@ -151,7 +151,11 @@ func (p *pipeline) scan() {
 		texts = append(texts, text)
 		seen[text] = true
 		if !p.logged[text] {
-			if !errors.Is(err, fs.ErrNotExist) { // a file may come yet
+			var lost *tail.LostError
+			switch {
+			case errors.As(err, &lost):
+				p.account.lostFiles.Add(1)
+			case !errors.Is(err, fs.ErrNotExist): // a file may come yet
 				p.account.readErrors.Add(1)
 			}
 			p.log.Warn("look at files", "source", p.source, "error", text)

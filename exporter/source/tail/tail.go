@@ -355,7 +355,6 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 				faults = append(faults, &LostError{r.Path, r.Offset, "it was removed, replaced or truncated while no agent ran"})
 				t.positions.drop(positionKey{t.source, r.identity()})
 				since = earlier(since, t.positions.opened)
-				continue
 			case r.Offset == 0:
 				// Nothing tells a reused inode here, but then there are files
 				// that were written to after the first sight of this one.

@@ -1,0 +1,269 @@
+package exporter
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/corkline/corkline/parsers"
+	"github.com/corkline/corkline/parsers/strict"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// shippedNames of those definitions that say where their log is, and of all.
+func shippedNames(t testing.TB) (withFiles []string, all []string, set parsers.Set) {
+	t.Helper()
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range set.Names() {
+		if len(set[name].Files) > 0 {
+			withFiles = append(withFiles, name)
+		}
+	}
+	return withFiles, set.Names(), set
+}
+
+func TestParseConfig_Defaults(t *testing.T) {
+	t.Setenv("NODE_NAME", "node-7")
+	names, all, set := shippedNames(t)
+	var sources []SourceConfig
+	for _, name := range names {
+		sources = append(sources, SourceConfig{Name: name, Definition: name, Files: set[name].Files})
+	}
+	if len(sources) == 0 {
+		t.Fatal("no shipped definition names its files")
+	}
+	want := Config{
+		Node: "node-7", StateDir: "/var/lib/corkline", Listen: "127.0.0.1:9440",
+		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000,
+		Loki:    LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
+		Sources: sources,
+	}
+	f := func(text string) {
+		t.Helper()
+		got, err := ParseConfig("defaults", []byte(text))
+		if err != nil {
+			t.Fatalf("%q: %s", text, err)
+		}
+		if diff := cmp.Diff(want, *got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+		if diff := cmp.Diff(all, got.DefinitionSet().Names()); diff != "" {
+			t.Errorf("%q: definitions (-want +got):\n%s", text, diff)
+		}
+	}
+	f("")
+	f("# nothing\n")
+	f("node:\nloki:\nsources:\n") // a key with nothing behind it keeps its default
+}
+
+func TestParseConfig_Node(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(env, text, want string) {
+		t.Helper()
+		t.Setenv("NODE_NAME", env)
+		got, err := ParseConfig("c.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Node != want {
+			t.Errorf("$NODE_NAME %q and %q: want node %q, got %q", env, text, want, got.Node)
+		}
+	}
+	f("", "", host)
+	f("from-env", "", "from-env")
+	f("from-env", "node: from-file\n", "from-file")
+}
+
+const wordsForm = `
+name: words
+layouts: [{name: plain, regex: '^(?P<word>\S+) (?P<number>[0-9]+)$'}]
+numbers: [number]
+metrics: [{name: words_total, type: counter, labels: [word], help: Words.}]
+samples: [one 1]
+`
+
+// indent makes a list element of a YAML mapping.
+func indent(text string) string {
+	return "  - " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
+}
+
+func TestParseConfig_Definitions(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "formats", "words.yaml"), wordsForm)
+	writeFile(t, filepath.Join(dir, "formats", "more-words.yaml"), strings.Replace(wordsForm, "words", "more-words", 1))
+	_, shipped, _ := shippedNames(t)
+	f := func(text string, want ...string) {
+		t.Helper()
+		got, err := ParseConfig(filepath.Join(dir, "c.yaml"), []byte(text))
+		if err != nil {
+			t.Fatalf("%q: %s", text, err)
+		}
+		if diff := cmp.Diff(append(append([]string{}, shipped...), want...), got.DefinitionSet().Names()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+	f("definitions:\n"+indent(wordsForm), "words")
+	f("definition_files: [formats/words.yaml]\n", "words") // beside the configuration
+	f("definition_files: ['"+dir+"/formats/*.yaml']\n", "more-words", "words")
+	f("definition_files: [formats/more-words.yaml]\ndefinitions:\n"+indent(wordsForm), "more-words", "words")
+
+	got, err := ParseConfig("c.yaml", []byte("definitions:\n"+indent(wordsForm)+"sources:\n  - {definition: words, files: [/a.log]}\n  - {name: Again_2.x, definition: words, files: ['/b/*.log']}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []SourceConfig{{"words", "words", []string{"/a.log"}}, {"Again_2.x", "words", []string{"/b/*.log"}}}
+	if diff := cmp.Diff(want, got.Sources); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseConfig_Faults(t *testing.T) {
+	t.Setenv("NODE_NAME", "node-7")
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "words.yaml"), wordsForm)
+	writeFile(t, filepath.Join(dir, "other.yaml"), wordsForm)
+	writeFile(t, filepath.Join(dir, "unclear.yaml"), "name: unclear\nlayouts: []\nmetrics:\n  - {name: x, type: gauge}\n")
+	_, names, _ := shippedNames(t)
+	// c is the configuration's path, and all names the definitions.
+	c, all := filepath.Join(dir, "c.yaml"), fmt.Sprint(names)
+	f := func(text string, want ...string) {
+		t.Helper()
+		_, err := ParseConfig(c, []byte(text))
+		var faults strict.Faults
+		if !errors.As(err, &faults) {
+			t.Fatalf("%q: error is %v, not faults", text, err)
+		}
+		if diff := cmp.Diff(strings.Join(want, "\n"), err.Error()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+	f("poll_intervall: 1s\n", c+`:1: poll_intervall: unknown key; did you mean "poll_interval"?`)
+	f("loki:\n  uri: http://loki:3100\n", c+`:2: loki.uri: unknown key; did you mean "url"?`)
+	f("node: a\nnode: b\n", c+`:2: node: given twice, first in line 1`)
+	f("state_dir: ''\n", c+`:1: state_dir: is empty; name the folder that keeps file positions over restarts`)
+	f("listen: 9440\n", c+`:1: listen: "9440" is not host:port, such as 127.0.0.1:9440 or :9440`)
+	f("listen: 'localhost:'\n", c+`:1: listen: "localhost:" is not host:port, such as 127.0.0.1:9440 or :9440`)
+	f("poll_interval: 5\n", c+`:1: poll_interval: expected a duration such as 5s or 1m30s, found "5"`)
+	f("poll_interval: 0s\nshutdown_timeout: -1s\nloki: {timeout: 0s, max_backoff: 0s}\n",
+		c+`:1: poll_interval: must be above 0`,
+		c+`:2: shutdown_timeout: must be above 0`,
+		c+`:3: loki.timeout: must be above 0`,
+		c+`:3: loki.max_backoff: must be above 0`)
+	f("max_line_bytes: 1023\n", c+`:1: max_line_bytes: must be between 1024 and 1048576`)
+	f("max_line_bytes: 1048577\n", c+`:1: max_line_bytes: must be between 1024 and 1048576`)
+	f("max_series: 0\n", c+`:1: max_series: must be at least 1`)
+	f("max_series: some\n", c+`:1: max_series: expected a whole number, found "some"`)
+	f("loki: {url: '%'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
+	f("loki: {url: 'ftp://loki'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
+	f("loki: {url: 'loki:3100'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
+	f("loki: {url: 'http://:3100'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
+	f("loki: {url: 'http://loki', tenant: 'a b'}\n", c+`:1: loki.tenant: "a b": use printable ASCII without blanks`)
+	f("sources: [{}]\n", c+`:1: sources[0].definition: is missing; there are: `+all)
+	f("sources: [{definition: nope}]\n", c+`:1: sources[0].definition: there is no definition "nope"; there are: `+all)
+	f("sources:\n  - {definition: antrea-networkpolicy}\n  - {definition: antrea-networkpolicy}\n",
+		c+`:3: sources[1].name: there is a source "antrea-networkpolicy" already; give this one a name of its own`)
+	f("sources: [{definition: antrea-networkpolicy, name: ../x}]\n", c+`:1: sources[0].name: "../x": use letters, digits, - _ and .`)
+	f("sources: [{definition: antrea-networkpolicy, files: ['/a[', '']}]\n",
+		c+`:1: sources[0].files[0]: "/a[" is not a path or glob`,
+		c+`:1: sources[0].files[1]: "" is not a path or glob`)
+	f("definition_files: [words.yaml]\nsources:\n  - definition: words\n", c+`:3: sources[0].files: is missing, and the definition "words" names none`)
+	f("definition_files: [none*.yaml]\n", c+`:1: definition_files[0]: no file matches "`+dir+`/none*.yaml"`)
+	f("definition_files: ['[']\n", c+`:1: definition_files[0]: no file matches "`+dir+`/["`)
+	f("definition_files: ["+dir+"]\n", c+`:1: definition_files[0]: read `+dir+`: is a directory`)
+	f("definition_files: [other.yaml]\n", dir+`/other.yaml:2: name: is "words", but the file is named "other.yaml"; they must be the same`)
+	f("definition_files: [words.yaml, words.yaml]\n", c+`:1: definition_files[1]: there is a definition "words" already`)
+	f("definitions:\n"+indent(strings.Replace(wordsForm, "words", "antrea-networkpolicy", 1)),
+		c+`:2: definitions[0].name: there is a definition "antrea-networkpolicy" already`)
+	f("definitions:\n"+indent(strings.Replace(wordsForm, "labels: [word]", "labels: [wort]", 1)),
+		c+`:5: definitions[0].metrics[0].labels[0]: no layout has a field "wort"; there are: word number`)
+
+	// All at once, of the configuration and of the files that it names.
+	f("lisen: x\nmax_series: -1\ndefinition_files: [unclear.yaml]\nsources: [{definition: nope}]\n",
+		c+`:1: lisen: unknown key; did you mean "listen"?`,
+		c+`:2: max_series: must be at least 1`,
+		c+`:4: sources[0].definition: there is no definition "nope"; there are: `+all,
+		dir+`/unclear.yaml:2: layouts: is missing; give at least one {name, grok} or {name, regex}`,
+		dir+`/unclear.yaml:4: metrics[0].name: "x" is a counter; its name must end in _total`,
+		dir+`/unclear.yaml:4: metrics[0].type: "gauge" is not a type; there is: counter`,
+		dir+`/unclear.yaml:4: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`)
+	f("node: [\n", c+`:1: did not find expected node content`)
+}
+
+// A URL with a password is refused in each form that hides one, and no message
+// repeats it.
+func TestParseConfig_Password(t *testing.T) {
+	f := func(address, want string) {
+		t.Helper()
+		_, err := ParseConfig("c.yaml", []byte("loki:\n  url: '"+address+"'\n"))
+		if err == nil {
+			t.Fatalf("%q is accepted", address)
+		}
+		if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: the message tells the password: %s", address, err)
+		}
+		if diff := cmp.Diff("c.yaml:2: loki.url: "+want, err.Error()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", address, diff)
+		}
+	}
+	const holds, isNone = "must not hold a user or a password", "is not a URL, such as http://loki:3100"
+	f("http://me:s3cret@loki:3100", holds)
+	f("https://s3cret@loki:3100", holds) // a token
+	f("ftp://me:s3cret@loki:3100", isNone)
+	f("me:s3cret@loki:3100", isNone)
+	f("http:me:s3cret@loki:3100", isNone)
+	f("http://me:s3cret@%zz", isNone)
+}
+
+func TestLoadConfig_Failure(t *testing.T) {
+	f := func(path, want string) {
+		t.Helper()
+		_, err := LoadConfig(path)
+		if err == nil {
+			t.Fatalf("%s is read", path)
+		}
+		if diff := cmp.Diff(want, err.Error()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	dir := t.TempDir()
+	f(dir, "read configuration: read "+dir+": is a directory")
+	f(dir+"/none", "read configuration: open "+dir+"/none: no such file or directory")
+}
+
+func FuzzParseConfig(f *testing.F) {
+	f.Add("")
+	f.Add("node: a\nloki: {url: 'http://loki:3100', tenant: t}\nsources: [{definition: antrea-networkpolicy, files: [/a.log]}]\n")
+	f.Add("definitions:\n" + indent(wordsForm) + "sources: [{definition: words, files: ['/x/*']}]\n")
+	f.Add("sources: &a [{definition: *a}]\n")
+	f.Add("definitions: [{name: a, patterns: {A: '%{B}', B: '%{A}'}, layouts: [{name: x, grok: '%{A:a}'}]}]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "definition_files") {
+			return // it may name whatever lies on this machine
+		}
+		c, err := ParseConfig("c.yaml", []byte(text))
+		if (c == nil) == (err == nil) {
+			t.Errorf("%q: configuration is %v, error is %v", text, c, err)
+		}
+	})
+}
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
