@@ -5,7 +5,6 @@ package exporter
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -272,7 +271,7 @@ func (a *Agent) committed(err error) {
 	}
 }
 
-// watchInterval is how often the configuration file is looked at; mounted
+// watchInterval is how often the configuration's files are looked at; mounted
 // ConfigMaps change by a swapped link, which only the content tells for sure.
 const watchInterval = 5 * time.Second
 
@@ -282,7 +281,7 @@ func (a *Agent) watch(ctx context.Context) *Config {
 	defer ticker.Stop()
 	// Of what was read, not of what is there by now: the generation before may
 	// have taken its time to end.
-	last := a.config.sum
+	last := a.config.digest
 	for {
 		asked := false
 		select {
@@ -292,11 +291,11 @@ func (a *Agent) watch(ctx context.Context) *Config {
 			asked = true
 		case <-ticker.C:
 		}
-		sum := fileSum(a.options.ConfigFile)
-		if a.options.ConfigFile == "" || sum == last && !asked {
+		now := digestFiles(a.config.files)
+		if a.options.ConfigFile == "" || now == last && !asked {
 			continue
 		}
-		last = sum
+		last = now
 		changed, err := LoadConfig(a.options.ConfigFile)
 		if err == nil {
 			err = a.replaceable(changed)
@@ -328,14 +327,6 @@ func (a *Agent) replaceable(c *Config) error {
 		}
 	}
 	return nil
-}
-
-func fileSum(path string) [sha256.Size]byte {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return [sha256.Size]byte{} // gone or unreadable: a change like any other
-	}
-	return sha256.Sum256(text)
 }
 
 // Summary writes what became of the lines of each source.

@@ -3,6 +3,7 @@ package exporter
 import (
 	"crypto/sha256"
 	"fmt"
+	"hash"
 	"net"
 	"net/url"
 	"os"
@@ -34,7 +35,28 @@ type Config struct {
 	DefinitionFiles []string       `yaml:"definition_files"`
 
 	set parsers.Set
-	sum [sha256.Size]byte // of the text
+	// files that were read, and the digest of their texts.
+	files  []string
+	digest digest
+}
+
+// digest tells whether the texts of a configuration have changed.
+type digest [sha256.Size]byte
+
+// digestFiles reads the files; one that cannot be read is a change like any other.
+func digestFiles(files []string) digest {
+	h := sha256.New()
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil {
+			addText(h, text)
+		}
+	}
+	return digest(h.Sum(nil))
+}
+
+func addText(h hash.Hash, text []byte) {
+	sum := sha256.Sum256(text)
+	h.Write(sum[:]) // a hash never fails
 }
 
 // LokiConfig says where the lines go. Without a URL the agent feeds metrics only.
@@ -82,9 +104,9 @@ func LoadConfig(path string) (*Config, error) {
 // is for messages, and for what it names relative to its folder.
 func ParseConfig(file string, text []byte) (*Config, error) {
 	c := defaultConfig()
-	c.sum = sha256.Sum256(text)
 	doc, faults := strict.Decode(file, text, &c)
-	check := &configCheck{config: &c, doc: doc, faults: faults}
+	check := &configCheck{config: &c, doc: doc, faults: faults, digest: sha256.New()}
+	check.read(file, text)
 	check.scalars()
 	if err := check.definitions(); err != nil {
 		return nil, err
@@ -94,6 +116,7 @@ func ParseConfig(file string, text []byte) (*Config, error) {
 	if err := check.faults.Err(); err != nil {
 		return nil, err
 	}
+	c.digest = digest(check.digest.Sum(nil))
 	return &c, nil
 }
 
@@ -104,6 +127,13 @@ type configCheck struct {
 	config *Config
 	doc    *strict.Document
 	faults strict.Faults
+	digest hash.Hash
+}
+
+// read notes a file that the configuration is made of.
+func (c *configCheck) read(file string, text []byte) {
+	c.config.files = append(c.config.files, file)
+	addText(c.digest, text)
 }
 
 func (c *configCheck) fault(key, format string, args ...any) {
@@ -194,6 +224,7 @@ func (c *configCheck) definitions() error {
 				c.fault(at, "%s", err)
 				continue
 			}
+			c.read(path, text)
 			d, faults := parsers.ParseDefinition(path, text)
 			c.faults = append(c.faults, faults...)
 			if d != nil {
