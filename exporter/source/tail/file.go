@@ -16,9 +16,6 @@ import (
 // file that got the same inode.
 const fingerprintBytes = 1024
 
-// castagnoli is the polynomial of crc32c.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // errNotRegular marks what is not read by its nature.
 var errNotRegular = errors.New("only regular, uncompressed files are read")
 
@@ -151,7 +148,7 @@ func identify(info fs.FileInfo) identity {
 	if !ok {
 		return identity{}
 	}
-	return identity{dev: uint64(st.Dev), inode: st.Ino}
+	return identity{dev: st.Dev, inode: st.Ino}
 }
 
 // fingerprint is the crc32c of a file's first bytes.
@@ -161,7 +158,7 @@ type fingerprint struct {
 }
 
 func fingerprintOf(beginning []byte) fingerprint {
-	return fingerprint{int64(len(beginning)), crc32.Checksum(beginning, castagnoli)}
+	return fingerprint{int64(len(beginning)), crc32.Checksum(beginning, crc32.MakeTable(crc32.Castagnoli))}
 }
 
 // sighting is what was seen at a path.

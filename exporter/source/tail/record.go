@@ -50,7 +50,7 @@ func encodePositions(records []record) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode position of %q: %w", r.Path, err)
 		}
-		text = fmt.Appendf(text, "%08x %s\n", crc32.Checksum(body, castagnoli), body)
+		text = fmt.Appendf(text, "%08x %s\n", crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)), body)
 	}
 	return text, nil
 }
@@ -105,7 +105,7 @@ func decodeRecord(line []byte) (record, error) {
 		return r, fmt.Errorf("parse checksum: %w", err)
 	}
 	body := line[9:]
-	if crc32.Checksum(body, castagnoli) != uint32(sum) {
+	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != uint32(sum) {
 		return r, errors.New("checksum does not match")
 	}
 	if err := json.Unmarshal(body, &r); err != nil {

@@ -156,7 +156,8 @@ func TestLines(t *testing.T) {
 		{"too long by one", long[:17] + "\na\n", []Line{{[]byte(long[:16]), 0, 18, true}, {[]byte("a"), 18, 20, false}}},
 		{"too long, carriage return", long[:17] + "\r\na\n", []Line{{[]byte(long[:16]), 0, 19, true}, {[]byte("a"), 19, 21, false}}},
 		{"longer than the buffer", "a\n" + strings.Repeat(long, 5) + "\nb\n", []Line{
-			{[]byte("a"), 0, 2, false}, {[]byte(long[:16]), 2, 103, true}, {[]byte("b"), 103, 105, false}}},
+			{[]byte("a"), 0, 2, false}, {[]byte(long[:16]), 2, 103, true}, {[]byte("b"), 103, 105, false},
+		}},
 		{"more empty lines than the buffer holds", strings.Repeat("\n", 100) + "a\n", []Line{{[]byte("a"), 100, 102, false}}},
 	} {
 		for _, size := range []int{16, 17, 18, 19, 31, 64, 4096} {
