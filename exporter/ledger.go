@@ -19,20 +19,16 @@ type account struct {
 	waiting                        atomic.Int64
 	truncated, invalidUTF8         atomic.Int64
 	readErrors, lostFiles          atomic.Int64
+	truncatedFiles                 atomic.Int64
 	lastShipped                    atomic.Int64 // Unix nanoseconds, 0 for never
 
 	// files is the source's view of the file system after its last look.
-	files atomic.Pointer[filesView]
+	files atomic.Pointer[[]tail.FileStatus]
 
 	mu       sync.Mutex
 	lastBad  badLine
 	problems []string // what the last look at the files found wrong
 	rate     rate
-}
-
-type filesView struct {
-	files       []tail.FileStatus
-	truncations uint64
 }
 
 // badLine is the newest line that did not parse.
@@ -96,7 +92,7 @@ func newLedger() *ledger {
 	add("position_lag_bytes", "Bytes of the source's files behind the committed positions.", prometheus.GaugeValue, func(a *account) float64 {
 		lag := int64(0)
 		if v := a.files.Load(); v != nil {
-			for _, f := range v.files {
+			for _, f := range *v {
 				lag += f.Lag
 			}
 		}
@@ -104,16 +100,11 @@ func newLedger() *ledger {
 	})
 	add("files", "Files that the source has open.", prometheus.GaugeValue, func(a *account) float64 {
 		if v := a.files.Load(); v != nil {
-			return float64(len(v.files))
+			return float64(len(*v))
 		}
 		return 0
 	})
-	add("file_truncations_total", "Files that were found truncated (copytruncate); what was not read before is lost.", prometheus.CounterValue, func(a *account) float64 {
-		if v := a.files.Load(); v != nil {
-			return float64(v.truncations)
-		}
-		return 0
-	})
+	count("file_truncations_total", "Files that were found truncated (copytruncate); what was not read before is lost.", func(a *account) *atomic.Int64 { return &a.truncatedFiles })
 	add("last_shipped_timestamp_seconds", "When Loki last acknowledged lines of the source; 0 for never.", prometheus.GaugeValue, func(a *account) float64 {
 		return float64(a.lastShipped.Load()) / 1e9
 	})

@@ -39,11 +39,13 @@ type pipeline struct {
 	now        func() time.Time
 	onCommit   func(error)
 
-	free   []*work // at most two: one at the sink, one being filled
-	ahead  *work   // for reading ahead
-	idle   int     // ticks without a flight
-	tally  tally
-	logged map[string]bool // problems of the last look at the files, logged once
+	free  []*work // at most two: one at the sink, one being filled
+	ahead *work   // for reading ahead
+	idle  int     // ticks without a flight
+	tally tally
+	// truncations that the account knows of
+	truncations uint64
+	logged      map[string]bool // problems of the last look at the files, logged once
 }
 
 // work is what one fill of the buffer becomes.
@@ -106,7 +108,11 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 			}
 		}
 		if once || ctx.Err() != nil {
-			return p.land(ctx, inFlight, ticker.C)
+			err := p.land(ctx, inFlight, ticker.C)
+			if err == nil && once && ctx.Err() != nil && p.behind() {
+				err = fmt.Errorf("read source %q to its end: %w", p.source, ctx.Err())
+			}
+			return err
 		}
 		var err error
 		if inFlight, err = p.pause(ctx, inFlight, ticker.C); err != nil {
@@ -170,12 +176,16 @@ func (p *pipeline) scan() {
 }
 
 func (p *pipeline) publish() {
-	p.account.files.Store(&filesView{p.tailer.Files(), p.tailer.Truncations()})
+	files := p.tailer.Files()
+	p.account.files.Store(&files)
+	truncations := p.tailer.Truncations()
+	p.account.truncatedFiles.Add(int64(truncations - p.truncations))
+	p.truncations = truncations
 }
 
 // behind tells whether a file holds more than was committed, without a buffer.
 func (p *pipeline) behind() bool {
-	for _, f := range p.account.files.Load().files {
+	for _, f := range *p.account.files.Load() {
 		if f.Lag > 0 {
 			return true
 		}

@@ -23,6 +23,28 @@ func (a *Agent) serve() (stop func()) {
 	if a.listener == nil {
 		return func() {}
 	}
+	server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("serve /metrics", "error", err)
+		}
+	}()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			if err := server.Close(); err != nil {
+				a.log.Error("close the listener", "error", err)
+			}
+		}
+		<-done
+	}
+}
+
+// handler of all pages.
+func (a *Agent) handler() http.Handler {
 	page, parseErr := template.New("status").Parse(statusPage)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{
@@ -47,24 +69,7 @@ func (a *Agent) serve() (stop func()) {
 			a.log.Error("show status page", "error", err)
 		}
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-			a.log.Error("serve /metrics", "error", err)
-		}
-	}()
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			if err := server.Close(); err != nil {
-				a.log.Error("close the listener", "error", err)
-			}
-		}
-		<-done
-	}
+	return mux
 }
 
 // status is what the page shows.
@@ -123,7 +128,7 @@ func (a *Agent) sourceStatus(source SourceConfig, d *parsers.Definition, now tim
 	}
 	lag := int64(0)
 	if v := account.files.Load(); v != nil {
-		for _, f := range v.files {
+		for _, f := range *v {
 			lag += f.Lag
 			out.Files = append(out.Files, fileStatus{f.Path, inBytes(f.Size), inBytes(f.Committed), inBytes(f.Lag)})
 		}
