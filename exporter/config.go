@@ -67,6 +67,16 @@ type LokiConfig struct {
 	MaxBackoff time.Duration `yaml:"max_backoff"`
 }
 
+// Address is where Loki is, without what may be secret in the URL; empty when
+// no Loki is configured.
+func (c LokiConfig) Address() string {
+	u, err := url.Parse(c.URL)
+	if err != nil || c.URL == "" {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
 // SourceConfig is one set of files and the definition that reads them.
 type SourceConfig struct {
 	// Name is the value of the label source; default is the definition's name.

@@ -3,6 +3,7 @@ package exporter
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,5 +73,15 @@ func (d *deadLetters) append(path string, text []byte) error {
 		}
 		return err
 	}
-	return f.Sync()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if info.Size() > 0 {
+		return nil
+	}
+	folder, err := os.Open(d.dir) // a new file lasts when its folder does
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

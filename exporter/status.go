@@ -99,7 +99,7 @@ func (a *Agent) status() status {
 	now := a.now()
 	s := status{
 		Version: a.options.Version, Node: config.Node, Cluster: config.Cluster, StateDir: config.StateDir,
-		Up: now.Sub(a.started).Round(time.Second).String(), Loki: config.Loki.URL,
+		Up: now.Sub(a.started).Round(time.Second).String(), Loki: config.Loki.Address(),
 	}
 	if sink != nil {
 		state := sink.State()

@@ -233,6 +233,11 @@ func (c *compilation) run() {
 	}
 	if c.form.Time.Field != "" {
 		d.timeField = c.field("time.field", c.form.Time.Field)
+		for _, layout := range d.Layouts {
+			if d.timeField >= 0 && !slices.Contains(layout.fields, d.timeField) {
+				c.fault("time.field", "layout %q has no field %q, so no line would parse as it", layout.Name, c.form.Time.Field)
+			}
+		}
 		if c.form.Time.Layout == "" {
 			c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form")
 		} else if t, err := newTimeLayout(c.form.Time.Layout, c.form.Time.Zone); err != nil {
@@ -272,6 +277,7 @@ func (c *compilation) layouts() (numbers []string) {
 		c.fault("patterns", "%s", err)
 		return nil
 	}
+	var patterns []*pattern
 	names := map[string]bool{}
 	for i, form := range c.form.Layouts {
 		at := fmt.Sprintf("layouts[%d]", i)
@@ -317,6 +323,10 @@ func (c *compilation) layouts() (numbers []string) {
 			c.fault(key, "captures no field; name one as %%{PATTERN:field} or (?P<field>…)")
 		}
 		c.definition.Layouts = append(c.definition.Layouts, layout)
+		patterns = append(patterns, p)
+	}
+	if len(patterns) > 1 {
+		share(patterns)
 	}
 	return numbers
 }
@@ -393,6 +403,10 @@ func (c *compilation) samples() {
 		case 0:
 			c.fault(key, "fits no layout; %s", c.definition.Closest([]byte(line)))
 		case 1:
+			r := Record{Line: []byte(line)}
+			if err := c.definition.NewParser().Parse(&r); err != nil {
+				c.fault(key, "has no valid time: %s; %s", err, c.definition.Closest(r.Line))
+			}
 		default:
 			c.fault(key, "fits the layouts %s; make their expressions exclude each other", strings.Join(fits, " and "))
 		}
@@ -417,8 +431,9 @@ func (d *Definition) TimeResolution() time.Duration {
 func (d *Definition) Fits(line []byte) []string {
 	var names []string
 	var s search
+	s.begin(line)
 	for _, layout := range d.Layouts {
-		if layout.pattern.match(line, &s) {
+		if layout.pattern.match(&s) {
 			names = append(names, layout.Name)
 		}
 	}
@@ -499,16 +514,18 @@ func (p *Parser) Parse(r *Record) error {
 	if len(r.Line) > math.MaxInt32 {
 		return ErrNoLayout
 	}
+	p.search.begin(r.Line)
 	for _, layout := range d.Layouts {
-		if !layout.pattern.match(r.Line, &p.search) {
+		if !layout.pattern.match(&p.search) {
 			continue
 		}
+		line, spans, slots := r.Line, r.Spans, p.search.slots
 		for group, field := range layout.fields {
 			if field < 0 {
 				continue
 			}
-			if start, end := p.search.slots[2*group], p.search.slots[2*group+1]; end > start && !d.isAbsent(r.Line[start:end]) {
-				r.Spans[field] = Span{start, end}
+			if start, end := slots[2*group], slots[2*group+1]; end > start && !d.isAbsent(line[start:end]) {
+				spans[field] = Span{start, end}
 			}
 		}
 		if p.time != nil {

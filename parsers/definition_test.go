@@ -1,7 +1,14 @@
 package parsers
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestShipped(t *testing.T) {
@@ -15,5 +22,252 @@ func TestShipped(t *testing.T) {
 				t.Errorf("%s: layout %s is left to regexp", name, l.Name)
 			}
 		}
+	}
+}
+
+// format is a good definition with every key, each on a line of its own.
+const format = `name: my-format
+about: A format of mine
+files: [/var/log/my.log]
+patterns: {WORT: '[a-z]+'}
+layouts: [{name: new, grok: '^%{TIMESTAMP_ISO8601:time} %{WORT:word} %{INT:size:int}$'}, {name: old, regex: '^(?P<time>[^ ]+) (?P<word>[a-z]+)=(?P<n>[0-9]+)$'}]
+absent: ["none"]
+numbers: [n]
+time: {field: time, layout: "2006-01-02T15:04:05Z07:00", zone: UTC}
+stream_labels: [word]
+structured_metadata: [size, n]
+metrics: [{name: words_total, type: counter, add: size, default: 0.5, labels: [word], help: Words.}]
+samples: ["2026-11-21T10:00:00Z a 1", "2026-11-21T10:00:00Z a=1"]
+`
+
+func TestParseDefinition(t *testing.T) {
+	d, faults := ParseDefinition("my-format.yaml", []byte(format))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := &Definition{
+		Name: "my-format", About: "A format of mine", Files: []string{"/var/log/my.log"},
+		Fields:       []Field{{"time", false}, {"word", false}, {"size", true}, {"n", true}},
+		Layouts:      []*Layout{{Name: "new"}, {Name: "old"}},
+		StreamLabels: []int{1}, Metadata: []int{2, 3},
+		Metrics: []Metric{{Name: "corkline_words_total", Help: "Words.", Labels: []int{1}, Add: 2, Default: 0.5}},
+	}
+	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(Definition{}, Layout{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !d.IsTime(0) || d.IsTime(1) || d.TimeResolution() != time.Second {
+		t.Errorf("time: field 0 is %v, field 1 is %v, resolution %s", d.IsTime(0), d.IsTime(1), d.TimeResolution())
+	}
+
+	r := Record{Line: []byte("2026-11-21T10:00:00Z none 007")}
+	if err := d.NewParser().Parse(&r); err != nil {
+		t.Fatal(err)
+	}
+	got := r.Result(time.Time{})
+	if diff := cmp.Diff(Result{
+		Line: "2026-11-21T10:00:00Z none 007", Definition: "my-format", Layout: "new", Time: "2026-11-21T10:00:00Z",
+		StreamLabels: map[string]string{}, Fields: map[string]any{"time": "2026-11-21T10:00:00Z", "size": int64(7)},
+	}, got); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+}
+
+// Each change of the good definition gives these faults, and no others.
+func TestParseDefinition_Faults(t *testing.T) {
+	f := func(before, after string, want ...string) {
+		t.Helper()
+		if strings.Count(format, before) != 1 {
+			t.Fatalf("%q is not in the definition once", before)
+		}
+		d, faults := ParseDefinition("dir/my-format.yaml", []byte(strings.Replace(format, before, after, 1)))
+		for i, w := range want {
+			want[i] = "dir/my-format.yaml" + w
+		}
+		if diff := cmp.Diff(strings.Join(want, "\n"), faults.Error()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", after, diff)
+		}
+		if len(faults) > 0 && d != nil {
+			t.Errorf("%q: a definition in spite of its faults", after)
+		}
+	}
+	// name
+	f("name: my-format", "name: My_Format", `:1: name: "My_Format" is not a name; use lower-case letters and digits, joined by -`)
+	f("name: my-format\n", "\n", `: name: "" is not a name; use lower-case letters and digits, joined by -`)
+	f("name: my-format", "name: my-forms", `:1: name: is "my-forms", but the file is named "my-format.yaml"; they must be the same`)
+	f("files: [/var/log/my.log]", "files: ['', '/a[']", `:3: files[0]: "" is not a path or glob`, `:3: files[1]: "/a[" is not a path or glob`)
+
+	// keys and kinds
+	f("about:", "abuot:", `:2: abuot: unknown key; did you mean "about"?`)
+	f("absent: [\"none\"]", "absent: none", `:6: absent: expected a list, found "none"`)
+
+	// expressions
+	const old = "'^(?P<time>[^ ]+) (?P<word>[a-z]+)=(?P<n>[0-9]+)$'"
+	noN := func(first string) []string {
+		return []string{
+			first,
+			`:7: numbers[0]: no layout has a field "n"; there are: time word size`,
+			`:10: structured_metadata[1]: no layout has a field "n"; there are: time word size`,
+		}
+	}
+	f(old, "'^(?P<time>[^ ]+ (?P<n>[0-9]+)$'", noN(":5: layouts[1].regex: error parsing regexp: missing closing ): `^(?P<time>[^ ]+ (?P<n>[0-9]+)$`")...)
+	f("(?P<n>[0-9]+)", "(?P<N>[0-9]+)", noN(`:5: layouts[1].regex: field "N": use lower-case letters, digits and _`)...)
+	f("(?P<word>[a-z]+)=(?P<n>", "(?P<n>[a-z]+)=(?P<n>", noN(`:5: layouts[1].regex: field "n" is captured twice`)...)
+	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give either grok or regex`)...)
+	f("{name: old, regex: "+old+"}", "{name: old, regex: "+old+"}, {name: old}, {grok: '^a$'}",
+		`:5: layouts[2].name: every layout needs a name of its own`,
+		`:5: layouts[2]: give either grok or regex`,
+		`:5: layouts[3].name: every layout needs a name of its own`,
+		`:5: layouts[3].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`,
+		`:8: time.field: layout "" has no field "time", so no line would parse as it`)
+	noSize := func(first string) []string {
+		return []string{
+			first,
+			`:10: structured_metadata[0]: no layout has a field "size"; there are: time word n`,
+			`:11: metrics[0].add: no layout has a field "size"; there are: time word n`,
+		}
+	}
+	const form = ` is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names`
+	f("%{WORT:word}", "%{WORD-:word}", noSize(`:5: layouts[0].grok: %{WORD-:word}`+form)...)
+	f("size:int}$", "size:integer}$", noSize(`:5: layouts[0].grok: %{INT:size:integer}`+form)...)
+
+	// number marks
+	f("size:int}$", "size}$", `:11: metrics[0].add: field "size" is not listed in numbers`)
+	f("size:int}$", "size:string}$", `:11: metrics[0].add: field "size" is not listed in numbers`)
+	f("numbers: [n]", "numbers: [n, nn]", `:7: numbers[1]: no layout has a field "nn"; there are: time word size n`)
+
+	// time
+	f("(?P<time>[^ ]+) (", "(?P<when>[^ ]+) (", `:8: time.field: layout "old" has no field "time", so no line would parse as it`)
+	f("field: time, ", "", `:8: time.field: is missing; name the field that holds the time`)
+	f("{field: time, layout", "{field: tim, layout", `:8: time.field: no layout has a field "tim"; there are: time word size n`)
+	f(`layout: "2006-01-02T15:04:05Z07:00", `, "", `:8: time.layout: is missing; write Mon Jan 2 15:04:05 2006 in the line's form`)
+	f(`"2006-01-02T15:04:05Z07:00"`, `"YYYY-MM-DD"`, `:8: time: layout "YYYY-MM-DD" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form`)
+	f("zone: UTC", "zone: Mars/Crater", `:8: time: unknown time zone "Mars/Crater"`)
+
+	// labels
+	f("stream_labels: [word]", "stream_labels: [wort]", `:9: stream_labels[0]: no layout has a field "wort"; there are: time word size n`)
+	f("stream_labels: [word]", "stream_labels: [word, size, n]",
+		`:9: stream_labels: 3 labels; at most 2, with a handful of values each (all else is structured_metadata)`)
+	f("structured_metadata: [size, n]", "structured_metadata: [sise]", `:10: structured_metadata[0]: no layout has a field "sise"; there are: time word size n`)
+	f("labels: [word], help", "labels: [word, wort], help", `:11: metrics[0].labels[1]: no layout has a field "wort"; there are: time word size n`)
+	f("labels: [word], help", "labels: [word, word], help", `:11: metrics[0].labels[1]: "word" is given twice`)
+
+	// metrics
+	f("help: Words.", "help: ' '", `:11: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`)
+	f("name: words_total", "name: words", `:11: metrics[0].name: "words" is a counter; its name must end in _total`)
+	f("name: words_total", "name: words-total", `:11: metrics[0].name: "words-total" is not a metric name; use lower-case letters, digits and _`)
+	f("type: counter", "type: gauge", `:11: metrics[0].type: "gauge" is not a type; there is: counter`)
+	f("default: 0.5", "default: -1", `:11: metrics[0].default: a counter only goes up`)
+	f("default: 0.5", "default: .inf", `:11: metrics[0].default: a counter only goes up`)
+	f("default: 0.5", "default: .nan", `:11: metrics[0].default: a counter only goes up`)
+	f("default: 0.5", "default: half", `:11: metrics[0].default: expected a number, found "half"`)
+	f("metrics: [", "metrics: [{name: corkline_words_total, type: counter, help: W.}, ", `:11: metrics[1].name: "words_total" is defined twice`)
+
+	// samples
+	f("Z a=1", "Z a=b", `:12: samples[1]: fits no layout; layout old got to column 24, where it expected n`)
+	f("{name: old, regex: "+old+"}", "{name: old, regex: "+old+"}, {name: any, regex: '^(?P<time>.*) .*[0-9]$'}",
+		`:12: samples[0]: fits the layouts new and any; make their expressions exclude each other`,
+		`:12: samples[1]: fits the layouts old and any; make their expressions exclude each other`)
+	f("00Z a 1", "00Z a 1x", `:12: samples[0]: fits no layout; layout new got to column 25, where it expected end of line`)
+	f("2026-11-21T10:00:00Z a=1", "2026-02-30T10:00:00Z a=1",
+		`:12: samples[1]: has no valid time: parsing time "2026-02-30T10:00:00Z": day out of range; layout old got to column 1, where it expected a valid time`)
+}
+
+// Of a definition that lacks nearly all, everything is said at once.
+func TestParseDefinition_FaultsAtOnce(t *testing.T) {
+	f := func(file, text, want string) {
+		t.Helper()
+		_, faults := ParseDefinition(file, []byte(text))
+		if diff := cmp.Diff(want, faults.Error()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+	f("x.yaml", "", `x.yaml: name: "" is not a name; use lower-case letters and digits, joined by -`+"\n"+
+		`x.yaml: layouts: is missing; give at least one {name, grok} or {name, regex}`)
+	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<job>.)'}]\nstream_labels: [job]\n",
+		`x.yaml:3: stream_labels[0]: "job" is a label that every stream has already`)
+	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<node>.)(?P<source>.)'}]\nstream_labels: [node, source]\n",
+		`x.yaml:3: stream_labels[0]: "node" is a label that every stream has already`+"\n"+
+			`x.yaml:3: stream_labels[1]: "source" is a label that every stream has already`)
+	f("x.yaml", "name: X\nlayouts:\n  - {name: a, regex: '('}\nmetrics:\n  - {name: b}\n",
+		`x.yaml:1: name: "X" is not a name; use lower-case letters and digits, joined by -`+"\n"+
+			"x.yaml:3: layouts[0].regex: error parsing regexp: missing closing ): `(`\n"+
+			`x.yaml:5: metrics[0].name: "b" is a counter; its name must end in _total`+"\n"+
+			`x.yaml:5: metrics[0].type: "" is not a type; there is: counter`+"\n"+
+			`x.yaml:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`)
+	f("x.yaml", "- a\n", `x.yaml:1: expected keys and values, found a list`)
+}
+
+// Patterns that are not there, or that name each other in a ring, are faults
+// of the expression or of the patterns, and never a hang.
+func TestParseDefinition_GrokPatterns(t *testing.T) {
+	f := func(patterns, grok, want string) {
+		t.Helper()
+		_, faults := ParseDefinition("x.yaml", []byte("name: x\npatterns: "+patterns+"\nlayouts:\n  - {name: a, grok: '"+grok+"'}\n"))
+		if diff := cmp.Diff(want, faults.Error()); diff != "" {
+			t.Errorf("%s, %s (-want +got):\n%s", patterns, grok, diff)
+		}
+	}
+	f("{}", "%{NOPE:a}", `x.yaml:4: layouts[0].grok: no pattern found for %{NOPE}`)
+	f("{A: '%{NOPE}'}", "%{A:a}", `x.yaml:2: patterns: no pattern found for %{NOPE}`)
+	f("{A: '('}", "%{A:a}", "x.yaml:4: layouts[0].grok: error parsing regexp: missing closing ): `(?P<a>()`")
+	f("{A: 'x'}", "%{A:a", "x.yaml:4: layouts[0].grok: %{A:a is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names")
+	f("{A: 'x'}", "%{A}", `x.yaml:4: layouts[0].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`)
+	f("{A: 'x'}", "%{A:a}%{A:b:int}%{A:c:float}%{A:d:string}(?P<e>y)", "")
+}
+
+func TestLoadDefinition(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "my-format.yaml")
+	if err := os.WriteFile(path, []byte(format), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := LoadDefinition(path); err != nil || d.Name != "my-format" {
+		t.Errorf("definition %v, error %v", d, err)
+	}
+	f := func(path, want string) {
+		t.Helper()
+		if _, err := LoadDefinition(path); err == nil || err.Error() != want {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	f(dir, "read definition: read "+dir+": is a directory")
+	f(dir+"/none.yaml", "read definition: open "+dir+"/none.yaml: no such file or directory")
+}
+
+func TestSet(t *testing.T) {
+	set := Set{}
+	for _, text := range []string{
+		"name: b\nlayouts: [{name: l, regex: '^(?P<word>[a-z]+) (?P<n>[0-9]+)$'}]\n",
+		"name: c\nlayouts: [{name: l, regex: '^(?P<word>[a-z]+) (?P<n>[0-9x]+)$'}]\n",
+		"name: a\nlayouts: [{name: l, regex: '^(?P<n>[0-9]+)$'}]\n",
+	} {
+		d, faults := ParseDefinition("", []byte(text))
+		if err := faults.Err(); err != nil {
+			t.Fatal(err)
+		}
+		set[d.Name] = d
+	}
+	f := func(want string, lines ...string) {
+		t.Helper()
+		var bytes [][]byte
+		for _, line := range lines {
+			bytes = append(bytes, []byte(line))
+		}
+		got := ""
+		if d := set.Detect(bytes); d != nil {
+			got = d.Name
+		}
+		if got != want {
+			t.Errorf("%q: want %q, got %q", lines, want, got)
+		}
+	}
+	f("")
+	f("", "???", "")
+	f("a", "1")
+	f("b", "x 1") // c parses as many, and comes later
+	f("c", "x 1", "x x", "1")
+	d, closest := set.Closest([]byte("word y"))
+	if d.Name != "b" || closest.Column != 6 || closest.Expected != "n" {
+		t.Errorf("closest is %s: %s", d.Name, closest)
 	}
 }

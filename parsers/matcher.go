@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"regexp/syntax"
 	"unicode"
@@ -12,242 +13,268 @@ import (
 // regexp.
 //
 // regexp defines its match as the one that a backtracking search finds first.
-// That is what the matcher is: a backtracking search over a short program.
-// First sets, worked out when the program is made, tell at nearly every choice
-// that only one branch can go on, so that hardly any is ever taken back. A
-// search that takes too many steps is given up, and regexp decides.
+// That is what the matcher is: a backtracking search over a graph of nodes.
+// What a node does, and what can come after it, is worked out beforehand, so
+// that there are few nodes (a token and the blank behind it are one), and
+// hardly ever a choice. A search that takes too long is given up, and regexp
+// decides.
 type matcher struct {
-	program []step
-	slots   int // two for each group
+	start *node
+	fork  *node // where start comes to behind the shared elements
+	slots int   // two for each group
+	unset []int // the slots that are not set on every way to a match
 }
 
 type op uint8
 
 const (
-	opByte    op = iota // the one byte of literal
-	opLiteral           // the bytes of literal
-	opClass             // between min and max bytes of class, as many as go; its ends are kept in open and close
-	opLazy              // the same, as few as go
-	opOne               // exactly one byte of class
-	opSlot              // the position is kept in slot
-	opSplit             // next, or else other
-	opJump              // other
-	opWord              // a word boundary, or none: lazy
-	opEnd               // the end of the line
+	opEmpty op = iota
+	opByte     // the byte
+	opText     // the bytes of text
+	opRun      // between min and max bytes of class
+	opSplit    // next, or else other
+	opWord     // a word boundary, or none
+	opEnd      // the end of the line
+	opFork     // the end of the shared elements
 	opMatch
 	opFail
 )
 
-type step struct {
+// node has what a search needs of it in its first 64 bytes.
+type node struct {
 	op       op
-	sole     bool // opClass: a shorter run can never lead to a match
-	boundary bool // opWord: \b, else \B
-	literal  []byte
+	byte     byte  // opByte; opRun with skip: the byte that comes behind the run
+	skip     uint8 // opRun: 1 when it takes the byte behind it, too
+	sole     bool  // opRun: only the longest run can lead to a match
+	lazy     bool  // opRun: as few bytes as go, not as many
+	negate   bool  // opWord: no boundary
+	except   int16 // opRun: the one byte of plain lines that is not in class, or -1 when there are more
+	open     mark  // set when the node begins
+	close    mark  // opRun: set where the run ends
+	min, max int32
+	after    int32 // opRun: the fewest bytes that what follows takes
+	least    int32 // the fewest bytes that the node and what follows take
 	class    *byteSet
-	min, max int
-	slot     int
-	undo     bool // opSlot: not on every way to a match
-	other    int
-	open     int // opClass: slots, or -1
-	close    int
-	rest     int // opClass: the fewest bytes that what follows takes
-	// first sets of the two branches of opSplit; where the byte at hand is
-	// not in one, that branch is dead.
-	next, alternative *byteSet
-	stop              int // opClass: the one byte that can follow, or -1
+	next     *node
+	on       *[setSize]*node // opSplit: where a byte leads; nil when it may be either branch
+
+	other *node
+	text  string
+	look  *[setSize]uint8 // opRun: bit i is set where the byte can be the i-th of what follows
+	first *byteSet        // what the node and all that follows can begin with
+}
+
+// mark says that a position is kept.
+type mark struct {
+	slot int32 // 0: none, which may be set all the same, since it holds 0 in the end
+	undo bool  // not on every way to a match
 }
 
 // byteSet holds bytes, and at endOfLine whether the line may end here.
-type byteSet [endOfLine + 1]bool
+type byteSet [setSize]bool
 
-const endOfLine = 256
+const (
+	endOfLine = 256
+	setSize   = endOfLine + 1
+)
 
-func (s *byteSet) add(o *byteSet) {
+func (s *byteSet) union(o *byteSet) *byteSet {
+	both := *s
 	for i, in := range o {
-		s[i] = s[i] || in
+		both[i] = both[i] || in
 	}
+	return &both
 }
 
-// compileMatcher gives nil for what only regexp can match.
-func compileMatcher(re *syntax.Regexp, groups int) *matcher {
-	c := compiler{}
+func setOf(b int) *byteSet {
+	var s byteSet
+	s[b] = true
+	return &s
+}
+
+func anything() *byteSet {
+	var s byteSet
+	for i := range s {
+		s[i] = true
+	}
+	return &s
+}
+
+// compileMatcher gives nil for what only regexp can match. The first elements
+// of re, as many as shared says, are those of other matchers too.
+func compileMatcher(re *syntax.Regexp, groups, shared int) *matcher {
 	if re.Op != syntax.OpConcat || len(re.Sub) == 0 || re.Sub[0].Op != syntax.OpBeginText {
 		return nil
 	}
-	for _, sub := range re.Sub[1:] {
-		if !c.compile(sub) {
-			return nil
+	c := compiler{classes: map[byteSet]*byteSet{}, always: map[int]bool{}}
+	fork := c.add(node{op: opFork, next: c.concat(re.Sub[max(shared, 1):], c.add(node{op: opMatch}))})
+	start := c.concat(re.Sub[1:max(shared, 1)], fork)
+	if c.unsupported {
+		return nil
+	}
+	// A loop is settled before its body is, so the first round takes the worst
+	// of the body, and the second knows better.
+	for range 2 {
+		for _, n := range c.nodes {
+			n.settle()
 		}
 	}
-	c.emit(step{op: opMatch})
-	m := &matcher{program: c.program, slots: 2 * (groups + 1)}
-	m.lookAhead()
+	m := &matcher{start: start, fork: fork.next, slots: 2 * (groups + 1)}
+	for slot := 2; slot < m.slots; slot++ {
+		if !c.always[slot] {
+			m.unset = append(m.unset, slot)
+		}
+	}
 	return m
 }
 
+// compiler makes the graph from its end to its start.
 type compiler struct {
-	program  []step
-	optional int // how many choices the expression at hand is within
+	nodes       []*node // each behind those that it leads to, but for loops
+	classes     map[byteSet]*byteSet
+	always      map[int]bool // slots that are set on every way to a match
+	optional    int          // how many choices the expression at hand is within
+	unsupported bool
 }
 
-func (c *compiler) emit(s step) int {
-	c.program = append(c.program, s)
-	return len(c.program) - 1
+func (c *compiler) add(n node) *node {
+	n.first = anything()
+	c.nodes = append(c.nodes, &n)
+	return &n
 }
 
-func (c *compiler) compile(re *syntax.Regexp) bool {
+// compile gives the node that takes re and then goes on at next.
+func (c *compiler) compile(re *syntax.Regexp, next *node) *node {
+	if class := asciiClass(re); class != nil && !isText(re) {
+		return c.run(node{class: class, min: 1, max: 1}, next)
+	}
 	switch re.Op {
 	case syntax.OpEmptyMatch:
+		return next
 	case syntax.OpNoMatch:
-		c.emit(step{op: opFail})
+		return c.add(node{op: opFail})
 	case syntax.OpLiteral:
-		if re.Flags&syntax.FoldCase != 0 {
-			for _, r := range re.Rune {
-				c.emit(step{op: opOne, class: foldedRune(r)})
-			}
-			return true
+		if re.Flags&syntax.FoldCase == 0 {
+			return c.text(string(re.Rune), next)
 		}
-		literal := []byte(string(re.Rune))
-		if len(literal) == 1 {
-			c.emit(step{op: opByte, literal: literal})
-		} else {
-			c.emit(step{op: opLiteral, literal: literal})
+		for i := len(re.Rune) - 1; i >= 0; i-- {
+			next = c.run(node{class: foldedRune(re.Rune[i]), min: 1, max: 1}, next)
 		}
-	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		c.emit(step{op: opOne, class: asciiClass(re)})
+		return next
 	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat:
-		return c.repeat(re)
+		return c.repeat(re, next)
 	case syntax.OpCapture:
-		if class, low, high := classRun(re.Sub[0]); class != nil && c.optional == 0 {
-			c.emit(step{op: opClass, class: class, min: low, max: high, open: 2 * re.Cap, close: 2*re.Cap + 1})
-			return true
-		}
-		c.emit(step{op: opSlot, slot: 2 * re.Cap, undo: c.optional > 0})
-		if !c.compile(re.Sub[0]) {
-			return false
-		}
-		c.emit(step{op: opSlot, slot: 2*re.Cap + 1, undo: c.optional > 0})
+		return c.mark(2*re.Cap, c.compile(re.Sub[0], c.mark(2*re.Cap+1, next)))
 	case syntax.OpConcat:
-		for _, sub := range runs(re.Sub) {
-			if sub.class != nil {
-				c.emit(step{op: opClass, class: sub.class, min: sub.min, max: sub.max, open: -1, close: -1})
-			} else if !c.compile(sub.re) {
-				return false
-			}
-		}
+		return c.concat(re.Sub, next)
 	case syntax.OpAlternate:
 		c.optional++
 		defer func() { c.optional-- }()
-		var ends []int
-		for i, sub := range re.Sub {
-			split := -1
-			if i < len(re.Sub)-1 {
-				split = c.emit(step{op: opSplit})
-			}
-			if !c.compile(sub) {
-				return false
-			}
-			if split >= 0 {
-				ends = append(ends, c.emit(step{op: opJump}))
-				c.program[split].other = len(c.program)
-			}
+		last := len(re.Sub) - 1
+		n := c.compile(re.Sub[last], next)
+		for i := last - 1; i >= 0; i-- {
+			n = c.add(node{op: opSplit, next: c.compile(re.Sub[i], next), other: n})
 		}
-		for _, end := range ends {
-			c.program[end].other = len(c.program)
-		}
+		return n
 	case syntax.OpWordBoundary, syntax.OpNoWordBoundary:
-		c.emit(step{op: opWord, boundary: re.Op == syntax.OpWordBoundary})
+		return c.add(node{op: opWord, negate: re.Op == syntax.OpNoWordBoundary, next: next})
 	case syntax.OpEndText:
-		c.emit(step{op: opEnd})
+		return c.add(node{op: opEnd, next: next})
 	default: // (?m) anchors and a second ^
-		return false
+		c.unsupported = true
+		return next
 	}
-	return true
 }
 
-func (c *compiler) repeat(re *syntax.Regexp) bool {
-	if class, low, high := classRun(re); class != nil {
-		c.emit(step{op: opClass, class: class, min: low, max: high, open: -1, close: -1})
-		return true
+func (c *compiler) concat(subs []*syntax.Regexp, next *node) *node {
+	for i := len(subs) - 1; i >= 0; i-- {
+		next = c.compile(subs[i], next)
 	}
-	if re.Op == syntax.OpRepeat && asciiClass(re.Sub[0]) == nil { // spelt out as x x (x (x)?)?
-		return c.compile(re.Simplify())
+	return next
+}
+
+func (c *compiler) text(text string, next *node) *node {
+	if len(text) == 1 {
+		return c.add(node{op: opByte, byte: text[0], next: next})
 	}
+	return c.add(node{op: opText, text: text, next: next})
+}
+
+// mark keeps the position before a node.
+func (c *compiler) mark(slot int, n *node) *node {
+	marked := node{next: n}
+	if n.open.slot == 0 && (n.op != opSplit || n.next != nil) { // not a loop that is being made
+		marked = *n
+	}
+	marked.open = mark{int32(slot), c.optional > 0}
+	if c.optional == 0 {
+		c.always[slot] = true
+	}
+	return c.add(marked)
+}
+
+func (c *compiler) repeat(re *syntax.Regexp, next *node) *node {
 	low, high := bounds(re)
+	lazy := re.Flags&syntax.NonGreedy != 0
 	if class := asciiClass(re.Sub[0]); class != nil {
-		c.emit(step{op: opLazy, class: class, min: low, max: high})
-		return true
+		return c.run(node{class: class, min: low, max: high, lazy: lazy}, next)
 	}
-	if re.Flags&syntax.NonGreedy != 0 || high > 1 && nullable(re.Sub[0]) {
-		return false // rare, and regexp has its own rules for empty rounds
+	if re.Op == syntax.OpRepeat { // spelt out as x x (x (x)?)?
+		return c.compile(re.Simplify(), next)
+	}
+	if lazy || high > 1 && nullable(re.Sub[0]) {
+		c.unsupported = true // rare, and regexp has its own rules for empty rounds
+		return next
 	}
 	c.optional++
 	defer func() { c.optional-- }()
-	start := len(c.program)
-	if low == 1 { // x+ is x x*
-		if !c.compile(re.Sub[0]) {
-			return false
-		}
-		start = len(c.program)
+	if high == 1 {
+		return c.add(node{op: opSplit, next: c.compile(re.Sub[0], next), other: next})
 	}
-	split := c.emit(step{op: opSplit})
-	if !c.compile(re.Sub[0]) {
-		return false
+	loop := c.add(node{op: opSplit, other: next})
+	loop.next = c.compile(re.Sub[0], loop)
+	if low == 1 {
+		return loop.next
 	}
-	if high > 1 {
-		c.emit(step{op: opJump, other: start})
-	}
-	c.program[split].other = len(c.program)
-	return true
+	return loop
 }
 
-func bounds(re *syntax.Regexp) (low, high int) {
+// run adds an opRun, and lets it take what it can of the next node.
+func (c *compiler) run(n node, next *node) *node {
+	if c.classes[*n.class] == nil {
+		c.classes[*n.class] = n.class
+	}
+	n.op, n.class, n.next = opRun, c.classes[*n.class], next
+	switch {
+	case next.op == opRun && next.class == n.class && next.open.slot == 0 && n.min == n.max: // [0-9][0-9]
+		length := n.min
+		n = *next
+		n.min += length
+		n.max += min(length, unlimited-n.max)
+	case next.op == opByte:
+		n.skip, n.byte, n.close, n.next = 1, next.byte, next.open, next.next
+	case next.op == opText:
+		n.skip, n.byte, n.close, n.next = 1, next.text[0], next.open, c.text(next.text[1:], next.next)
+	}
+	return c.add(n)
+}
+
+const unlimited = math.MaxInt32
+
+func bounds(re *syntax.Regexp) (low, high int32) {
 	switch re.Op {
 	case syntax.OpStar:
-		return 0, math.MaxInt
+		return 0, unlimited
 	case syntax.OpPlus:
-		return 1, math.MaxInt
+		return 1, unlimited
 	case syntax.OpQuest:
 		return 0, 1
 	default: // OpRepeat
 		if re.Max < 0 {
-			return re.Min, math.MaxInt
+			return int32(re.Min), unlimited
 		}
-		return re.Min, re.Max
+		return int32(re.Min), int32(re.Max)
 	}
-}
-
-// classRun takes a greedy repetition of one class; else the class is nil.
-func classRun(re *syntax.Regexp) (class *byteSet, low, high int) {
-	switch re.Op {
-	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat:
-		if re.Flags&syntax.NonGreedy == 0 {
-			low, high = bounds(re)
-			return asciiClass(re.Sub[0]), low, high
-		}
-	}
-	return nil, 0, 0
-}
-
-// run is a stretch of one class, such as [0-9][0-9], or any other expression.
-type run struct {
-	re       *syntax.Regexp
-	class    *byteSet
-	min, max int
-}
-
-func runs(subs []*syntax.Regexp) []run {
-	var out []run
-	for _, sub := range subs {
-		class := asciiClass(sub)
-		if n := len(out); n > 0 && class != nil && out[n-1].class != nil && *out[n-1].class == *class {
-			out[n-1].min++
-			out[n-1].max++
-			continue
-		}
-		out = append(out, run{sub, class, 1, 1})
-	}
-	return out
 }
 
 // asciiClass gives the ASCII bytes that a one-rune expression takes, or nil.
@@ -278,6 +305,11 @@ func asciiClass(re *syntax.Regexp) *byteSet {
 		return nil
 	}
 	return &s
+}
+
+// isText tells whether re is plain text.
+func isText(re *syntax.Regexp) bool {
+	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0
 }
 
 func foldedRune(r rune) *byteSet {
@@ -315,105 +347,76 @@ func nullable(re *syntax.Regexp) bool {
 	}
 }
 
-// lookAhead works out the first sets.
-func (m *matcher) lookAhead() {
-	for i := range m.program {
-		s := &m.program[i]
-		switch s.op {
-		case opSplit:
-			s.next, s.alternative = m.first(i+1), m.first(s.other)
-		case opClass:
-			follow := m.first(i + 1)
-			s.sole = s.min == s.max || disjoint(s.class, follow)
-			s.stop = soleByte(follow)
-			s.rest = m.shortest(i + 1)
+// settle works out what a node knows of those that it leads to.
+func (n *node) settle() {
+	switch n.op {
+	case opByte:
+		n.first, n.least = setOf(int(n.byte)), 1+n.next.least
+	case opText:
+		n.first, n.least = setOf(int(n.text[0])), int32(len(n.text))+n.next.least
+	case opRun:
+		n.settleRun()
+	case opSplit:
+		n.first, n.least = n.next.first.union(n.other.first), min(n.next.least, n.other.least)
+		n.on = new([setSize]*node)
+		for b := range n.on {
+			if n.next.first[b] != n.other.first[b] || !n.next.first[b] {
+				n.on[b] = n.other.lead(b)
+				if n.next.first[b] {
+					n.on[b] = n.next.lead(b)
+				}
+			}
 		}
+	case opEmpty, opWord, opFork:
+		n.first, n.least = n.next.first, n.next.least
+	case opEnd:
+		n.first = setOf(endOfLine)
+	case opFail:
+		n.first = &byteSet{}
+	case opMatch: // without $ anything may follow
 	}
 }
 
-// first gives what can come at a step of a search that will match.
-func (m *matcher) first(pc int) *byteSet {
-	var out byteSet
-	m.addFirst(pc, &out, make([]bool, len(m.program)))
-	return &out
+// lead gives the node to go to at a byte: past splits that the byte decides.
+func (n *node) lead(b int) *node {
+	if n.op == opSplit && n.open.slot == 0 && n.on != nil && n.on[b] != nil {
+		return n.on[b]
+	}
+	return n
 }
 
-func (m *matcher) addFirst(pc int, out *byteSet, seen []bool) {
-	for !seen[pc] {
-		seen[pc] = true
-		s := &m.program[pc]
-		switch s.op {
-		case opByte, opLiteral:
-			out[s.literal[0]] = true
-			return
-		case opOne:
-			out.add(s.class)
-			return
-		case opClass, opLazy:
-			out.add(s.class)
-			if s.min > 0 {
-				return
-			}
-			pc++
-		case opSplit:
-			m.addFirst(pc+1, out, seen)
-			pc = s.other
-		case opJump:
-			pc = s.other
-		case opEnd:
-			out[endOfLine] = true
-			return
-		case opMatch: // without $ anything may follow
-			for i := range out {
-				out[i] = true
-			}
-			return
-		case opFail:
-			return
-		default:
-			pc++
+func (n *node) settleRun() {
+	follow, second := n.next.first, anything()
+	if n.skip == 1 {
+		follow, second = setOf(int(n.byte)), n.next.first
+	}
+	n.after = int32(n.skip) + n.next.least
+	n.least = n.min + n.after
+	n.sole = n.min == n.max || disjoint(n.class, follow)
+	n.first = n.class
+	if n.min == 0 {
+		n.first = n.class.union(follow)
+	}
+	n.look = new([setSize]uint8)
+	for b := range n.look {
+		if follow[b] {
+			n.look[b] |= 1
+		}
+		if second[b] {
+			n.look[b] |= 2
 		}
 	}
-}
-
-// shortest gives the fewest bytes that a step and all after it take.
-func (m *matcher) shortest(pc int) int {
-	n := 0
-	for {
-		s := &m.program[pc]
-		switch s.op {
-		case opByte, opLiteral:
-			n += len(s.literal)
-		case opOne:
-			n++
-		case opClass, opLazy:
-			n += s.min
-		case opSplit: // the way around costs nothing, to say the least
-			pc = s.join(m, pc)
+	n.except = unicode.MaxASCII + 1 // a byte that no line has
+	for b := ' '; b <= unicode.MaxASCII; b++ {
+		if n.class[b] {
 			continue
-		case opJump:
-			if s.other <= pc { // back to a loop's split, which ends here
-				return n
-			}
-			pc = s.other
-			continue
-		case opMatch, opFail:
-			return n
 		}
-		pc++
-	}
-}
-
-// join gives a step that both branches of a split come to: the farthest that
-// a jump within them leads to.
-func (s *step) join(m *matcher, pc int) int {
-	end := s.other
-	for i := pc + 1; i < end; i++ {
-		if t := &m.program[i]; (t.op == opJump || t.op == opSplit) && t.other > end {
-			end = t.other
+		if n.except <= unicode.MaxASCII {
+			n.except = -1
+			break
 		}
+		n.except = int16(b)
 	}
-	return end
 }
 
 func disjoint(a, b *byteSet) bool {
@@ -425,195 +428,212 @@ func disjoint(a, b *byteSet) bool {
 	return true
 }
 
-func soleByte(s *byteSet) int {
-	found := -1
-	for i, in := range s {
-		if in && (found >= 0 || i == endOfLine) {
-			return -1
-		}
-		if in {
-			found = i
-		}
-	}
-	return found
-}
-
-// choice is a place to go back to.
-type choice struct {
-	pc   int32
-	at   int32 // opClass, opLazy: the end of the run; opSplit: the position; opSlot: the value before
-	from int32 // opClass: the shortest end; opLazy: the longest end
-}
-
 type outcome uint8
 
 const (
 	noMatch outcome = iota
 	matched
-	undecided // too many steps
+	undecided // took too long
 )
 
 // search is the state of a match, kept to be used again.
 type search struct {
-	slots   []int32
-	choices []choice
+	line   []byte
+	ascii  bool
+	plain  bool // ASCII from the blank on
+	fork   int  // where the line's shared elements end, when they can end there only; else 0
+	forked bool // there was a choice
+	slots  []int32
+	undo   []kept
+	effort int
+	depth  int
 }
 
-// A search may take this many steps and scanned bytes for each byte of the
-// line; the shipped definitions take fewer than three.
-const effortPerByte = 32
+// kept is what a slot held.
+type kept struct{ slot, at int32 }
+
+// A search may take this many branches and scanned bytes for each byte of the
+// line; the shipped definitions take fewer than three. Tries may nest so deep;
+// they go deeper only in loops.
+const (
+	effortPerByte = 32
+	maxDepth      = 1000
+)
 
 // match fills s.slots with the match of an ASCII line. Slots of groups that
 // took no part are -1.
-func (m *matcher) match(line []byte, s *search) outcome {
-	if cap(s.slots) < m.slots {
-		s.slots = make([]int32, m.slots)
+func (m *matcher) match(s *search) outcome {
+	if missing := m.slots - len(s.slots); missing > 0 {
+		s.slots = append(s.slots, make([]int32, missing)...)
 	}
-	s.slots = s.slots[:m.slots]
-	for i := range s.slots {
-		s.slots[i] = -1
+	s.undo = s.undo[:0]
+	s.effort, s.depth, s.forked = 1024+effortPerByte*len(s.line), 0, false
+	for _, slot := range m.unset {
+		s.slots[slot] = -1
 	}
-	s.choices = s.choices[:0]
-	effort := 1024 + effortPerByte*len(line)
-	pc, pos := 0, 0
+	start := m.start
+	if s.fork > 0 {
+		start = m.fork
+	}
+	switch {
+	case s.run(start, s.fork):
+		return matched
+	case s.effort < 0:
+		return undecided
+	default:
+		return noMatch
+	}
+}
+
+// run tells whether the line matches from pos on.
+func (s *search) run(n *node, pos int) bool {
+	line := s.line
 	for {
-		if effort--; effort < 0 {
-			return undecided
+		if n.open.slot != 0 {
+			s.keep(n.open, pos)
 		}
-		ok := false
-		st := &m.program[pc]
-		switch st.op {
+		switch n.op {
 		case opByte:
-			if pos < len(line) && line[pos] == st.literal[0] {
-				pos, ok = pos+1, true
+			if pos >= len(line) || line[pos] != n.byte {
+				return false
 			}
-		case opLiteral:
-			if n := pos + len(st.literal); n <= len(line) && string(line[pos:n]) == string(st.literal) {
-				pos, ok = n, true
+			pos++
+		case opText:
+			end := pos + len(n.text)
+			if end > len(line) || string(line[pos:end]) != n.text {
+				return false
 			}
-		case opOne:
-			if pos < len(line) && st.class[line[pos]] {
-				pos, ok = pos+1, true
+			pos = end
+		case opRun:
+			shortest, limit := pos+int(n.min), len(line)-int(n.after)
+			if limit < shortest {
+				return false
 			}
-		case opClass:
-			limit := len(line) - st.rest
-			if limit < pos {
-				break
+			if int(n.max) < limit-pos {
+				limit = pos + int(n.max)
 			}
-			if st.max < limit-pos {
-				limit = pos + st.max
-			}
-			end, class := limit, st.class
-			for i, b := range line[pos:limit] {
-				if !class[b] {
+			end := limit
+			if s.plain && n.except >= 0 {
+				if i := bytes.IndexByte(line[pos:limit], byte(n.except)); i >= 0 {
 					end = pos + i
-					break
+				}
+			} else {
+				class := n.class
+				for end = pos; end < limit && class[line[end]]; end++ {
 				}
 			}
-			effort -= end - pos
-			if shortest := pos + st.min; end >= shortest {
-				if !st.sole && end > shortest {
-					s.choices = append(s.choices, choice{int32(pc), int32(end), int32(shortest)})
-				}
-				if st.open >= 0 {
-					s.slots[st.open], s.slots[st.close] = int32(pos), int32(end)
-				}
-				pos, ok = end, true
+			s.effort -= end - pos
+			if end < shortest {
+				return false
 			}
-		case opLazy:
-			end := pos
-			for end < len(line) && end-pos < st.min && st.class[line[end]] {
-				end++
+			if !n.sole {
+				return s.choose(n, shortest, end)
 			}
-			if end-pos == st.min {
-				longest := len(line)
-				if st.max < longest-pos {
-					longest = pos + st.max
-				}
-				s.choices = append(s.choices, choice{int32(pc), int32(end), int32(longest)})
-				pos, ok = end, true
+			if n.skip == 1 && line[end] != n.byte {
+				return false
 			}
-		case opSlot:
-			if st.undo && len(s.choices) > 0 {
-				s.choices = append(s.choices, choice{int32(pc), s.slots[st.slot], 0})
+			if n.close.slot != 0 {
+				s.keep(n.close, end)
 			}
-			s.slots[st.slot] = int32(pos)
-			ok = true
+			pos = end + int(n.skip)
 		case opSplit:
-			b := endOfLine
-			if pos < len(line) {
-				b = int(line[pos])
-			}
-			if !st.next[b] {
-				pc = st.other
+			s.effort--
+			if to := n.on[at(line, pos)]; to != nil {
+				n = to
 				continue
 			}
-			if st.alternative[b] {
-				s.choices = append(s.choices, choice{int32(pc), int32(pos), 0})
+			if s.try(n.next, pos) {
+				return true
 			}
-			ok = true
-		case opJump:
-			pc = st.other
+			if s.effort < 0 {
+				return false
+			}
+			n = n.other
 			continue
 		case opWord:
-			ok = wordBoundary(line, pos) == st.boundary
+			if wordBoundary(line, pos) == n.negate {
+				return false
+			}
 		case opEnd:
-			ok = pos == len(line)
+			if pos != len(line) {
+				return false
+			}
+		case opFork:
+			if !s.forked && len(s.undo) == 0 {
+				s.fork = pos
+			}
 		case opMatch:
 			s.slots[0], s.slots[1] = 0, int32(pos)
-			return matched
+			return true
+		case opFail:
+			return false
 		}
-		if ok {
-			pc++
-			continue
+		n = n.next
+	}
+}
+
+// choose tries the ends that a run can have where what follows can begin.
+func (s *search) choose(n *node, shortest, longest int) bool {
+	line, look := s.line, n.look
+	end, last, step := longest, shortest, -1
+	if n.lazy {
+		end, last, step = shortest, longest, 1
+	}
+	here, behind := look[at(line, end)], look[at(line, end+1)]
+	for {
+		if here&(behind>>1) != 0 {
+			s.keep(n.close, end)
+			if s.try(n.next, end+int(n.skip)) {
+				return true
+			}
+			if s.effort < 0 {
+				return false
+			}
 		}
-		if pc, pos = m.back(line, s); pc < 0 {
-			return noMatch
+		if end == last {
+			return false
+		}
+		if end += step; step < 0 {
+			here, behind = look[line[end]], here
+		} else {
+			here, behind = behind, look[at(line, end+1)]
 		}
 	}
 }
 
-// back takes the newest choice that has another branch.
-func (m *matcher) back(line []byte, s *search) (pc, pos int) {
-	for n := len(s.choices); n > 0; n = len(s.choices) {
-		c := &s.choices[n-1]
-		st := &m.program[c.pc]
-		switch st.op {
-		case opClass:
-			end := int(c.at) - 1
-			if st.stop >= 0 { // only there can what follows begin
-				i := bytes.LastIndexByte(line[c.from:c.at], byte(st.stop))
-				end = int(c.from) + i
-				if i < 0 {
-					end = -1
-				}
-			}
-			if end < int(c.from) {
-				s.choices = s.choices[:n-1]
-				continue
-			}
-			c.at = int32(end)
-			if st.open >= 0 {
-				s.slots[st.close] = int32(end)
-			}
-			return int(c.pc) + 1, end
-		case opLazy:
-			if c.at >= c.from || !st.class[line[c.at]] {
-				s.choices = s.choices[:n-1]
-				continue
-			}
-			c.at++
-			return int(c.pc) + 1, int(c.at)
-		case opSlot:
-			s.slots[st.slot] = c.at
-			s.choices = s.choices[:n-1]
-		default:
-			at := int(c.at)
-			s.choices = s.choices[:n-1]
-			return st.other, at
-		}
+// try runs a branch, and when it fails puts the slots back.
+func (s *search) try(n *node, pos int) bool {
+	if s.depth == maxDepth {
+		s.effort = -1
+		return false
 	}
-	return -1, 0
+	s.forked = true
+	s.depth++
+	s.effort--
+	before := len(s.undo)
+	if s.run(n, pos) {
+		return true
+	}
+	s.depth--
+	for i := len(s.undo) - 1; i >= before; i-- {
+		s.slots[s.undo[i].slot] = s.undo[i].at
+	}
+	s.undo = s.undo[:before]
+	return false
+}
+
+func (s *search) keep(m mark, pos int) {
+	if m.undo {
+		s.undo = append(s.undo, kept{m.slot, s.slots[m.slot]})
+	}
+	s.slots[m.slot] = int32(pos)
+}
+
+func at(line []byte, pos int) int {
+	if pos < len(line) {
+		return int(line[pos])
+	}
+	return endOfLine
 }
 
 func wordBoundary(line []byte, pos int) bool {
@@ -626,18 +646,20 @@ func isWord(b byte) bool {
 	return b == '_' || '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
 }
 
-// isASCII tells whether no byte has its high bit set.
-func isASCII(line []byte) bool {
-	for len(line) >= 8 {
-		if (line[0]|line[1]|line[2]|line[3]|line[4]|line[5]|line[6]|line[7])&0x80 != 0 {
-			return false
-		}
-		line = line[8:]
+// begin takes another line.
+func (s *search) begin(line []byte) {
+	s.line, s.fork = line, 0
+	var high, low uint64 // the high bits tell bytes from 0x80 on, and in ASCII those below ' '
+	rest := line
+	for ; len(rest) >= 8; rest = rest[8:] {
+		eight := binary.LittleEndian.Uint64(rest)
+		high |= eight
+		low |= eight - 0x2020202020202020
 	}
-	for _, b := range line {
-		if b >= 0x80 {
-			return false
-		}
+	for _, b := range rest {
+		high |= uint64(b)
+		low |= uint64(b) - ' '
 	}
-	return true
+	s.ascii = high&0x8080808080808080 == 0
+	s.plain = s.ascii && low&0x8080808080808080 == 0
 }

@@ -1,11 +1,13 @@
 package parsers
 
 import (
+	"errors"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/corkline/corkline/samples"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vjeantet/grok"
 	"pgregory.net/rapid"
@@ -14,23 +16,33 @@ import (
 // same holds that the matcher finds what regexp finds.
 func same(t interface{ Fatalf(string, ...any) }, source, line string) {
 	p, err := compilePattern(source)
-	if err != nil || p.fast == nil || !isASCII([]byte(line)) {
+	if err != nil {
+		return
+	}
+	sameMatch(t, p, line, new(search))
+}
+
+// sameMatch takes up a search that may have been used for the line.
+func sameMatch(t interface{ Fatalf(string, ...any) }, p *pattern, line string, s *search) {
+	if s.line == nil || string(s.line) != line {
+		s.begin([]byte(line))
+	}
+	if p.fast == nil || !s.ascii {
 		return
 	}
 	var want []int32
-	for _, at := range regexp.MustCompile(source).FindStringSubmatchIndex(line) {
+	for _, at := range p.re.FindStringSubmatchIndex(line) {
 		want = append(want, int32(at))
 	}
-	var s search
 	var got []int32
-	switch p.fast.match([]byte(line), &s) {
+	switch p.fast.match(s) {
 	case matched:
-		got = s.slots
+		got = s.slots[:p.fast.slots]
 	case undecided:
 		return
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("%q on %q (-regexp +matcher):\n%s", source, line, diff)
+		t.Fatalf("%q on %q (-regexp +matcher):\n%s", p.source, line, diff)
 	}
 }
 
@@ -52,21 +64,62 @@ func TestMatcher_Expressions(t *testing.T) {
 }
 
 func TestMatcher_Random(t *testing.T) {
+	expression := randomExpression()
+	rapid.Check(t, func(t *rapid.T) {
+		source := "^" + expression.Draw(t, "expression") + rapid.SampledFrom([]string{"$", ""}).Draw(t, "end")
+		if _, err := regexp.Compile(source); err != nil {
+			t.Skip(err)
+		}
+		same(t, source, randomLine(t))
+	})
+}
+
+// TestMatcher_Shared holds that what one expression leaves of a search does not
+// change the match of the next.
+func TestMatcher_Shared(t *testing.T) {
+	expression := randomExpression()
+	rapid.Check(t, func(t *rapid.T) {
+		start := "^" + expression.Draw(t, "start") + rapid.SampledFrom([]string{"a", " ", "1b"}).Draw(t, "text")
+		var sources []string
+		for range 3 {
+			sources = append(sources, start+"("+expression.Draw(t, "rest")+")"+rapid.SampledFrom([]string{"$", ""}).Draw(t, "end"))
+		}
+		sameShared(t, sources, randomLine(t))
+	})
+	for _, line := range []string{"ba1", "a1", "ba 1", "ba ", "bba 1"} {
+		sameShared(t, []string{`^(b)?a(1)?x`, `^(b)?a(\d)$`, `^(b)?a( )?(1?)$`}, line)
+		sameShared(t, []string{`^(b*)a x`, `^(b*)a ([^ ]*)$`, `^(b*)a (.*)(1)$`}, line)
+	}
+}
+
+func sameShared(t interface{ Fatalf(string, ...any) }, sources []string, line string) {
+	var patterns []*pattern
+	for _, source := range sources {
+		p, err := compilePattern(source)
+		if err != nil {
+			return
+		}
+		patterns = append(patterns, p)
+	}
+	share(patterns)
+	var s search
+	for _, p := range patterns {
+		sameMatch(t, p, line, &s)
+	}
+}
+
+func randomLine(t *rapid.T) string {
+	return rapid.StringOfN(rapid.RuneFrom([]rune("aab 1\n")), 0, 12, -1).Draw(t, "line")
+}
+
+func randomExpression() *rapid.Generator[string] {
 	atom := rapid.SampledFrom([]string{"a", "b", "ab", " ", ".", `\w`, `\d`, `[ab]`, `[^a]`, `\S`, `\b`})
 	repeat := rapid.SampledFrom([]string{"", "", "", "*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{0,2}?"})
 	var nested func(depth int) *rapid.Generator[string]
 	nested = func(depth int) *rapid.Generator[string] {
 		return rapid.Custom(func(t *rapid.T) string { return build(t, depth, atom, repeat, nested) })
 	}
-	expression := nested(3)
-	rapid.Check(t, func(t *rapid.T) {
-		source := "^" + expression.Draw(t, "expression") + rapid.SampledFrom([]string{"$", ""}).Draw(t, "end")
-		if _, err := regexp.Compile(source); err != nil {
-			t.Skip(err)
-		}
-		line := rapid.StringOfN(rapid.RuneFrom([]rune("aab 1\n")), 0, 12, -1).Draw(t, "line")
-		same(t, source, line)
-	})
+	return nested(3)
 }
 
 func build(t *rapid.T, depth int, atom, repeat *rapid.Generator[string], nested func(int) *rapid.Generator[string]) string {
@@ -103,19 +156,14 @@ func FuzzMatcher(f *testing.F) {
 // FuzzParse_NetworkPolicy mutates real lines and holds, for every layout, that
 // the matcher, regexp and vjeantet/grok agree.
 func FuzzParse_NetworkPolicy(f *testing.F) {
-	set, err := Shipped()
-	if err != nil {
-		f.Fatal(err)
-	}
-	d := set["antrea-networkpolicy"]
-	for _, name := range []string{"log", "bad"} {
-		text, err := os.ReadFile("../samples/antrea-networkpolicy." + name)
+	d := addNetworkPolicy(f)
+	var alone []*pattern // they share nothing
+	for _, l := range d.Layouts {
+		p, err := compilePattern(l.pattern.source)
 		if err != nil {
 			f.Fatal(err)
 		}
-		for line := range strings.SplitSeq(string(text), "\n") {
-			f.Add(line)
-		}
+		alone = append(alone, p)
 	}
 	library, err := grok.NewWithConfig(&grok.Config{NamedCapturesOnly: true})
 	if err != nil {
@@ -123,13 +171,24 @@ func FuzzParse_NetworkPolicy(f *testing.F) {
 	}
 	parser := d.NewParser()
 	f.Fuzz(func(t *testing.T, line string) {
-		for _, l := range d.Layouts {
-			same(t, l.pattern.source, line)
+		var s search
+		var want *Layout
+		for i, l := range d.Layouts {
+			sameMatch(t, alone[i], line, new(search))
+			sameMatch(t, l.pattern, line, &s)
+			if want == nil && l.pattern.re.MatchString(line) {
+				want = l
+			}
 		}
 		r := Record{Line: []byte(line)}
 		if err := parser.Parse(&r); err != nil {
-			d.Closest(r.Line)
+			if errors.Is(err, ErrNoLayout) != (want == nil) {
+				t.Fatalf("%q: %s, layout %v", line, err, want)
+			}
 			return
+		}
+		if r.Layout != want {
+			t.Fatalf("%q: layout %s, regexp %v", line, r.Layout.Name, want)
 		}
 		if fits := d.Fits(r.Line); len(fits) != 1 {
 			t.Fatalf("%q fits the layouts %v", line, fits)
@@ -148,6 +207,36 @@ func FuzzParse_NetworkPolicy(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzClosest_NetworkPolicy is apart, for Closest is ten thousand times slower
+// than Parse.
+func FuzzClosest_NetworkPolicy(f *testing.F) {
+	d := addNetworkPolicy(f)
+	f.Fuzz(func(t *testing.T, line string) {
+		if c := d.Closest([]byte(line)); c.Layout == "" || c.Expected == "" || c.Column < 1 || c.Column > len(line)+1 {
+			t.Fatalf("%q: closest is %+v", line, c)
+		}
+	})
+}
+
+// addNetworkPolicy adds the lines of the sample, good and bad, to the corpus.
+func addNetworkPolicy(f *testing.F) *Definition {
+	set, err := Shipped()
+	if err != nil {
+		f.Fatal(err)
+	}
+	d := set["antrea-networkpolicy"]
+	for _, name := range []string{"log", "bad"} {
+		text, err := os.ReadFile("../samples/antrea-networkpolicy." + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range strings.SplitSeq(string(text), "\n") {
+			f.Add(line)
+		}
+	}
+	return d
 }
 
 func FuzzTimeLayout(f *testing.F) {
@@ -172,55 +261,64 @@ func FuzzTimeLayout(f *testing.F) {
 
 const time15 = "15:04:05 2006/01/02" // not of the quick form
 
-// BenchmarkParse_NetworkPolicy is to be read beside BenchmarkRegexp_NetworkPolicy.
+// BenchmarkParse_NetworkPolicy is to be read beside BenchmarkRegexp_NetworkPolicy,
+// which makes one match only, with the layout that the lines have.
 func BenchmarkParse_NetworkPolicy(b *testing.B) {
-	lines, d := benchmarkLines(b)
-	parser := d.NewParser()
-	r := Record{Spans: make([]Span, 0, len(d.Fields))}
-	eachLine(b, lines, func(line []byte) {
-		r.Line = line
-		if parser.Parse(&r) != nil {
-			b.Fatalf("%q does not parse", line)
+	eachLine(b, func(d *Definition, _ *Layout) func([]byte) bool {
+		parser := d.NewParser()
+		r := Record{Spans: make([]Span, 0, len(d.Fields))}
+		return func(line []byte) bool {
+			r.Line = line
+			return parser.Parse(&r) == nil
 		}
 	})
 }
 
 func BenchmarkRegexp_NetworkPolicy(b *testing.B) {
-	lines, d := benchmarkLines(b)
-	eachLine(b, lines, func(line []byte) {
-		if d.Layouts[0].pattern.re.FindSubmatchIndex(line) == nil {
-			b.Fatalf("%q does not match", line)
-		}
+	eachLine(b, func(_ *Definition, l *Layout) func([]byte) bool {
+		return func(line []byte) bool { return l.pattern.re.FindSubmatchIndex(line) != nil }
 	})
 }
 
-func eachLine(b *testing.B, lines [][]byte, f func([]byte)) {
-	bytes := 0
-	for _, l := range lines {
-		bytes += len(l)
-	}
-	b.SetBytes(int64(bytes / len(lines)))
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		f(lines[i%len(lines)])
-	}
-}
-
-func benchmarkLines(b *testing.B) ([][]byte, *Definition) {
+// eachLine runs a function over the ASCII lines of every layout, of the sample
+// and of the generator.
+func eachLine(b *testing.B, maker func(*Definition, *Layout) func([]byte) bool) {
 	set, err := Shipped()
 	if err != nil {
 		b.Fatal(err)
 	}
 	d := set["antrea-networkpolicy"]
-	text, err := os.ReadFile("../samples/antrea-networkpolicy.log")
+	text, err := samples.Log(d.Name)
 	if err != nil {
 		b.Fatal(err)
 	}
-	var newest [][]byte
-	for line := range strings.SplitSeq(string(text), "\n") {
-		if isASCII([]byte(line)) && d.Layouts[0].pattern.re.MatchString(line) {
-			newest = append(newest, []byte(line))
+	for _, l := range d.Layouts {
+		made := samples.NewGenerator(samples.Options{Layouts: []string{l.Name}})
+		var generated []byte
+		for range 4096 {
+			generated = made.Next(generated)
+		}
+		for i, text := range [][]byte{text, generated} {
+			var lines [][]byte
+			bytes := 0
+			for line := range strings.Lines(string(text)) {
+				line := []byte(strings.TrimSuffix(line, "\n"))
+				var s search
+				if s.begin(line); s.ascii && l.pattern.re.Match(line) {
+					lines = append(lines, line)
+					bytes += len(line)
+				}
+			}
+			b.Run(l.Name+"/"+[]string{"sample", "generated"}[i], func(b *testing.B) {
+				f := maker(d, l)
+				b.SetBytes(int64(bytes / len(lines)))
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if line := lines[i%len(lines)]; !f(line) {
+						b.Fatalf("%q does not match", line)
+					}
+				}
+			})
 		}
 	}
-	return newest, d
 }

@@ -3,9 +3,11 @@ package parsers
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
 
 	"github.com/vjeantet/grok"
 )
@@ -18,6 +20,9 @@ type pattern struct {
 	names  []string // of the groups, "" for those without
 	source string   // expanded
 	tree   *syntax.Regexp
+
+	mu       sync.Mutex
+	prefixes map[int]*regexp.Regexp // of so many elements, as Closest asked for them
 }
 
 func compilePattern(source string) (*pattern, error) {
@@ -30,7 +35,7 @@ func compilePattern(source string) (*pattern, error) {
 		return nil, err
 	}
 	p := &pattern{re: re, names: re.SubexpNames(), source: source, tree: tree}
-	p.fast = compileMatcher(tree, re.NumSubexp())
+	p.fast = compileMatcher(tree, re.NumSubexp(), 0)
 	seen := map[string]bool{}
 	for _, name := range p.names {
 		if name != "" && seen[name] {
@@ -41,18 +46,37 @@ func compilePattern(source string) (*pattern, error) {
 	return p, nil
 }
 
-// match leaves the slots of the match in s: two for each group, -1 for a
-// group that took no part.
-func (p *pattern) match(line []byte, s *search) bool {
-	if p.fast != nil && isASCII(line) {
-		switch p.fast.match(line, s) {
+// share finds the elements that all patterns begin with, so that a line is
+// searched for them once. They end with plain text: nothing behind it can
+// change how they match.
+func share(patterns []*pattern) {
+	shared := math.MaxInt
+	for _, p := range patterns {
+		n := 0
+		for first := patterns[0].tree.Sub; n < min(len(first), len(p.tree.Sub)) && first[n].Equal(p.tree.Sub[n]); n++ {
+		}
+		shared = min(shared, n)
+	}
+	for shared > 0 && !isText(patterns[0].tree.Sub[shared-1]) {
+		shared--
+	}
+	for _, p := range patterns {
+		p.fast = compileMatcher(p.tree, p.re.NumSubexp(), shared)
+	}
+}
+
+// match leaves the slots of the match of s.line in s: two for each group, -1
+// for a group that took no part.
+func (p *pattern) match(s *search) bool {
+	if p.fast != nil && s.ascii {
+		switch p.fast.match(s) {
 		case matched:
 			return true
 		case noMatch:
 			return false
 		}
 	}
-	found := p.re.FindSubmatchIndex(line)
+	found := p.re.FindSubmatchIndex(s.line)
 	if found == nil {
 		return false
 	}
@@ -76,9 +100,8 @@ func (p *pattern) reached(line []byte) (elements, column int, expected string) {
 	var best []int
 	for low+1 < high {
 		mid := (low + high) / 2
-		prefix := &syntax.Regexp{Op: syntax.OpConcat, Sub: subs[:mid]}
-		re, err := regexp.Compile(prefix.String())
-		if err != nil {
+		re := p.prefix(mid)
+		if re == nil {
 			break // cannot be: a prefix of what compiles
 		}
 		if at := re.FindSubmatchIndex(line); at != nil {
@@ -99,6 +122,22 @@ func (p *pattern) reached(line []byte) (elements, column int, expected string) {
 		expected = describe(subs[low:])
 	}
 	return low, column, expected
+}
+
+// prefix gives the expression of the first n elements.
+func (p *pattern) prefix(n int) *regexp.Regexp {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	re, ok := p.prefixes[n]
+	if !ok {
+		tree := &syntax.Regexp{Op: syntax.OpConcat, Sub: p.tree.Sub[:n]}
+		re, _ = regexp.Compile(tree.String())
+		if p.prefixes == nil {
+			p.prefixes = map[int]*regexp.Regexp{}
+		}
+		p.prefixes[n] = re
+	}
+	return re
 }
 
 // describe names what an expression begins with: its field, or its text.
@@ -138,8 +177,10 @@ func newGrokExpander(own map[string]string) (*grokExpander, error) {
 	return &grokExpander{g}, nil
 }
 
-var grokReference = regexp.MustCompile(`%\{[^}]*\}?`)
-var grokForm = regexp.MustCompile(`^%\{\w+(:(\w+)(:(string|int|float))?)?\}$`)
+var (
+	grokReference = regexp.MustCompile(`%\{[^}]*\}?`)
+	grokForm      = regexp.MustCompile(`^%\{\w+(:(\w+)(:(string|int|float))?)?\}$`)
+)
 
 // expand gives the regular expression and the fields marked :int or :float.
 func (e *grokExpander) expand(expression string) (regex string, numbers []string, err error) {

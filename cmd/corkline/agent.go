@@ -44,7 +44,7 @@ func (c *agentCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return fmt.Errorf("start the agent: %w", err)
 	}
 	if addr := agent.Addr(); addr != "" {
-		log.Info("agent started", "status", "http://"+addr+"/", "node", config.Node, "loki", config.Loki.URL, "state_dir", config.StateDir)
+		log.Info("agent started", "status", "http://"+addr+"/", "node", config.Node, "loki", config.Loki.Address(), "state_dir", config.StateDir)
 	}
 	err = agent.Run(ctx)
 	if c.Once {

@@ -69,5 +69,5 @@ func destination(c *exporter.Config) string {
 	if c.Loki.URL == "" {
 		return "metrics only (loki.url is not set)"
 	}
-	return "lines to " + c.Loki.URL
+	return "lines to " + c.Loki.Address()
 }

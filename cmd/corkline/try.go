@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/corkline/corkline/exporter"
 	"github.com/corkline/corkline/parsers"
@@ -266,7 +267,7 @@ func (t *trial) table(o outcome, layouts map[string]int) error {
 	result := o.result()
 	fmt.Fprintln(t.out, result.Line)
 	if o.record == nil {
-		fmt.Fprintf(t.out, "%s^\n  %s: %s\n\n", strings.Repeat(" ", result.Closest.Column-1), result.Error, result.Closest)
+		fmt.Fprintf(t.out, "%s^\n  %s: %s\n\n", strings.Repeat(" ", utf8.RuneCountInString(result.Line[:result.Closest.Column-1])), result.Error, result.Closest)
 		return nil
 	}
 	layouts[result.Layout]++

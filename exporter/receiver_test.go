@@ -1,0 +1,228 @@
+package exporter
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// hang is the answer of a Loki that gives none.
+const hang = -1
+
+// entry is one line as it was pushed.
+type entry struct {
+	Stream   string
+	Time     int64
+	Line     string
+	Metadata string // name=value, joined by blanks, without the definition's fields
+}
+
+// receiver is a Loki that decodes what it gets. As the real one it takes the
+// good entries of a request that it answers with 400.
+type receiver struct {
+	*httptest.Server
+	t *testing.T
+
+	mu       sync.Mutex
+	next     []int // statuses of the next answers; then 204
+	always   int   // instead of 204, when it is not 0
+	refuse   string
+	bodies   [][]byte
+	entries  []entry // taken, repeats too
+	statuses map[int]int
+}
+
+func newReceiver(t *testing.T, next ...int) *receiver {
+	t.Helper()
+	r := &receiver{t: t, next: next, statuses: map[int]int{}}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	return r
+}
+
+// answer with this status until it is called with 0.
+func (r *receiver) answer(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.always = status
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return // the agent was stopped while it sent
+	}
+	plain, err := s2.Decode(nil, body)
+	var entries []entry
+	if err == nil {
+		entries, err = decodePush(plain)
+	}
+	if err != nil {
+		r.t.Errorf("decode push: %s", err)
+	}
+	switch status, text := r.take(body, entries); {
+	case status == hang:
+		<-request.Context().Done()
+	case status != http.StatusNoContent:
+		http.Error(w, text, status)
+	default:
+		w.WriteHeader(status)
+	}
+}
+
+func (r *receiver) take(body []byte, entries []entry) (status int, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer func() { r.statuses[status]++ }()
+	r.bodies = append(r.bodies, body)
+	if r.always != 0 {
+		return r.always, "not now"
+	}
+	if len(r.next) > 0 {
+		status, r.next = r.next[0], r.next[1:]
+		return status, "not now"
+	}
+	refused := 0
+	for _, e := range entries {
+		if r.refuse != "" && strings.Contains(e.Line, r.refuse) {
+			refused++
+			continue
+		}
+		r.entries = append(r.entries, e)
+	}
+	if refused > 0 {
+		return http.StatusBadRequest, "entry has a forbidden word"
+	}
+	return http.StatusNoContent, ""
+}
+
+// folded gives the entries that Loki would keep: one of those that are equal,
+// in the order of their time.
+func (r *receiver) folded() []entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := map[entry]bool{}
+	var all []entry
+	for _, e := range r.entries {
+		if !seen[e] {
+			seen[e] = true
+			all = append(all, e)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b entry) int { return int(a.Time - b.Time) })
+	return all
+}
+
+// lines of the folded entries.
+func (r *receiver) lines() []string {
+	var lines []string
+	for _, e := range r.folded() {
+		lines = append(lines, e.Line)
+	}
+	return lines
+}
+
+// taken is the number of entries that were taken, with repeats.
+func (r *receiver) taken() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.entries)
+}
+
+func (r *receiver) requests() [][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.bodies)
+}
+
+func (r *receiver) count(status int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.statuses[status]
+}
+
+// decodePush reads a logproto.PushRequest.
+func decodePush(message []byte) (all []entry, err error) {
+	err = eachField(message, func(_ protowire.Number, stream []byte, _ uint64) error {
+		labels := ""
+		return eachField(stream, func(number protowire.Number, value []byte, _ uint64) error {
+			if number == 1 {
+				labels = string(value)
+				return nil
+			}
+			e := entry{Stream: labels}
+			err := e.decode(value)
+			all = append(all, e)
+			return err
+		})
+	})
+	return all, err
+}
+
+func (e *entry) decode(message []byte) error {
+	var flags []string
+	err := eachField(message, func(number protowire.Number, value []byte, _ uint64) error {
+		switch number {
+		case 1:
+			return eachField(value, func(number protowire.Number, _ []byte, v uint64) error {
+				if number == 1 {
+					v *= uint64(time.Second)
+				}
+				e.Time += int64(v)
+				return nil
+			})
+		case 2:
+			e.Line = string(value)
+			return nil
+		case 3:
+			var pair []string
+			err := eachField(value, func(_ protowire.Number, text []byte, _ uint64) error {
+				pair = append(pair, string(text))
+				return nil
+			})
+			flags = append(flags, strings.Join(pair, "="))
+			return err
+		}
+		return fmt.Errorf("an entry has no field %d", number)
+	})
+	e.Metadata = strings.Join(flags, " ")
+	return err
+}
+
+func eachField(message []byte, f func(number protowire.Number, value []byte, varint uint64) error) error {
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		message = message[n:]
+		var value []byte
+		var varint uint64
+		switch kind {
+		case protowire.BytesType:
+			value, n = protowire.ConsumeBytes(message)
+		case protowire.VarintType:
+			varint, n = protowire.ConsumeVarint(message)
+		default:
+			return errors.New("neither bytes nor varint")
+		}
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		message = message[n:]
+		if err := f(number, value, varint); err != nil {
+			return err
+		}
+	}
+	return nil
+}
