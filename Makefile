@@ -48,7 +48,7 @@ lint: ## Lint every module, and test that the linter keeps the rooms apart.
 .PHONY: generate
 generate: ## Write everything that is generated, the goldens too.
 	go generate ./...
-	go test ./parsers ./exporter -run Golden -update
+	go test ./parsers ./exporter ./deploy/local -run Golden -update
 
 .PHONY: generate-check
 generate-check: generate ## Fail when what is generated is not what is committed.
