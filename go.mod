@@ -13,6 +13,7 @@ require (
 	github.com/vjeantet/grok v1.0.1
 	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v3 v3.0.6
+	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 	google.golang.org/protobuf v1.36.12
 	pgregory.net/rapid v1.3.0
 )

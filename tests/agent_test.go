@@ -435,3 +435,40 @@ func TestAgent_Once(t *testing.T) {
 	}
 	n.arrived()
 }
+
+// TestAgent_Boards holds that every panel of every board has data, on a log
+// that goes on and has a line now and then that does not parse.
+func TestAgent_Boards(t *testing.T) {
+	n := newNode(t, "boards")
+	n.append(500)
+	n.start()
+	n.waitMetric(shippedSeries, 500)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	verify := exec.CommandContext(ctx, stack.binary, "provision", "verify",
+		"--prometheus-url="+stack.Prometheus.URL, "--loki-url="+stack.Loki.URL, "--fail-on-no-data", "--wait=90s")
+	var out bytes.Buffer
+	verify.Stdout, verify.Stderr = &out, &out
+	if err := verify.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- verify.Wait() }()
+	ticker := time.NewTicker(500 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("provision verify: %s\n%s", err, &out)
+			}
+			n.stop()
+			return
+		case <-ticker.C:
+			n.append(20)
+			if _, err := n.log.WriteString("2024/06/02 10:11:12.000123 cut\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

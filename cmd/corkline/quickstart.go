@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,10 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/corkline/corkline/dashboards"
+	"github.com/corkline/corkline/datasources"
 	"github.com/corkline/corkline/deploy/local"
+	"github.com/corkline/corkline/provisioner"
 	"github.com/corkline/corkline/samples"
 )
 
@@ -262,7 +266,13 @@ func (q *quickstart) startGrafana(ctx context.Context) {
 	case err != nil:
 		q.grafana = fmt.Sprintf("did not start: %v", err)
 	case found:
-		q.grafana = q.stack.Grafana.URL + "/explore"
+		_, err := provisioner.Push(ctx, provisioner.Grafana{URL: q.stack.Grafana.URL}, provisioner.PushOptions{
+			Dashboards: dashboards.All(), Folder: "Corkline", FolderUID: "corkline",
+		})
+		q.grafana = q.stack.Grafana.URL + "/dashboards"
+		if err != nil {
+			q.grafana += fmt.Sprintf(" (without boards: %v)", err)
+		}
 	case dockerAnswers(ctx):
 		q.grafana = "not installed; Docker is: docker run --rm --network host" +
 			" -e GF_SERVER_HTTP_ADDR=127.0.0.1 -e GF_AUTH_ANONYMOUS_ENABLED=true -e GF_AUTH_ANONYMOUS_ORG_ROLE=Editor" +
@@ -280,6 +290,26 @@ func dockerAnswers(ctx context.Context) bool {
 
 func shellQuote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// verifyLimit is what the boards get until every panel has data: rates take two
+// scrapes.
+const verifyLimit = 20 * time.Second
+
+// verify runs the queries of all panels, and says how many have data.
+func (q *quickstart) verify(ctx context.Context) (string, error) {
+	stores := datasources.Stores{Prometheus: datasources.Store{URL: q.stack.Prometheus.URL}, Loki: datasources.Store{URL: q.stack.Loki.URL}}
+	results, err := (&verifyCmd{Wait: verifyLimit, Range: time.Hour}).verify(ctx, dashboards.All(), stores)
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("%d of %d panels have data", count(results, provisioner.HasData), len(results))
+	for _, r := range results {
+		if r.State == provisioner.NoData || r.State == provisioner.Broken {
+			text += fmt.Sprintf("; %s of %s: %s %s", r.Panel, r.Dashboard, r.State, r.Reason)
+		}
+	}
+	return text, nil
 }
 
 // show waits until both stores answer and have what waited for them, and
@@ -306,6 +336,11 @@ func (q *quickstart) show(ctx context.Context, w io.Writer) error {
 		return err
 	}
 
+	boards, err := q.verify(ctx)
+	if err != nil {
+		return err
+	}
+
 	var page strings.Builder
 	table := tabwriter.NewWriter(&page, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "\nCorkline runs on this machine.\n\n")
@@ -315,6 +350,7 @@ func (q *quickstart) show(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(table, "  Prometheus\t%s\n", q.stack.Prometheus.URL)
 	fmt.Fprintf(table, "  S3\t%s (the keys are in %s)\n", q.stack.S3, filepath.Join(q.dir, "loki.yaml"))
 	fmt.Fprintf(table, "  Grafana\t%s\n", q.grafana)
+	fmt.Fprintf(table, "  boards\t%s\n", boards)
 	fmt.Fprintf(table, "  log\t%s\n", q.feed.path)
 	printAnswer(table, "LogQL", quickstartLogQL, "LINES", lines)
 	printAnswer(table, "PromQL", quickstartPromQL, "PACKETS", packets)
@@ -437,8 +473,11 @@ type feed struct {
 	buffer    []byte
 }
 
-// newFeed creates the log with the lines of the minute before now. A log that
-// is already there is continued.
+// cutLine does not parse, so that it can be seen how such a line is shown.
+const cutLine = "AntreaPolicyIngressRule AntreaNetworkPolicy:shop/cut\n"
+
+// newFeed creates the log with the lines of the minute before now; one that is
+// cut follows. A log that is already there is continued.
 func newFeed(path string, now time.Time) (*feed, error) {
 	begin := now.Add(-feedHistory)
 	f := &feed{
@@ -446,7 +485,9 @@ func newFeed(path string, now time.Time) (*feed, error) {
 		generator: samples.NewGenerator(samples.Options{Seed: now.UnixNano(), Start: begin, Step: feedStep}),
 		next:      begin,
 	}
-	return f, f.catchUp(now)
+	err := f.catchUp(now)
+	f.buffer = append(f.buffer, cutLine...) // comes next
+	return f, err
 }
 
 // run appends the lines as they fall due, until ctx ends.
@@ -467,11 +508,8 @@ func (f *feed) run(ctx context.Context) error {
 
 // catchUp appends the lines that are due.
 func (f *feed) catchUp(now time.Time) error {
-	f.buffer = f.buffer[:0]
-	count := int64(0)
 	for ; !f.next.After(now); f.next = f.next.Add(feedStep) {
 		f.buffer = f.generator.Next(f.buffer)
-		count++
 	}
 	log, err := os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -481,6 +519,7 @@ func (f *feed) catchUp(now time.Time) error {
 	if err := errors.Join(err, log.Close()); err != nil {
 		return fmt.Errorf("write the sample log: %w", err)
 	}
-	f.lines.Add(count)
+	f.lines.Add(int64(bytes.Count(f.buffer, []byte{'\n'})))
+	f.buffer = f.buffer[:0]
 	return nil
 }

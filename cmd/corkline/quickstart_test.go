@@ -32,7 +32,7 @@ func TestFeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = 60*50 + 1 + 50 // the history with both ends, and one second
+	const want = 60*50 + 1 + 1 + 50 // the history with both ends, the cut line, and one second
 	if got := bytes.Count(text, []byte("\n")); got != want || f.lines.Load() != want {
 		t.Errorf("%d lines in the log, %d counted, want %d", got, f.lines.Load(), want)
 	}

@@ -2,12 +2,14 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +58,7 @@ func (p Part) build(ctx context.Context, cache string, progress *Progress) (stri
 	defer func() { _ = os.RemoveAll(tmp) }() // at worst it stays in the cache
 
 	cmd := exec.CommandContext(ctx, goTool, "build", "-v", "-mod=readonly", "-buildvcs=false",
-		"-trimpath", "-ldflags=-s -w", "-o", tmp+string(filepath.Separator), "tool")
+		"-trimpath", "-ldflags=-s -w "+p.LinkerFlags, "-o", tmp+string(filepath.Separator), "tool")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	var output buildOutput
@@ -71,7 +73,7 @@ func (p Part) build(ctx context.Context, cache string, progress *Progress) (stri
 		}
 		return "", fmt.Errorf("build %s: %w\n%s", p.Name, err, output.messages())
 	}
-	if err := os.Rename(filepath.Join(tmp, p.Name), binary); err != nil {
+	if err := os.Rename(filepath.Join(tmp, cmp.Or(p.Command, p.Name)), binary); err != nil {
 		return "", fmt.Errorf("keep the built %s: %w", p.Name, err)
 	}
 	return binary, nil
@@ -81,9 +83,9 @@ func (p Part) build(ctx context.Context, cache string, progress *Progress) (stri
 // the platform because cache folders get shared with containers.
 func (p Part) cached(cache string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s/%s\n", runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(h, "%s/%s\n%s", runtime.GOOS, runtime.GOARCH, p.LinkerFlags)
 	for _, ext := range []string{".mod", ".sum"} {
-		text, err := modules.ReadFile("parts/" + p.Name + ext)
+		text, err := p.module(ext)
 		if err != nil {
 			return "", fmt.Errorf("read the tools module of %s: %w", p.Name, err)
 		}
@@ -98,7 +100,7 @@ func (p Part) writeModule(dir string) error {
 		return fmt.Errorf("create the cache folder of %s: %w", p.Name, err)
 	}
 	for _, ext := range []string{".mod", ".sum"} {
-		text, err := modules.ReadFile("parts/" + p.Name + ext)
+		text, err := p.module(ext)
 		if err != nil {
 			return fmt.Errorf("read the tools module of %s: %w", p.Name, err)
 		}
@@ -109,9 +111,17 @@ func (p Part) writeModule(dir string) error {
 	return nil
 }
 
+// module reads the file of the tools module that has the extension.
+func (p Part) module(ext string) ([]byte, error) {
+	if p.Modules != nil {
+		return fs.ReadFile(p.Modules, p.Name+ext)
+	}
+	return modules.ReadFile("parts/" + p.Name + ext)
+}
+
 // version that the tools module pins for the part's own module.
 func (p Part) version() string {
-	text, err := modules.ReadFile("parts/" + p.Name + ".mod")
+	text, err := p.module(".mod")
 	if err != nil {
 		return ""
 	}

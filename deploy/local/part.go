@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,8 +15,15 @@ import (
 
 // Part is a server of the stack and how its binary is had.
 type Part struct {
-	// Name of the binary, and of its tools module in parts/.
+	// Name of the binary, and of its tools module.
 	Name string
+	// Modules holds the tools module as Name.mod and Name.sum; nil means those
+	// that come with this package.
+	Modules fs.FS
+	// Command is what the go tool calls the binary when that is not Name.
+	Command string
+	// LinkerFlags are set beside -s -w.
+	LinkerFlags string
 	// Module whose version the tools module pins.
 	Module string
 	// Debian package that has the binary; empty when there is none.

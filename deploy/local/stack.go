@@ -138,15 +138,15 @@ func binaries(ctx context.Context, o Options) (func(Part) string, error) {
 		needed = append(needed, minioPart)
 	}
 	needed = append(needed, lokiPart)
-	paths := make(map[Part]string, len(needed))
+	paths := make(map[string]string, len(needed))
 	for _, part := range needed {
 		path, err := part.Binary(ctx, cache, o.Progress)
 		if err != nil {
 			return nil, err
 		}
-		paths[part] = path
+		paths[part.Name] = path
 	}
-	return func(p Part) string { return paths[p] }, nil
+	return func(p Part) string { return paths[p.Name] }, nil
 }
 
 func (s *Stack) configureMinIO(binary string) error {
@@ -285,11 +285,11 @@ func (s *Stack) startPart(ctx context.Context, p *Process) error {
 // Prometheus as its datasources and without a login, and tells whether there
 // was one. It writes the provisioning files in any case, into ProvisioningDir.
 func (s *Stack) StartGrafana(ctx context.Context) (found bool, err error) {
-	urls := datasources.URLs{Loki: s.Loki.URL}
+	stores := datasources.Stores{Loki: datasources.Store{URL: s.Loki.URL}}
 	if s.Prometheus != nil {
-		urls.Prometheus = s.Prometheus.URL
+		stores.Prometheus.URL = s.Prometheus.URL
 	}
-	text, err := datasources.Provisioning(urls)
+	text, err := datasources.Provisioning(stores)
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,71 @@
+// Package dashboards holds the Grafana dashboards of Corkline. They are written
+// as Go values; make generate writes the JSON that is embedded.
+package dashboards
+
+import (
+	_ "embed"
+
+	"github.com/corkline/corkline/dashboards/grafana"
+)
+
+// Dashboard is one in Grafana's JSON, which provisioning and the HTTP API take
+// as it is.
+type Dashboard struct {
+	// Stem names the signal that it shows, and its file.
+	Stem string
+	// UID and Title by which Grafana knows it.
+	UID   string
+	Title string
+	JSON  []byte
+}
+
+//go:embed antrea-networkpolicy.json
+var networkPolicyJSON string
+
+//go:embed corkline.json
+var agentJSON string
+
+// boards in the order in which people see them.
+var boards = []struct {
+	stem  string
+	board func() grafana.Board
+	json  string // what board gives
+}{
+	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"corkline", agent, agentJSON},
+}
+
+// All gives the dashboards that come with Corkline.
+func All() []Dashboard {
+	all := make([]Dashboard, len(boards))
+	for i, b := range boards {
+		board := b.board()
+		all[i] = Dashboard{Stem: b.stem, UID: board.UID, Title: board.Title, JSON: []byte(b.json)}
+	}
+	return all
+}
+
+// The boards know each other by these.
+const (
+	networkPolicyUID = "corkline-networkpolicy"
+	agentUID         = "corkline-agent"
+	tag              = "corkline"
+)
+
+// stores are the variables of the datasources, by the names that Corkline's
+// provisioner gives them.
+func stores() []grafana.Variable {
+	return []grafana.Variable{
+		grafana.StoreVariable{Store: grafana.Prometheus, Label: "Prometheus", Name: "Corkline Prometheus", UID: "corkline-prometheus"},
+		grafana.StoreVariable{Store: grafana.Loki, Label: "Loki", Name: "Corkline Loki", UID: "corkline-loki"},
+	}
+}
+
+// places are the variables that say where the agents run. An agent always
+// exposes its build, whatever it reads.
+func places() []grafana.Variable {
+	return []grafana.Variable{
+		grafana.LabelVariable{Name: "cluster", Label: "Cluster", Selector: `corkline_build_info`, Of: "cluster"},
+		grafana.LabelVariable{Name: "node", Label: "Node", Selector: `corkline_build_info{cluster=~"$cluster"}`, Of: "node"},
+	}
+}

@@ -1,0 +1,41 @@
+package grafana
+
+import (
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// BoardURL opens a board at the same time range, with the named variables as
+// they are, and others set: pairs of a name and a value, which may be ${…}.
+func BoardURL(uid string, keep []string, set ...string) string {
+	parts := []string{"${__url_time_range}"}
+	for _, name := range keep {
+		parts = append(parts, "${"+name+":queryparam}")
+	}
+	for i := 0; i+1 < len(set); i += 2 {
+		parts = append(parts, "var-"+set[i]+"="+set[i+1])
+	}
+	return "/d/" + uid + "?" + strings.Join(parts, "&")
+}
+
+// Value of a field in the row that a link belongs to, in a link's URL.
+func Value(field string) string { return "${__data.fields." + field + ":percentencode}" }
+
+// interpolated is what Grafana fills in, and must find as it is.
+var interpolated = regexp.MustCompile(`\$\{[^}]+\}`)
+
+// ExploreURL opens Explore with a LogQL expression at the same time range.
+// Values that Grafana fills into the expression end up in a JSON string.
+func ExploreURL(expr string) string {
+	panes := `{"corkline":{"datasource":"${loki}","queries":[{"refId":"A","datasource":{"type":"loki","uid":"${loki}"},` +
+		`"editorMode":"code","queryType":"range","expr":` + strconv.Quote(expr) + `}],"range":{"from":"${__from}","to":"${__to}"}}}`
+	var encoded strings.Builder
+	end := 0
+	for _, at := range interpolated.FindAllStringIndex(panes, -1) {
+		encoded.WriteString(url.QueryEscape(panes[end:at[0]]) + panes[at[0]:at[1]])
+		end = at[1]
+	}
+	return "/explore?schemaVersion=1&panes=" + encoded.String() + url.QueryEscape(panes[end:])
+}

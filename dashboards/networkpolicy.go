@@ -1,0 +1,257 @@
+package dashboards
+
+import "github.com/corkline/corkline/dashboards/grafana"
+
+// What a policy did with a packet. Pass is no verdict: it hands the packet to
+// the policies of the next tier. Redirect lets it through an L7 engine.
+const (
+	denied  = "Drop|Reject"
+	allowed = "Allow|Redirect"
+)
+
+// The same colour everywhere; each is readable on light and on dark.
+func actionColors() []grafana.Color {
+	return []grafana.Color{
+		{Series: "Allow", Color: "green"},
+		{Series: "Drop", Color: "red"},
+		{Series: "Reject", Color: "orange"},
+		{Series: "Pass", Color: "blue"},
+		{Series: "Redirect", Color: "purple"},
+	}
+}
+
+// policySeries are the packets of policies that the board's filters let through.
+func policySeries(more string) string {
+	return `corkline_networkpolicy_logged_packets_total{cluster=~"$cluster", node=~"$node", action=~"$action", policy=~"$policy"` + more + `}`
+}
+
+// during is what counters gained in the time range. increase() does not see
+// the first value of a series, which for a rule that is rarely hit is all
+// there is: a series that begins within the range counts from zero.
+func during(series string) string {
+	return "((" + series + " unless " + series + " offset $__range) or increase(" + series + "[$__range]))"
+}
+
+// policyLines are the log lines that the board's filters let through. Lines of
+// which Antrea had no address pass the filters when these are empty.
+func policyLines(more string) string {
+	return `{job="corkline", source="antrea-networkpolicy", cluster=~"$cluster", node=~"$node", action=~"$action"` + more + `}` +
+		" | policy=~\"$policy\" | src_ip=~`.*${src:regex}.*` | dst_ip=~`.*${dst:regex}.*`"
+}
+
+// Antrea merges denied packets of a second into one line that says how many
+// it stands for; a line that does not stands for one.
+const (
+	countPackets = " | label_format packets=`{{ or .packets \"1\" }}` | unwrap packets"
+	countBytes   = " | label_format bytes=`{{ mul .length (or .packets \"1\") }}` | unwrap bytes"
+)
+
+// topPackets are the labels with the most packets of some actions.
+func topPackets(n, labels, actions, stages string) string {
+	return "topk(" + n + ", sum by (" + labels + ") (sum_over_time(" +
+		policyLines(`, action=~"`+actions+`"`) + stages + countPackets + " [$__range])))"
+}
+
+const (
+	service    = " | protocol!=\"\" | label_format service=`{{ .protocol }}{{ if .dst_port }}/{{ .dst_port }}{{ end }}`"
+	topLimit   = "Loki gives the top of all values only while there are fewer than its max_query_series (500 by default); raise that where many addresses talk."
+	lowerBound = "The log is sampled, so this is a lower bound."
+)
+
+// filters of the board that its links to itself keep.
+func filters(but string) []string {
+	var keep []string
+	for _, name := range []string{"prometheus", "loki", "cluster", "node", "action", "policy", "src", "dst"} {
+		if name != but {
+			keep = append(keep, name)
+		}
+	}
+	return keep
+}
+
+func only(what, variable, field string) grafana.Link {
+	return grafana.Link{Title: "Show only this " + what, URL: grafana.BoardURL(networkPolicyUID, filters(variable), variable, grafana.Value(field))}
+}
+
+// linesOf opens the lines that fields of a row tell.
+func linesOf(fields ...string) grafana.Link {
+	expr := `{job="corkline", source="antrea-networkpolicy", cluster=~"${cluster:pipe}", node=~"${node:pipe}"}`
+	for _, field := range fields {
+		expr += " | " + field + "=`" + grafana.Value(field) + "`"
+	}
+	return grafana.Link{Title: "Show the lines in Explore", URL: grafana.ExploreURL(expr)}
+}
+
+func networkPolicy() grafana.Board {
+	return grafana.Board{
+		UID:         networkPolicyUID,
+		Title:       "Network policy",
+		Description: "What Antrea's network policies did, by the audit log of every node.",
+		Tags:        []string{tag, "antrea", "network-policy"},
+		LinkTag:     tag,
+		Variables: append(append(stores(), places()...),
+			grafana.ListVariable{Name: "action", Label: "Action", Values: []string{"Allow", "Drop", "Reject", "Pass", "Redirect"}},
+			grafana.LabelVariable{Name: "policy", Label: "Policy", Selector: `corkline_networkpolicy_logged_packets_total{cluster=~"$cluster", node=~"$node"}`, Of: "policy"},
+			grafana.TextVariable{Name: "src", Label: "Source address", Description: "Any part of an address, as 192.0.2. or 2001:db8:. Works on the panels that are made of log lines."},
+			grafana.TextVariable{Name: "dst", Label: "Destination address", Description: "Any part of an address, as 192.0.2. or 2001:db8:. Works on the panels that are made of log lines."},
+		),
+		Rows: []grafana.Row{policyMetrics(), policyRules(), policyLogs(), policyTops("denied", denied), policyTops("allowed", allowed), policyLog()},
+	}
+}
+
+func policyMetrics() grafana.Row {
+	packets := policySeries("")
+	return grafana.Row{Title: "Packets, from metrics (the filters by address do not apply)", Panels: []grafana.Panel{
+		{
+			Title: "Packets by action", Description: "Packets in the time range that the log reports. Pass hands a packet to the next tier and Redirect to an L7 engine; neither is a denial. " + lowerBound,
+			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: actionColors(),
+			Queries: []grafana.Query{{Expr: `sum by (action) (` + during(packets) + `)`, Legend: "{{action}}"}},
+		},
+		{
+			Title: "Denied", Description: "Share of the packets in the time range that were dropped or rejected. Antrea logs an allowed connection once, but every denied packet, so this is no share of the traffic.",
+			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1,
+			Queries: []grafana.Query{{Expr: `(sum(` + during(policySeries(`, action=~"`+denied+`"`)) + `) or vector(0)) / (sum(` + during(packets) + `) > 0)`, Legend: "denied"}},
+		},
+		{
+			Title: "By direction", Description: "Packets in the time range by the direction of the rule that decided. Antrea before 1.13 does not log it.",
+			Width: 5, Height: 5, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
+			Queries: []grafana.Query{{Expr: `sum by (direction) (` + during(packets) + `)`, Legend: `{{direction}}`}},
+		},
+		{
+			Title: "How complete is this?", Description: "What the counts on this board stand for.",
+			Width: 5, Height: 5,
+			As: grafana.Text{Markdown: "Only rules with logging on are here. The datapath **samples**: beyond its rate (100 to 5000 packets/s a node, by Antrea's version) nothing is logged. An allowed connection is logged by its first packet, a denied one by every packet. Read counts as *at least*.\n"},
+		},
+		{
+			Title: "Logged packets", Description: "Packets per second that the log reports, by action. " + lowerBound,
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Colors: actionColors(),
+			Queries: []grafana.Query{{Expr: `sum by (action) (rate(` + packets + `[$__rate_interval]))`, Legend: "{{action}}"}},
+		},
+		{
+			Title: "Log lines (hits)", Description: "Lines per second, by action, of all policies: a line that stands for many packets is one hit.",
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Colors: actionColors(),
+			Queries: []grafana.Query{{Expr: `sum by (action) (rate(corkline_networkpolicy_log_lines_total{cluster=~"$cluster", node=~"$node", action=~"$action"}[$__rate_interval]))`, Legend: "{{action}}"}},
+		},
+	}}
+}
+
+func policyRules() grafana.Row {
+	deniedPackets := policySeries(`, action=~"` + denied + `"`)
+	top := func(actions string) []grafana.Query {
+		return []grafana.Query{{Expr: `topk(10, sum by (policy) (` + during(policySeries(`, action=~"`+actions+`"`)) + `) > 0)`}}
+	}
+	links := []grafana.Link{only("policy", "policy", "policy"), linesOf("policy")}
+	return grafana.Row{Title: "Policies and rules, from metrics", Panels: []grafana.Panel{
+		{
+			Title: "Denied packets by policy", Description: "Packets per second that were dropped or rejected, of the ten policies that denied the most in the time range. K8sNetworkPolicy without a name is the default deny of all Kubernetes policies.",
+			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps",
+			Queries: []grafana.Query{{
+				// The ten are chosen at the end of the range, so that they are the same at every step.
+				Expr:   `sum by (policy) (rate(` + deniedPackets + `[$__rate_interval])) and on (policy) topk(10, sum by (policy) (increase(` + deniedPackets + `[$__range] @ end())))`,
+				Legend: "{{policy}}",
+			}},
+		},
+		{
+			Title: "Top policies, denied", Description: "Policies with the most packets dropped or rejected in the time range. " + lowerBound,
+			Width: 6, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short",
+			Thresholds: []grafana.Threshold{{Color: "red"}}, Links: links, Queries: top(denied),
+		},
+		{
+			Title: "Top policies, allowed", Description: "Policies with the most packets allowed or redirected in the time range; of an allowed connection only the first packet is logged.",
+			Width: 6, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short",
+			Thresholds: []grafana.Threshold{{Color: "green"}}, Links: links, Queries: top(allowed),
+		},
+		{
+			Title: "Rules", Description: "The hundred rules with the most packets in the time range. Rules of Kubernetes policies have no name. A row of overflow sums what the agent's cap on series (max_series) cut. " + lowerBound,
+			Width: 24, Height: 10, Store: grafana.Prometheus, Unit: "short",
+			As: grafana.Table{Columns: []grafana.Column{
+				{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy"), linesOf("policy", "rule", "action")}},
+				{Field: "rule", Title: "Rule", Links: []grafana.Link{linesOf("policy", "rule", "action")}},
+				{Field: "direction", Title: "Direction", Width: 110},
+				{Field: "action", Title: "Action", Width: 110, Colors: actionColors()},
+				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
+			}},
+			Queries: []grafana.Query{{Expr: `topk(100, sum by (policy, rule, direction, action) (` + during(policySeries("")) + `) > 0)`}},
+		},
+	}}
+}
+
+func policyLogs() grafana.Row {
+	decided := policyLines(`, action!=""`) // a line that did not parse has no action
+	return grafana.Row{Title: "Traffic, from log lines (all filters apply)", Panels: []grafana.Panel{
+		{
+			Title: "Packets by action, from log lines", Description: "Packets per second that the lines report, with merged lines counted as the packets they stand for. " + lowerBound,
+			Width: 12, Height: 8, Store: grafana.Loki, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Colors: actionColors(),
+			Queries: []grafana.Query{{Expr: `sum by (action) (rate(` + decided + countPackets + ` [$__auto]))`, Legend: "{{action}}"}},
+		},
+		{
+			Title: "Bytes by action, from log lines", Description: "Bytes per second of the logged packets: the length of the packet in the line, times the packets that the line stands for. Not the traffic's volume: of an allowed connection only the first packet is logged.",
+			Width: 12, Height: 8, Store: grafana.Loki, As: grafana.TimeSeries{Stacked: true}, Unit: "binBps", Colors: actionColors(),
+			Queries: []grafana.Query{{Expr: `sum by (action) (rate(` + decided + countBytes + ` [$__auto]))`, Legend: "{{action}}"}},
+		},
+	}}
+}
+
+// policyTops are the top lists of some actions.
+func policyTops(word, actions string) grafana.Row {
+	what := "the most packets " + word + " in the time range. "
+	packets := grafana.Column{Field: "Value", Title: "Packets", Unit: "short", Bar: true}
+	color := "green"
+	if actions == denied {
+		color = "red"
+	}
+	return grafana.Row{Title: "Who was " + word + " what, from log lines (all filters apply)", Panels: []grafana.Panel{
+		{
+			Title: "Top sources, " + word, Description: "Source addresses with " + what + topLimit,
+			Width: 8, Height: 10, Store: grafana.Loki, Unit: "short",
+			As: grafana.Table{Columns: []grafana.Column{
+				{Field: "src_ip", Title: "Source", Links: []grafana.Link{only("source", "src", "src_ip"), linesOf("src_ip")}},
+				packets,
+			}},
+			Queries: []grafana.Query{{Expr: topPackets("10", "src_ip", actions, ` | src_ip!=""`)}},
+		},
+		{
+			Title: "Top destinations, " + word, Description: "Destination addresses with " + what + topLimit,
+			Width: 8, Height: 10, Store: grafana.Loki, Unit: "short",
+			As: grafana.Table{Columns: []grafana.Column{
+				{Field: "dst_ip", Title: "Destination", Links: []grafana.Link{only("destination", "dst", "dst_ip"), linesOf("dst_ip")}},
+				packets,
+			}},
+			Queries: []grafana.Query{{Expr: topPackets("10", "dst_ip", actions, ` | dst_ip!=""`)}},
+		},
+		{
+			Title: "Top services, " + word, Description: "Protocols and destination ports with " + what + "Antrea logs ports of TCP and UDP only, and none before 1.6. " + topLimit,
+			Width: 8, Height: 10, Store: grafana.Loki, As: grafana.BarGauge{}, Unit: "short",
+			Thresholds: []grafana.Threshold{{Color: color}},
+			Queries:    []grafana.Query{{Expr: topPackets("10", "service", actions, service)}},
+		},
+		{
+			Title: "Top conversations, " + word, Description: "Pairs of addresses with a service and the policy that decided, with " + what + topLimit,
+			Width: 24, Height: 9, Store: grafana.Loki, Unit: "short",
+			As: grafana.Table{Columns: []grafana.Column{
+				{Field: "src_ip", Title: "Source", Links: []grafana.Link{only("source", "src", "src_ip"), linesOf("src_ip", "dst_ip")}},
+				{Field: "dst_ip", Title: "Destination", Links: []grafana.Link{only("destination", "dst", "dst_ip"), linesOf("src_ip", "dst_ip")}},
+				{Field: "service", Title: "Service", Width: 130},
+				{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy")}},
+				packets,
+			}},
+			Queries: []grafana.Query{{Expr: topPackets("20", "src_ip, dst_ip, service, policy", actions, ` | src_ip!=""`+service)}},
+		},
+	}}
+}
+
+// readable puts what matters of a line into columns. What did not parse stays
+// as it is.
+const readable = " | line_format `{{ if .action }}" +
+	"{{ alignLeft 8 .action }} {{ alignLeft 7 .direction }} {{ .src_ip }}{{ if .src_port }} {{ .src_port }}{{ end }}" +
+	" → {{ .dst_ip }}{{ if .dst_port }} {{ .dst_port }}{{ end }} {{ .protocol }}" +
+	" · {{ .policy }}{{ if .rule }} · {{ .rule }}{{ end }}{{ if .applied_to }} · {{ .applied_to }}{{ end }}" +
+	"{{ if .packets }} · {{ .packets }} packets{{ end }}{{ else }}{{ __line__ }}{{ end }}`"
+
+func policyLog() grafana.Row {
+	return grafana.Row{Title: "Log (all filters apply)", Panels: []grafana.Panel{{
+		Title: "Log", Description: "The lines: action, direction, source → destination, protocol, policy, rule, and the Pod that the rule applied to. Open a line for all its fields. Lines that did not parse are shown as they are.",
+		Width: 24, Height: 16, Store: grafana.Loki, As: grafana.Logs{},
+		Queries: []grafana.Query{{Expr: policyLines("") + readable}},
+	}}}
+}
