@@ -1,6 +1,7 @@
 # Tools are pinned in tools/go.mod; Go, gcc (for the race detector) and git are all that is needed.
 
-LDFLAGS  = -s -w -X main.version=$(shell git describe --tags --always --dirty) -X main.commit=$(shell git rev-parse HEAD)
+VERSION  = $(shell git describe --tags --always --dirty)
+LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(shell git rev-parse HEAD)
 LINT     = go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 FUZZTIME ?= 10s
 ARGS     ?=
@@ -26,6 +27,7 @@ race: ## Run the unit tests with the race detector.
 
 .PHONY: integration
 integration: ## Run the binary against the real servers, in tests.
+	cd tests/expressions && go test ./...
 	cd tests && go test -timeout 45m ./...
 
 .PHONY: fuzz
@@ -43,16 +45,23 @@ bench: ## Run the benchmarks.
 lint: ## Lint every module, and test that the linter keeps the rooms apart.
 	$(LINT) run
 	cd tests && $(LINT) run
+	cd tests/expressions && $(LINT) run
+	cd deploy/image && $(LINT) run
 	cd tools && $(LINT) run && go test ./...
 
 .PHONY: generate
 generate: ## Write everything that is generated, the goldens too.
 	go generate ./...
-	go test ./parsers ./exporter ./deploy/local -run Golden -update
+	cp deploy/alerts/*.yaml deploy/helm/corkline/rules/
+	go test ./parsers ./exporter ./dashboards ./deploy/local -run Golden -update
 
 .PHONY: generate-check
 generate-check: generate ## Fail when what is generated is not what is committed.
 	git diff --exit-code
+
+.PHONY: image
+image: ## Build the image bin/corkline-image.tar, without Docker (docker load, ctr image import).
+	go run -C deploy/image -trimpath . -tarball $(CURDIR)/bin/corkline-image.tar -tag '$(VERSION)' -ldflags '$(LDFLAGS)'
 
 .PHONY: quickstart
 quickstart: build ## Run everything on this machine; flags in ARGS.

@@ -187,9 +187,9 @@ func agentPush() grafana.Row {
 			},
 		},
 		{
-			Title: "Requests by status", Description: "Push requests per second by Loki's answer. 204 is good; error means that there was no answer; the status page of the agent tells what Loki said.",
+			Title: "Requests by status", Description: "Push requests per second by Loki's answer. 2xx is good, error means that there was no answer. The agent's status page tells what Loki said.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "reqps",
-			Colors: []grafana.Color{{Series: "204", Color: "green"}, {Series: "429", Color: "orange"}, {Series: "error", Color: "red"}},
+			Colors: []grafana.Color{{Series: "2xx", Color: "green"}, {Series: "429", Color: "orange"}, {Series: "5xx", Color: "red"}, {Series: "error", Color: "purple"}},
 			Queries: []grafana.Query{
 				{Expr: `sum by (status) (rate(corkline_loki_push_requests_total` + agents + `[$__rate_interval])) > 0`, Legend: "{{status}}"},
 				{Expr: `sum(rate(corkline_loki_push_retries_total` + agents + `[$__rate_interval]))`, Legend: "of these, retries"},

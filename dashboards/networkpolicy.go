@@ -104,22 +104,22 @@ func policyMetrics() grafana.Row {
 	return grafana.Row{Title: "Packets, from metrics (the filters by address do not apply)", Panels: []grafana.Panel{
 		{
 			Title: "Packets by action", Description: "Packets in the time range that the log reports. Pass hands a packet to the next tier and Redirect to an L7 engine; neither is a denial. " + lowerBound,
-			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: actionColors(),
+			Width: 9, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: actionColors(),
 			Queries: []grafana.Query{{Expr: `sum by (action) (` + during(packets) + `)`, Legend: "{{action}}"}},
 		},
 		{
 			Title: "Denied", Description: "Share of the packets in the time range that were dropped or rejected. Antrea logs an allowed connection once, but every denied packet, so this is no share of the traffic.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1,
+			Width: 3, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1,
 			Queries: []grafana.Query{{Expr: `(sum(` + during(policySeries(`, action=~"`+denied+`"`)) + `) or vector(0)) / (sum(` + during(packets) + `) > 0)`, Legend: "denied"}},
 		},
 		{
 			Title: "By direction", Description: "Packets in the time range by the direction of the rule that decided. Antrea before 1.13 does not log it.",
-			Width: 5, Height: 5, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
-			Queries: []grafana.Query{{Expr: `sum by (direction) (` + during(packets) + `)`, Legend: `{{direction}}`}},
+			Width: 5, Height: 6, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
+			Queries: []grafana.Query{{Expr: `label_replace(sum by (direction) (` + during(packets) + `), "direction", "not logged", "direction", "")`, Legend: "{{direction}}"}},
 		},
 		{
 			Title: "How complete is this?", Description: "What the counts on this board stand for.",
-			Width: 5, Height: 5,
+			Width: 7, Height: 6,
 			As: grafana.Text{Markdown: "Only rules with logging on are here. The datapath **samples**: beyond its rate (100 to 5000 packets/s a node, by Antrea's version) nothing is logged. An allowed connection is logged by its first packet, a denied one by every packet. Read counts as *at least*.\n"},
 		},
 		{

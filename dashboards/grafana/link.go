@@ -34,8 +34,11 @@ func ExploreURL(expr string) string {
 	var encoded strings.Builder
 	end := 0
 	for _, at := range interpolated.FindAllStringIndex(panes, -1) {
-		encoded.WriteString(url.QueryEscape(panes[end:at[0]]) + panes[at[0]:at[1]])
+		encoded.WriteString(escape(panes[end:at[0]]) + panes[at[0]:at[1]])
 		end = at[1]
 	}
-	return "/explore?schemaVersion=1&panes=" + encoded.String() + url.QueryEscape(panes[end:])
+	return "/explore?schemaVersion=1&panes=" + encoded.String() + escape(panes[end:])
 }
+
+// escape as JavaScript's encodeURIComponent does, with %20 for a blank.
+func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }

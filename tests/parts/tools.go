@@ -12,8 +12,12 @@ import (
 	"github.com/corkline/corkline/deploy/local"
 )
 
-// Tools that check what is deployed.
+// Tools and a server that check what is deployed.
 var (
+	Alertmanager = local.Part{
+		Name: "prometheus-alertmanager", Modules: modules, Module: "github.com/prometheus/alertmanager", Command: "alertmanager",
+		Debian: "prometheus-alertmanager",
+	}
 	Amtool       = local.Part{Name: "amtool", Modules: modules, Module: "github.com/prometheus/alertmanager", Debian: "prometheus-alertmanager"}
 	Helm         = local.Part{Name: "helm", Modules: modules, Module: "helm.sh/helm/v3"}
 	HelmUnittest = local.Part{Name: "helm-unittest", Modules: modules, Module: "github.com/helm-unittest/helm-unittest"}

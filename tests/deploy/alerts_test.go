@@ -1,0 +1,211 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/corkline/corkline/deploy/local"
+	"github.com/corkline/corkline/tests/parts"
+)
+
+type rule struct {
+	Alert       string
+	Expr        string
+	Labels      map[string]string
+	Annotations map[string]string
+}
+
+func rules(t *testing.T) (all []rule) {
+	t.Helper()
+	for _, path := range glob(t, alerts+"/*.yaml") {
+		var file struct{ Groups []struct{ Rules []rule } }
+		parse(t, read(t, path), &file)
+		for _, g := range file.Groups {
+			all = append(all, g.Rules...)
+		}
+	}
+	return all
+}
+
+func TestPrometheusTakesTheRules(t *testing.T) {
+	run(t, parts.Promtool, alerts, append([]string{"check", "rules"}, base(glob(t, alerts+"/*.yaml"))...)...)
+}
+
+func TestRulesFireWhenTheyShould(t *testing.T) {
+	run(t, parts.Promtool, alerts+"/tests", append([]string{"test", "rules"}, base(glob(t, alerts+"/tests/*.yaml"))...)...)
+}
+
+func base(paths []string) []string {
+	out := make([]string, len(paths))
+	for i, p := range paths {
+		out[i] = filepath.Base(p)
+	}
+	return out
+}
+
+// Who is called at night finds what is wrong, where, and what to do.
+func TestRulesAreWhole(t *testing.T) {
+	all := rules(t)
+	var alertNames []string
+	for _, r := range all {
+		alertNames = append(alertNames, r.Alert)
+		if !slices.Contains([]string{"critical", "warning", "info"}, r.Labels["severity"]) || r.Labels["signal"] == "" {
+			t.Errorf("%s: labels %v: want severity (critical, warning, info) and signal", r.Alert, r.Labels)
+		}
+		for _, key := range []string{"summary", "description"} {
+			if r.Annotations[key] == "" {
+				t.Errorf("%s: there is no %s", r.Alert, key)
+			}
+		}
+		if want := "https://github.com/corkline/corkline/blob/main/docs/runbooks/" + r.Alert + ".md"; r.Annotations["runbook_url"] != want {
+			t.Errorf("%s: runbook_url is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
+		}
+	}
+	slices.Sort(alertNames)
+	if tested := names(glob(t, alerts+"/tests/*.yaml")); !slices.Equal(tested, alertNames) {
+		t.Errorf("there are tests for %v\nand rules %v", tested, alertNames)
+	}
+	if written := names(glob(t, runbooks+"/*.md")); !slices.Equal(written, alertNames) {
+		t.Errorf("there are runbooks for %v\nand rules %v", written, alertNames)
+	}
+}
+
+func TestRulesAreTestedFourTimes(t *testing.T) {
+	for _, path := range glob(t, alerts+"/tests/*.yaml") {
+		var file struct{ Tests []struct{ Name string } }
+		parse(t, read(t, path), &file)
+		var have []string
+		for _, test := range file.Tests {
+			have = append(have, test.Name)
+		}
+		if want := []string{"fire", "no fire", "reset", "absence"}; !slices.Equal(have, want) {
+			t.Errorf("%s tests %q, want %q", path, have, want)
+		}
+	}
+}
+
+var heading = regexp.MustCompile(`(?m)^##? (.*)$`)
+
+func TestRunbooksHaveTheirForm(t *testing.T) {
+	for _, path := range glob(t, runbooks+"/*.md") {
+		text := string(read(t, path))
+		var have []string
+		for _, m := range heading.FindAllStringSubmatch(outsideCode(text), -1) {
+			have = append(have, m[1])
+		}
+		if want := []string{names([]string{path})[0], "Meaning", "Impact", "Diagnosis", "Mitigation"}; !slices.Equal(have, want) {
+			t.Errorf("%s has the headings %q, want %q", path, have, want)
+		}
+	}
+}
+
+// outsideCode drops what stands between fences, where # begins a comment.
+func outsideCode(text string) string {
+	var out strings.Builder
+	for i, part := range strings.Split(text, "```") {
+		if i%2 == 0 {
+			out.WriteString(part)
+		}
+	}
+	return out.String()
+}
+
+var metric = regexp.MustCompile(`\b(corkline_\w+|node_\w+|up\b)`)
+
+// A metric is ours and in the reference, or listed with its exporter.
+func TestMetricsOfRulesAreKnown(t *testing.T) {
+	reference := string(read(t, root+"/docs/metrics.md"))
+	foreign := map[string]bool{} // and whether a rule uses it
+	for line := range strings.Lines(string(read(t, alerts+"/foreign-metrics.txt"))) {
+		if fields := strings.Fields(line); len(fields) == 2 {
+			foreign[fields[0]] = false
+		}
+	}
+	for _, r := range rules(t) {
+		for _, name := range metric.FindAllString(r.Expr, -1) {
+			if _, ok := foreign[name]; ok {
+				foreign[name] = true
+			} else if !strings.Contains(reference, "`"+name+"`") {
+				t.Errorf("%s uses %s, which is neither in docs/metrics.md nor in foreign-metrics.txt", r.Alert, name)
+			}
+		}
+	}
+	for name, used := range foreign {
+		if !used {
+			t.Errorf("foreign-metrics.txt lists %s, which no rule uses", name)
+		}
+	}
+}
+
+func TestAlertmanagerTakesTheInhibition(t *testing.T) {
+	run(t, parts.Amtool, alerts, "check-config", "alertmanager/inhibit.yaml")
+	for labels, receiver := range map[string]string{"critical": "pager", "warning": "office", "info": "nobody"} {
+		out := run(t, parts.Amtool, alerts, "config", "routes", "test", "--config.file=alertmanager/inhibit.yaml", "severity="+labels)
+		if got := strings.TrimSpace(out); got != receiver {
+			t.Errorf("severity %s goes to %q, want %q", labels, got, receiver)
+		}
+	}
+}
+
+// Of a full conntrack table the critical alert is told and the warning is not;
+// other nodes and other matters are told as before.
+func TestCriticalMutesWarning(t *testing.T) {
+	path, err := parts.Binary(t.Context(), parts.Alertmanager, local.NewProgress(os.Stderr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := local.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	server := &local.Process{
+		Name: "alertmanager", URL: "http://" + addr, Path: path, LogFile: filepath.Join(dir, "log"),
+		Args:  []string{"--config.file=" + alerts + "/alertmanager/inhibit.yaml", "--storage.path=" + dir, "--web.listen-address=" + addr, "--cluster.listen-address="},
+		Ready: local.Answers("http://" + addr + "/-/ready"),
+	}
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+
+	amtool := func(args ...string) string {
+		t.Helper()
+		return run(t, parts.Amtool, ".", append([]string{"--alertmanager.url=" + server.URL, "alert"}, args...)...)
+	}
+	alert := func(name, severity, signal, node string) {
+		t.Helper()
+		amtool("add", name, "severity="+severity, "signal="+signal, "node="+node)
+	}
+	alert("ConntrackTableNearlyFull", "critical", "conntrack", "n1")
+	alert("ConntrackTableFilling", "warning", "conntrack", "n1")
+	alert("ConntrackTableFilling", "warning", "conntrack", "n2")
+	alert("CorklineAgentDown", "warning", "agent", "n1")
+	want := []string{"ConntrackTableFilling n2", "ConntrackTableNearlyFull n1", "CorklineAgentDown n1"}
+	await(t, func() error {
+		var listed []struct {
+			Labels struct{ Alertname, Node string }
+		}
+		if err := json.Unmarshal([]byte(amtool("query", "--active", "-o", "json")), &listed); err != nil {
+			return err
+		}
+		var have []string
+		for _, a := range listed {
+			have = append(have, a.Labels.Alertname+" "+a.Labels.Node)
+		}
+		if slices.Sort(have); !slices.Equal(have, want) {
+			return fmt.Errorf("told are %q, want %q", have, want)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,277 @@
+package expressions
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/corkline/corkline/exporter"
+	"github.com/corkline/corkline/parsers"
+	"github.com/grafana/loki/v3/pkg/logql/log"
+	"github.com/grafana/loki/v3/pkg/logql/syntax"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// targetLabels are those that a scrape sets, not the exporter.
+var targetLabels = []string{"job", "instance", "cluster", "node", "namespace", "pod"}
+
+// streamLabels are those that every stream of ours has, marks the structured
+// metadata that every line may have.
+var (
+	streamLabels = []string{"job", "cluster", "node", "source"}
+	marks        = []string{"parse_error", "truncated", "invalid_utf8"}
+)
+
+// processMetrics are those of our process that the boards use: name and who
+// exports it. They are not in exporter.Families.
+var processMetrics = map[string]string{
+	"process_cpu_seconds_total":     "client_golang in the agent",
+	"process_open_fds":              "client_golang in the agent",
+	"process_resident_memory_bytes": "client_golang in the agent",
+	"up":                            "Prometheus",
+}
+
+// catalogue is what expressions may name.
+type catalogue struct {
+	families map[string]exporter.Family
+	foreign  map[string]string // metrics that are not ours, and their exporter
+	sources  map[string]names  // what lines of a source have
+}
+
+// names of a source's lines.
+type names struct {
+	stream []string // labels
+	line   []string // those and structured metadata
+}
+
+// newCatalogue holds what the agent exposes and writes, and metrics of others.
+func newCatalogue(foreign map[string]string) (*catalogue, error) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		return nil, err
+	}
+	families, err := exporter.Families(set)
+	if err != nil {
+		return nil, err
+	}
+	c := &catalogue{families: map[string]exporter.Family{}, foreign: foreign, sources: map[string]names{}}
+	for _, f := range families {
+		c.families[f.Name] = f
+		if f.Type == "histogram" {
+			c.families[f.Name+"_sum"], c.families[f.Name+"_count"] = f, f
+			f.Labels = append(slices.Clone(f.Labels), "le")
+			c.families[f.Name+"_bucket"] = f
+		}
+	}
+	for name, d := range set {
+		n := names{stream: slices.Clone(streamLabels)}
+		for _, field := range d.StreamLabels {
+			n.stream = append(n.stream, d.Fields[field].Name)
+		}
+		n.line = slices.Concat(n.stream, marks)
+		for _, field := range d.Metadata {
+			n.line = append(n.line, d.Fields[field].Name)
+		}
+		c.sources[name] = n
+	}
+	return c, nil
+}
+
+// foreignMetrics reads a list of metrics: name, blank, exporter.
+func foreignMetrics(path string) (map[string]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	list := map[string]string{}
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		name, exporter, ok := strings.Cut(lines.Text(), " ")
+		if ok && name != "#" {
+			list[name] = exporter
+		}
+	}
+	return list, lines.Err()
+}
+
+// promQL tells what is wrong with an expression for Prometheus.
+func (c *catalogue) promQL(text string) (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
+		switch n := node.(type) {
+		case *parser.VectorSelector:
+			name := metricName(n)
+			known, ok := c.labels(name)
+			if !ok {
+				fault("no such metric: %q", name)
+				return nil
+			}
+			for _, m := range n.LabelMatchers {
+				if m.Name != model.MetricNameLabel && !slices.Contains(known, m.Name) {
+					fault("metric %q has no label %q", name, m.Name)
+				}
+			}
+			if call := caller(path); c.families[name].Type == "gauge" && slices.Contains([]string{"rate", "irate", "increase"}, call) {
+				fault("%s of %q, which is a gauge", call, name)
+			}
+		case *parser.AggregateExpr:
+			c.grouping(n.Expr, n.Grouping, fault)
+		case *parser.BinaryExpr:
+			if n.VectorMatching != nil {
+				c.grouping(n, slices.Concat(n.VectorMatching.MatchingLabels, n.VectorMatching.Include), fault)
+			}
+		}
+		return nil
+	})
+	return faults
+}
+
+// metricName of a selector, in front of the braces or within.
+func metricName(s *parser.VectorSelector) string {
+	for _, m := range s.LabelMatchers {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
+			return m.Value
+		}
+	}
+	return s.Name
+}
+
+// caller is the function that a range selector is given to.
+func caller(path []parser.Node) string {
+	for _, node := range slices.Backward(path) {
+		if call, ok := node.(*parser.Call); ok {
+			return call.Func.Name
+		}
+	}
+	return ""
+}
+
+// labels of a metric, and whether there is one.
+func (c *catalogue) labels(metric string) ([]string, bool) {
+	if f, ok := c.families[metric]; ok {
+		return slices.Concat(f.Labels, targetLabels), true
+	}
+	_, ok := c.foreign[metric]
+	return targetLabels, ok
+}
+
+// grouping holds labels by which something is grouped or matched against those
+// that its metrics have.
+func (c *catalogue) grouping(of parser.Node, by []string, fault func(string, ...any)) {
+	var known []string
+	parser.Inspect(of, func(node parser.Node, _ []parser.Node) error {
+		if s, ok := node.(*parser.VectorSelector); ok {
+			of, _ := c.labels(metricName(s))
+			known = append(known, of...)
+		}
+		return nil
+	})
+	for _, label := range by {
+		if !slices.Contains(known, label) {
+			fault("grouped by %q, which no metric in %q has", label, of)
+		}
+	}
+}
+
+// logQL tells what is wrong with an expression for Loki.
+func (c *catalogue) logQL(text string) (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	expr, err := syntax.ParseExpr(text)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var used, made []string // labels of lines; made by label_format
+	known := map[string]bool{}
+	grouped := func(g *syntax.Grouping) {
+		if g != nil {
+			used = append(used, g.Groups...)
+		}
+	}
+	expr.Walk(func(e syntax.Expr) bool {
+		switch e := e.(type) {
+		case *syntax.MatchersExpr:
+			sources := c.matched(e.Mts)
+			if len(sources) == 0 {
+				fault("no source writes %s", e)
+			}
+			var stream []string
+			for _, s := range sources {
+				stream = append(stream, s.stream...)
+				for _, name := range s.line {
+					known[name] = true
+				}
+			}
+			for _, m := range e.Mts {
+				if !slices.Contains(stream, m.Name) {
+					fault("no stream has the label %q", m.Name)
+				}
+			}
+		case *syntax.LabelFilterExpr:
+			used = append(used, e.RequiredLabelNames()...)
+		case *syntax.LineFmtExpr:
+			f, err := log.NewFormatter(e.Value)
+			if err != nil {
+				fault("line_format: %s", err)
+				break
+			}
+			used = append(used, f.RequiredLabelNames()...)
+		case *syntax.LabelFmtExpr:
+			f, err := log.NewLabelsFormatter(e.Formats)
+			if err != nil {
+				fault("label_format: %s", err)
+				break
+			}
+			used = append(used, f.RequiredLabelNames()...)
+			for _, format := range e.Formats {
+				made = append(made, format.Name)
+			}
+		case *syntax.LogRangeExpr:
+			if e.Unwrap != nil {
+				used = append(used, e.Unwrap.Identifier)
+			}
+		case *syntax.VectorAggregationExpr:
+			grouped(e.Grouping)
+		case *syntax.RangeAggregationExpr:
+			grouped(e.Grouping)
+		case *syntax.LineParserExpr, *syntax.LogfmtParserExpr, *syntax.JSONExpressionParserExpr, *syntax.LogfmtExpressionParserExpr:
+			fault("parses lines again: %s", e)
+		}
+		return true
+	})
+	for _, name := range used {
+		if !known[name] && !slices.Contains(made, name) && name != "__error__" {
+			fault("no line has %q", name)
+		}
+	}
+	return faults
+}
+
+// matched are the sources whose streams a selector may find.
+func (c *catalogue) matched(matchers []*labels.Matcher) []names {
+	var found []names
+	for _, source := range slices.Sorted(maps.Keys(c.sources)) {
+		fits := true
+		for _, m := range matchers {
+			if m.Name == "source" {
+				fits = fits && m.Matches(source)
+			}
+			if m.Name == "job" {
+				fits = fits && m.Matches(exporter.Job)
+			}
+		}
+		if fits {
+			found = append(found, c.sources[source])
+		}
+	}
+	return found
+}
