@@ -124,8 +124,9 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 // pause waits for the next tick, and settles a flight that ends meanwhile.
 func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) (*flight, error) {
 	if f == nil {
-		if p.idle++; p.idle > idleTicks {
-			p.free, p.ahead = nil, nil // idle sources hold no memory
+		// Idle sources hold no memory. One that has half a line will need it.
+		if p.idle++; p.idle > idleTicks && !p.behind() {
+			p.free, p.ahead = nil, nil
 		}
 	}
 	for {
