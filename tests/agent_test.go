@@ -16,8 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/parsers"
 	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/tests/parts"
 	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
 )
@@ -290,7 +292,11 @@ func (n *node) promtool() {
 		n.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	check := exec.CommandContext(n.t.Context(), "promtool", "check", "metrics")
+	promtool, err := parts.Binary(n.t.Context(), parts.Promtool, local.NewProgress(os.Stderr))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	check := exec.CommandContext(n.t.Context(), promtool, "check", "metrics")
 	check.Stdin = response.Body
 	if out, err := check.CombinedOutput(); err != nil {
 		n.t.Errorf("promtool check metrics: %s\n%s", err, out)
