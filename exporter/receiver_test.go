@@ -1,8 +1,6 @@
 package exporter
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,10 +8,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/s2"
-	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/corkline/corkline/exporter/sink/loki/lokitest"
 )
 
 // hang is the answer of a Loki that gives none.
@@ -152,77 +150,16 @@ func (r *receiver) count(status int) int {
 }
 
 // decodePush reads a logproto.PushRequest.
-func decodePush(message []byte) (all []entry, err error) {
-	err = eachField(message, func(_ protowire.Number, stream []byte, _ uint64) error {
-		labels := ""
-		return eachField(stream, func(number protowire.Number, value []byte, _ uint64) error {
-			if number == 1 {
-				labels = string(value)
-				return nil
+func decodePush(request []byte) (all []entry, err error) {
+	streams, err := lokitest.Decode(request)
+	for _, s := range streams {
+		for _, e := range s.Entries {
+			var metadata []string
+			for _, l := range e.Metadata {
+				metadata = append(metadata, l.Name+"="+l.Value)
 			}
-			e := entry{Stream: labels}
-			err := e.decode(value)
-			all = append(all, e)
-			return err
-		})
-	})
-	return all, err
-}
-
-func (e *entry) decode(message []byte) error {
-	var flags []string
-	err := eachField(message, func(number protowire.Number, value []byte, _ uint64) error {
-		switch number {
-		case 1:
-			return eachField(value, func(number protowire.Number, _ []byte, v uint64) error {
-				if number == 1 {
-					v *= uint64(time.Second)
-				}
-				e.Time += int64(v)
-				return nil
-			})
-		case 2:
-			e.Line = string(value)
-			return nil
-		case 3:
-			var pair []string
-			err := eachField(value, func(_ protowire.Number, text []byte, _ uint64) error {
-				pair = append(pair, string(text))
-				return nil
-			})
-			flags = append(flags, strings.Join(pair, "="))
-			return err
-		}
-		return fmt.Errorf("an entry has no field %d", number)
-	})
-	e.Metadata = strings.Join(flags, " ")
-	return err
-}
-
-func eachField(message []byte, f func(number protowire.Number, value []byte, varint uint64) error) error {
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		message = message[n:]
-		var value []byte
-		var varint uint64
-		switch kind {
-		case protowire.BytesType:
-			value, n = protowire.ConsumeBytes(message)
-		case protowire.VarintType:
-			varint, n = protowire.ConsumeVarint(message)
-		default:
-			return errors.New("neither bytes nor varint")
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		message = message[n:]
-		if err := f(number, value, varint); err != nil {
-			return err
+			all = append(all, entry{s.Labels, e.Time, e.Line, strings.Join(metadata, " ")})
 		}
 	}
-	return nil
+	return all, err
 }

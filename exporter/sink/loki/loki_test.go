@@ -26,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"github.com/corkline/corkline/exporter/sink/loki/lokitest"
 	"github.com/corkline/corkline/parsers"
 )
 
@@ -78,7 +79,7 @@ func (f *fakeLoki) take(r *http.Request) (int, string) {
 	if f.limit > 0 && len(request) > f.limit {
 		return http.StatusRequestEntityTooLarge, "request body too large"
 	}
-	streams, err := decode(request)
+	streams, err := lokitest.Decode(request)
 	if err != nil || len(streams) != 1 {
 		f.tb.Errorf("decode %d streams: %v", len(streams), err)
 		return http.StatusInternalServerError, "decode"
@@ -620,7 +621,7 @@ func TestBufferIsNotReusedWhileRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := decode(request); err != nil || got[0].Entries[0].Line != want[i] {
+		if got, err := lokitest.Decode(request); err != nil || got[0].Entries[0].Line != want[i] {
 			t.Errorf("got %v, %v, want %q", got, err, want[i])
 		}
 		body.Close()

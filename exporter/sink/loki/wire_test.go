@@ -12,124 +12,23 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/s2"
-	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/corkline/corkline/exporter/sink/loki/lokitest"
 	"github.com/corkline/corkline/parsers"
 )
 
-// pushed is a stream as a test reads it back.
-type pushed struct {
-	Labels  string
-	Entries []entry
-}
+type (
+	pushed = lokitest.Stream
+	entry  = lokitest.Entry
+)
 
-type entry struct {
-	Time     int64 // Unix nanoseconds
-	Line     string
-	Metadata []Label
-}
-
-// fields calls f for each field of a message.
-func fields(msg []byte, f func(num protowire.Number, bytes []byte, varint uint64) error) error {
-	for len(msg) > 0 {
-		num, typ, n := protowire.ConsumeTag(msg)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		msg = msg[n:]
-		var b []byte
-		var v uint64
-		switch typ {
-		case protowire.BytesType:
-			b, n = protowire.ConsumeBytes(msg)
-		case protowire.VarintType:
-			v, n = protowire.ConsumeVarint(msg)
-		default:
-			return fmt.Errorf("field %d has wire type %d", num, typ)
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		msg = msg[n:]
-		if err := f(num, b, v); err != nil {
-			return err
-		}
+// pairs makes labels of names and values in turn.
+func pairs(words ...string) []lokitest.Label {
+	var labels []lokitest.Label
+	for i := 0; i < len(words); i += 2 {
+		labels = append(labels, lokitest.Label{Name: words[i], Value: words[i+1]})
 	}
-	return nil
-}
-
-// decode a PushRequest, and refuse all that Loki's messages do not have.
-func decode(request []byte) ([]pushed, error) {
-	unknown := func(message string, num protowire.Number) error {
-		return fmt.Errorf("%s has no field %d", message, num)
-	}
-	var all []pushed
-	err := fields(request, func(num protowire.Number, b []byte, _ uint64) error {
-		if num != 1 {
-			return unknown("PushRequest", num)
-		}
-		var p pushed
-		err := fields(b, func(num protowire.Number, b []byte, _ uint64) error {
-			switch num {
-			case 1:
-				p.Labels = string(b)
-				return nil
-			case 2:
-				e, err := decodeEntry(b)
-				p.Entries = append(p.Entries, e)
-				return err
-			}
-			return unknown("Stream", num)
-		})
-		all = append(all, p)
-		return err
-	})
-	return all, err
-}
-
-func decodeEntry(msg []byte) (e entry, err error) {
-	stamped := false
-	err = fields(msg, func(num protowire.Number, b []byte, _ uint64) error {
-		switch num {
-		case 1:
-			stamped = true
-			return fields(b, func(num protowire.Number, _ []byte, v uint64) error {
-				switch {
-				case num == 1:
-					e.Time += int64(v) * int64(time.Second)
-				case num == 2 && v < uint64(time.Second):
-					e.Time += int64(v)
-				default:
-					return fmt.Errorf("Timestamp.%d is %d", num, v)
-				}
-				return nil
-			})
-		case 2:
-			e.Line = string(b)
-		case 3:
-			var l Label
-			err := fields(b, func(num protowire.Number, b []byte, _ uint64) error {
-				switch num {
-				case 1:
-					l.Name = string(b)
-				case 2:
-					l.Value = string(b)
-				default:
-					return fmt.Errorf("LabelPair has no field %d", num)
-				}
-				return nil
-			})
-			e.Metadata = append(e.Metadata, l)
-			return err
-		default:
-			return fmt.Errorf("Entry has no field %d", num)
-		}
-		return nil
-	})
-	if err == nil && !stamped {
-		err = fmt.Errorf("no timestamp")
-	}
-	return e, err
+	return labels
 }
 
 // words is a definition of lines that are values between blanks.
@@ -173,7 +72,7 @@ func encodeAll(t testing.TB, sp *splitter, b *parsers.Batch, limit int) []pushed
 			if n > 1 && len(request) > limit+16 {
 				t.Errorf("a request of %d records has %d bytes, above the limit of %d", n, len(request), limit)
 			}
-			p, err := decode(request)
+			p, err := lokitest.Decode(request)
 			if err != nil {
 				t.Fatalf("decode: %v", err)
 			}
@@ -201,15 +100,15 @@ func TestEncode(t *testing.T) {
 	}}
 	got := encodeAll(t, newSplitter([]Label{{"job", "corkline"}, {"cluster", ""}, {"node", "n1"}}), b, 1<<20)
 	want := []pushed{
-		{`{f0="Drop", job="corkline", node="n1", source="np \"one\""}`, []entry{
-			{1_700_000_000_123_456_789, "Drop a b", []Label{{"f1", "a"}, {"f2", "b"}}},
-			{1_700_000_000_000_000_000, "Drop  " + long, []Label{{"f2", long}}},
-			{1_700_000_000_000_000_001, "Drop a", []Label{{"f1", "a"}}},
+		{Labels: `{f0="Drop", job="corkline", node="n1", source="np \"one\""}`, Entries: []entry{
+			{Time: 1_700_000_000_123_456_789, Line: "Drop a b", Metadata: pairs("f1", "a", "f2", "b")},
+			{Time: 1_700_000_000_000_000_000, Line: "Drop  " + long, Metadata: pairs("f2", long)},
+			{Time: 1_700_000_000_000_000_001, Line: "Drop a", Metadata: pairs("f1", "a")},
 		}},
-		{`{job="corkline", node="n1", source="np \"one\""}`, []entry{
-			{-1, "no layout", []Label{{"parse_error", "true"}, {"truncated", "true"}, {"invalid_utf8", "true"}}},
-			{0, " only meta", []Label{{"f1", "only"}, {"f2", "meta"}}},
-			{5, "", nil},
+		{Labels: `{job="corkline", node="n1", source="np \"one\""}`, Entries: []entry{
+			{Time: -1, Line: "no layout", Metadata: pairs("parse_error", "true", "truncated", "true", "invalid_utf8", "true")},
+			{Time: 0, Line: " only meta", Metadata: pairs("f1", "only", "f2", "meta")},
+			{Time: 5, Line: "", Metadata: nil},
 		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -350,23 +249,23 @@ func FuzzEncode(f *testing.F) {
 		if err != nil || !bytes.Equal(plain, request) {
 			t.Fatalf("snappy: %v", err)
 		}
-		got, err := decode(plain)
+		got, err := lokitest.Decode(plain)
 		if err != nil {
 			t.Fatal(err)
 		}
 
 		want := entry{Time: at, Line: label + line}
 		if hi > lo {
-			want.Metadata = append(want.Metadata, Label{"f1", line[lo:hi]})
+			want.Metadata = append(want.Metadata, pairs("f1", line[lo:hi])...)
 		}
 		if r.Layout == nil {
-			want.Metadata = append(want.Metadata, Label{"parse_error", "true"})
+			want.Metadata = append(want.Metadata, pairs("parse_error", "true")...)
 		}
 		if r.Flags&parsers.Truncated != 0 {
-			want.Metadata = append(want.Metadata, Label{"truncated", "true"})
+			want.Metadata = append(want.Metadata, pairs("truncated", "true")...)
 		}
 		if r.Flags&parsers.InvalidUTF8 != 0 {
-			want.Metadata = append(want.Metadata, Label{"invalid_utf8", "true"})
+			want.Metadata = append(want.Metadata, pairs("invalid_utf8", "true")...)
 		}
 		if diff := cmp.Diff([]entry{want, want}, got[0].Entries); diff != "" {
 			t.Error(diff)
