@@ -2,9 +2,30 @@
 // a log format is read.
 package parsers
 
-// Span is the part [Start, End) of a record's line, in bytes. A span of no
-// length means that the line has no such value.
+// Span is a part of a text, in bytes. One with 0 <= Start lies in the record's
+// line, at [Start, End). One with Start < 0 lies in the record's scratch, at
+// [^Start, ^End). A span of no length means that the line has no such value.
 type Span struct{ Start, End int32 }
+
+// Scratch holds the values of records that do not stand in their lines as they
+// are, such as text that was unescaped. It is reused, for as many records as
+// live at the same time.
+type Scratch struct{ bytes []byte }
+
+// Reset forgets the values, and with them those of all records that refer to them.
+func (s *Scratch) Reset() { s.bytes = s.bytes[:0] }
+
+// begin gives the place where the next value starts; end makes it a Span.
+func (s *Scratch) begin() int { return len(s.bytes) }
+
+func (s *Scratch) end(start int) Span { return Span{^int32(start), ^int32(len(s.bytes))} }
+
+// add keeps a value.
+func (s *Scratch) add(value string) Span {
+	start := s.begin()
+	s.bytes = append(s.bytes, value...)
+	return s.end(start)
+}
 
 // Flags say what happened to a line before it was parsed.
 type Flags uint8
@@ -14,30 +35,52 @@ const (
 	Truncated Flags = 1 << iota
 	// InvalidUTF8 marks a line whose invalid bytes were replaced by U+FFFD.
 	InvalidUTF8
+	// TimeClamped marks a record whose own time the store would refuse, and
+	// that got the time of the record before it.
+	TimeClamped
 )
 
-// Record is one line and what its definition makes of it. It refers to the
-// memory of the line, and is valid as long as that is.
+// Record is one line, or several that belong together, and what its
+// definition makes of it. It refers to the memory of the line and of the
+// scratch, and is valid as long as they are.
 type Record struct {
 	// Definition that parsed the line; never nil.
 	Definition *Definition
 	// Layout that the line has, or nil when it fits none.
 	Layout *Layout
-	// Time in Unix nanoseconds, UTC: of the line, or when it carries none the
-	// time that the pipeline gave it.
+	// Time in Unix nanoseconds, UTC. Parse is given the time that the line's
+	// carrier (such as a container runtime) wrote, or 0, and leaves what holds
+	// for the record: 0 when it carries no time.
 	Time int64
-	// Line as it was read, without its line end.
+	// Resolution is the step of Time's last digit in nanoseconds, 0 when the
+	// record carries no time.
+	Resolution int64
+	// Line as it was read, without its line end. Parse replaces in it what the
+	// definition redacts, and may make it shorter.
 	Line []byte
 	// Spans of the definition's fields, in the order of Definition.Fields.
 	Spans []Span
-	Flags Flags
+	// Pairs are the keys and values that the line has beyond the definition's fields.
+	Pairs []Pair
+	// Scratch that spans may lie in. Parse makes one when it needs it and
+	// there is none.
+	Scratch *Scratch
+	Flags   Flags
 }
+
+// Pair is a key of the line's own, and its value.
+type Pair struct{ Key, Value Span }
 
 // Value of the field with that index in Definition.Fields; empty when the
 // line does not have it.
-func (r *Record) Value(field int) []byte {
-	s := r.Spans[field]
-	return r.Line[s.Start:s.End]
+func (r *Record) Value(field int) []byte { return r.Text(r.Spans[field]) }
+
+// Text of a span.
+func (r *Record) Text(s Span) []byte {
+	if s.Start >= 0 {
+		return r.Line[s.Start:s.End]
+	}
+	return r.Scratch.bytes[^s.Start:^s.End]
 }
 
 // Batch is what a sink consumes at once: records of one source, in the order
