@@ -131,8 +131,8 @@ func (c *Catalogue) Feeder(d *parsers.Definition) (*Feeder, error) {
 func (f *Feeder) Add(r *parsers.Record) {
 	for i, m := range f.metrics {
 		amount := m.Default
-		if m.Add >= 0 {
-			if number, ok := r.Number(m.Add); ok {
+		if m.Value >= 0 {
+			if number, ok := r.Number(m.Value); ok {
 				amount = number
 			}
 		}

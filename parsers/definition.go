@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -51,12 +52,20 @@ type TimeForm struct {
 
 // MetricForm is a metric that lines feed.
 type MetricForm struct {
-	Name    string   `yaml:"name"`
-	Type    string   `yaml:"type"`
-	Add     string   `yaml:"add"`
-	Default *float64 `yaml:"default"`
-	Labels  []string `yaml:"labels"`
-	Help    string   `yaml:"help"`
+	Name      string              `yaml:"name"`
+	Type      string              `yaml:"type"`
+	Add       string              `yaml:"add"`
+	Observe   string              `yaml:"observe"`
+	Default   *float64            `yaml:"default"`
+	Scale     *float64            `yaml:"scale"`
+	Buckets   []float64           `yaml:"buckets"`
+	Labels    []string            `yaml:"labels"`
+	Each      string              `yaml:"each"`
+	Only      map[string][]string `yaml:"only"`
+	Except    map[string][]string `yaml:"except"`
+	Gaps      string              `yaml:"gaps"`
+	SecondsAt int                 `yaml:"seconds_at"`
+	Help      string              `yaml:"help"`
 }
 
 // Definition says how one log format is read. It does not change once it is
@@ -93,14 +102,80 @@ type Layout struct {
 	fields  []int // of the pattern's groups, -1 for those without a name
 }
 
-// Metric is a counter that the lines of a definition feed.
+// MetricType says what a metric is to Prometheus.
+type MetricType uint8
+
+// The types of metrics.
+const (
+	Counter MetricType = iota
+	Histogram
+)
+
+// Metric is what the records of a definition feed.
 type Metric struct {
 	Name   string // with the prefix corkline_
+	Type   MetricType
 	Help   string
 	Labels []int // indices into Fields
-	// Add is the field whose value a line adds, or -1 when a line adds Default.
-	Add     int
+	// Value is the field whose value a record adds (Counter) or observes
+	// (Histogram), or -1. A record without one adds Default; it is not observed.
+	Value   int
 	Default float64
+	// Scale is what the value is multiplied with, such as 0.001 for
+	// milliseconds in a metric of seconds.
+	Scale float64
+	// Buckets are the upper bounds of a Histogram's buckets, rising.
+	Buckets []float64
+	// Each is the field that holds a comma-separated list, or -1. A record
+	// counts once for each of its elements, which is the value of that field
+	// in Labels.
+	Each int
+	// Only and Except name what records feed the metric: those that have for
+	// every condition of Only one of its values, and for none of Except.
+	Only, Except []Condition
+	// Gaps is the field that numbers the records, or -1. The metric then
+	// counts the numbers that are missing between two records of the same
+	// labels.
+	Gaps int
+	// SecondsAt, if above 0, makes the metric count the seconds of the records'
+	// time in which at least so many records of the same labels came.
+	SecondsAt int
+}
+
+// Condition holds for a record whose field has one of the values; with no
+// values it holds when the record has the field at all.
+type Condition struct {
+	Field  int
+	Values []string
+}
+
+// Holds tells whether the condition holds for a record.
+func (c *Condition) Holds(r *Record) bool {
+	value := r.Value(c.Field)
+	if len(c.Values) == 0 {
+		return len(value) > 0
+	}
+	for _, v := range c.Values {
+		if string(value) == v {
+			return true
+		}
+	}
+	return false
+}
+
+// Fed tells whether a record feeds the metric.
+func (m *Metric) Fed(r *Record) bool {
+	for i := range m.Only {
+		if !m.Only[i].Holds(r) {
+			return false
+		}
+	}
+	for i := range m.Except {
+		if m.Except[i].Holds(r) {
+			return false
+		}
+	}
+	return true
 }
 
 // Prefix of every metric's name.
@@ -358,33 +433,33 @@ func (c *compilation) metrics() {
 	names := map[string]bool{}
 	for i, form := range c.form.Metrics {
 		at := fmt.Sprintf("metrics[%d]", i)
-		m := Metric{Name: Prefix + strings.TrimPrefix(form.Name, Prefix), Help: form.Help, Add: -1, Default: 1}
-		if !metricForm.MatchString(form.Name) {
-			c.fault(at+".name", "%q is not a metric name; use lower-case letters, digits and _", form.Name)
-		} else if !strings.HasSuffix(form.Name, "_total") {
-			c.fault(at+".name", "%q is a counter; its name must end in _total", form.Name)
+		m := Metric{
+			Name: Prefix + strings.TrimPrefix(form.Name, Prefix), Help: form.Help,
+			Value: -1, Default: 1, Scale: 1, Buckets: form.Buckets, Each: -1, Gaps: -1, SecondsAt: form.SecondsAt,
 		}
 		if names[m.Name] {
 			c.fault(at+".name", "%q is defined twice", form.Name)
 		}
 		names[m.Name] = true
-		if form.Type != "counter" {
-			c.fault(at+".type", "%q is not a type; there is: counter", form.Type)
-		}
 		if strings.TrimSpace(form.Help) == "" {
 			c.fault(at+".help", "is missing; say in one sentence what is counted, and in which unit")
 		}
-		if form.Add != "" {
-			m.Add = c.field(at+".add", form.Add)
-			if m.Add >= 0 && !c.definition.Fields[m.Add].Number {
-				c.fault(at+".add", "field %q is not listed in numbers", form.Add)
-			}
+		if !metricForm.MatchString(form.Name) {
+			c.fault(at+".name", "%q is not a metric name; use lower-case letters, digits and _", form.Name)
 		}
-		if form.Default != nil {
-			m.Default = *form.Default
+		switch form.Type {
+		case "counter":
+			c.counter(at, form, &m)
+		case "histogram":
+			c.histogram(at, form, &m)
+		default:
+			c.fault(at+".type", "%q is not a type; there are: counter histogram", form.Type)
 		}
-		if m.Default < 0 || math.IsNaN(m.Default) || math.IsInf(m.Default, 0) {
-			c.fault(at+".default", "a counter only goes up")
+		if form.Scale != nil {
+			m.Scale = *form.Scale
+		}
+		if !(m.Scale > 0) || math.IsInf(m.Scale, 0) {
+			c.fault(at+".scale", "must be above 0")
 		}
 		for k, name := range form.Labels {
 			if slices.Contains(form.Labels[:k], name) {
@@ -392,8 +467,84 @@ func (c *compilation) metrics() {
 			}
 			m.Labels = append(m.Labels, c.field(fmt.Sprintf("%s.labels[%d]", at, k), name))
 		}
+		if form.Each != "" {
+			m.Each = c.field(at+".each", form.Each)
+			if !slices.Contains(form.Labels, form.Each) {
+				c.fault(at+".each", "%q must be one of the labels", form.Each)
+			}
+		}
+		m.Only = c.conditions(at+".only", form.Only)
+		m.Except = c.conditions(at+".except", form.Except)
 		c.definition.Metrics = append(c.definition.Metrics, m)
 	}
+}
+
+func (c *compilation) counter(at string, form MetricForm, m *Metric) {
+	if metricForm.MatchString(form.Name) && !strings.HasSuffix(form.Name, "_total") {
+		c.fault(at+".name", "%q is a counter; its name must end in _total", form.Name)
+	}
+	if form.Observe != "" || form.Buckets != nil {
+		c.fault(at, "observe and buckets are for histograms; a counter has add")
+	}
+	if form.Add != "" {
+		m.Value = c.numberField(at+".add", form.Add)
+	}
+	if form.Default != nil {
+		m.Default = *form.Default
+	}
+	if m.Default < 0 || math.IsNaN(m.Default) || math.IsInf(m.Default, 0) {
+		c.fault(at+".default", "a counter only goes up")
+	}
+	if form.Gaps != "" {
+		m.Gaps = c.numberField(at+".gaps", form.Gaps)
+	}
+	ways := 0
+	for _, way := range []bool{form.Add != "", form.Gaps != "", form.SecondsAt != 0} {
+		if way {
+			ways++
+		}
+	}
+	if ways > 1 {
+		c.fault(at, "give one of add, gaps and seconds_at")
+	}
+	if form.SecondsAt < 0 {
+		c.fault(at+".seconds_at", "must be above 0")
+	}
+}
+
+func (c *compilation) histogram(at string, form MetricForm, m *Metric) {
+	if form.Add != "" || form.Default != nil || form.Gaps != "" || form.SecondsAt != 0 {
+		c.fault(at, "add, default, gaps and seconds_at are for counters; a histogram has observe and buckets")
+	}
+	if form.Observe == "" {
+		c.fault(at+".observe", "is missing; name the field whose values are observed")
+	} else {
+		m.Value = c.numberField(at+".observe", form.Observe)
+	}
+	if len(form.Buckets) == 0 {
+		c.fault(at+".buckets", "is missing; list the upper bounds, in the metric's unit")
+	}
+	for i, bound := range form.Buckets {
+		if math.IsNaN(bound) || math.IsInf(bound, 0) || i > 0 && bound <= form.Buckets[i-1] {
+			c.fault(fmt.Sprintf("%s.buckets[%d]", at, i), "the bounds must rise")
+		}
+	}
+}
+
+func (c *compilation) numberField(key, name string) int {
+	i := c.field(key, name)
+	if i >= 0 && !c.definition.Fields[i].Number {
+		c.fault(key, "field %q is not listed in numbers", name)
+	}
+	return i
+}
+
+func (c *compilation) conditions(key string, form map[string][]string) []Condition {
+	var conditions []Condition
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		conditions = append(conditions, Condition{c.field(key+"."+name, name), form[name]})
+	}
+	return conditions
 }
 
 func (c *compilation) samples() {

@@ -50,7 +50,7 @@ func TestParseDefinition(t *testing.T) {
 		Fields:       []Field{{"time", false}, {"word", false}, {"size", true}, {"n", true}},
 		Layouts:      []*Layout{{Name: "new"}, {Name: "old"}},
 		StreamLabels: []int{1}, Metadata: []int{2, 3},
-		Metrics: []Metric{{Name: "corkline_words_total", Help: "Words.", Labels: []int{1}, Add: 2, Default: 0.5}},
+		Metrics: []Metric{{Name: "corkline_words_total", Help: "Words.", Labels: []int{1}, Value: 2, Default: 0.5, Scale: 1, Each: -1, Gaps: -1}},
 	}
 	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(Definition{}, Layout{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -155,7 +155,7 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f("help: Words.", "help: ' '", `:11: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`)
 	f("name: words_total", "name: words", `:11: metrics[0].name: "words" is a counter; its name must end in _total`)
 	f("name: words_total", "name: words-total", `:11: metrics[0].name: "words-total" is not a metric name; use lower-case letters, digits and _`)
-	f("type: counter", "type: gauge", `:11: metrics[0].type: "gauge" is not a type; there is: counter`)
+	f("type: counter", "type: gauge", `:11: metrics[0].type: "gauge" is not a type; there are: counter histogram`)
 	f("default: 0.5", "default: -1", `:11: metrics[0].default: a counter only goes up`)
 	f("default: 0.5", "default: .inf", `:11: metrics[0].default: a counter only goes up`)
 	f("default: 0.5", "default: .nan", `:11: metrics[0].default: a counter only goes up`)
@@ -191,9 +191,8 @@ func TestParseDefinition_FaultsAtOnce(t *testing.T) {
 	f("x.yaml", "name: X\nlayouts:\n  - {name: a, regex: '('}\nmetrics:\n  - {name: b}\n",
 		`x.yaml:1: name: "X" is not a name; use lower-case letters and digits, joined by -`+"\n"+
 			"x.yaml:3: layouts[0].regex: error parsing regexp: missing closing ): `(`\n"+
-			`x.yaml:5: metrics[0].name: "b" is a counter; its name must end in _total`+"\n"+
-			`x.yaml:5: metrics[0].type: "" is not a type; there is: counter`+"\n"+
-			`x.yaml:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`)
+			`x.yaml:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`+"\n"+
+			`x.yaml:5: metrics[0].type: "" is not a type; there are: counter histogram`)
 	f("x.yaml", "- a\n", `x.yaml:1: expected keys and values, found a list`)
 }
 
