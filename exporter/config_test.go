@@ -148,55 +148,54 @@ func TestParseConfig_Faults(t *testing.T) {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
-	f("poll_intervall: 1s\n", c+`:1: poll_intervall: unknown key; did you mean "poll_interval"?`)
-	f("loki:\n  uri: http://loki:3100\n", c+`:2: loki.uri: unknown key; did you mean "url"?`)
-	f("node: a\nnode: b\n", c+`:2: node: given twice, first in line 1`)
-	f("state_dir: ''\n", c+`:1: state_dir: is empty; name the folder that keeps file positions over restarts`)
-	f("listen: 9440\n", c+`:1: listen: "9440" is not host:port, such as 127.0.0.1:9440 or :9440`)
-	f("listen: 'localhost:'\n", c+`:1: listen: "localhost:" is not host:port, such as 127.0.0.1:9440 or :9440`)
-	f("poll_interval: 5\n", c+`:1: poll_interval: expected a duration such as 5s or 1m30s, found "5"`)
+	f("poll_intervall: 1s\n", c+`:1:1: poll_intervall: unknown key; did you mean "poll_interval"?`)
+	f("loki:\n  uri: http://loki:3100\n", c+`:2:3: loki.uri: unknown key; did you mean "url"?`)
+	f("node: a\nnode: b\n", c+`:2:1: node: given twice, first in line 1`)
+	f("state_dir: ''\n", c+`:1:12: state_dir: is empty; name the folder that keeps file positions over restarts`)
+	f("listen: 9440\n", c+`:1:9: listen: "9440" is not host:port, such as 127.0.0.1:9440 or :9440`)
+	f("listen: 'localhost:'\n", c+`:1:9: listen: "localhost:" is not host:port, such as 127.0.0.1:9440 or :9440`)
+	f("poll_interval: 5\n", c+`:1:16: poll_interval: expected a duration such as 5s or 1m30s, found "5"`)
 	f("poll_interval: 0s\nshutdown_timeout: -1s\nloki: {timeout: 0s, max_backoff: 0s}\n",
-		c+`:1: poll_interval: must be above 0`,
-		c+`:2: shutdown_timeout: must be above 0`,
-		c+`:3: loki.timeout: must be above 0`,
-		c+`:3: loki.max_backoff: must be above 0`)
-	f("max_line_bytes: 1023\n", c+`:1: max_line_bytes: must be between 1024 and 1048576`)
-	f("max_line_bytes: 1048577\n", c+`:1: max_line_bytes: must be between 1024 and 1048576`)
-	f("max_series: 0\n", c+`:1: max_series: must be at least 1`)
-	f("max_series: some\n", c+`:1: max_series: expected a whole number, found "some"`)
-	f("loki: {url: '%'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
-	f("loki: {url: 'ftp://loki'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
-	f("loki: {url: 'loki:3100'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
-	f("loki: {url: 'http://:3100'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
-	f("loki: {url: 'http://loki', tenant: 'a b'}\n", c+`:1: loki.tenant: "a b": use printable ASCII without blanks`)
-	f("sources: [{}]\n", c+`:1: sources[0].definition: is missing; there are: `+all)
-	f("sources: [{definition: nope}]\n", c+`:1: sources[0].definition: there is no definition "nope"; there are: `+all)
+		c+`:1:16: poll_interval: must be above 0`,
+		c+`:2:19: shutdown_timeout: must be above 0`,
+		c+`:3:17: loki.timeout: must be above 0`,
+		c+`:3:34: loki.max_backoff: must be above 0`)
+	f("max_line_bytes: 1023\n", c+`:1:17: max_line_bytes: must be between 1024 and 1048576`)
+	f("max_line_bytes: 1048577\n", c+`:1:17: max_line_bytes: must be between 1024 and 1048576`)
+	f("max_series: 0\n", c+`:1:13: max_series: must be at least 1`)
+	f("max_series: some\n", c+`:1:13: max_series: expected a whole number, found "some"`)
+	f("loki: {url: '%'}\n", c+`:1:13: loki.url: is not a URL, such as http://loki:3100`)
+	f("loki: {url: 'ftp://loki'}\n", c+`:1:13: loki.url: is not a URL, such as http://loki:3100`)
+	f("loki: {url: 'loki:3100'}\n", c+`:1:13: loki.url: is not a URL, such as http://loki:3100`)
+	f("loki: {url: 'http://:3100'}\n", c+`:1:13: loki.url: is not a URL, such as http://loki:3100`)
+	f("loki: {url: 'http://loki', tenant: 'a b'}\n", c+`:1:36: loki.tenant: "a b": use printable ASCII without blanks`)
+	f("sources: [{}]\n", c+`:1:11: sources[0].definition: is missing; there are: `+all)
+	f("sources: [{definition: nope}]\n", c+`:1:24: sources[0].definition: there is no definition "nope"; there are: `+all)
 	f("sources:\n  - {definition: antrea-networkpolicy}\n  - {definition: antrea-networkpolicy}\n",
-		c+`:3: sources[1].name: there is a source "antrea-networkpolicy" already; give this one a name of its own`)
-	f("sources: [{definition: antrea-networkpolicy, name: ../x}]\n", c+`:1: sources[0].name: "../x": use letters, digits, - _ and .`)
+		c+`:3:5: sources[1].name: there is a source "antrea-networkpolicy" already; give this one a name of its own`)
+	f("sources: [{definition: antrea-networkpolicy, name: ../x}]\n", c+`:1:52: sources[0].name: "../x": use letters, digits, - _ and .`)
 	f("sources: [{definition: antrea-networkpolicy, files: ['/a[', '']}]\n",
-		c+`:1: sources[0].files[0]: "/a[" is not a path or glob`,
-		c+`:1: sources[0].files[1]: "" is not a path or glob`)
-	f("definition_files: [words.yaml]\nsources:\n  - definition: words\n", c+`:3: sources[0].files: is missing, and the definition "words" names none`)
-	f("definition_files: [none*.yaml]\n", c+`:1: definition_files[0]: no file matches "`+dir+`/none*.yaml"`)
-	f("definition_files: ['[']\n", c+`:1: definition_files[0]: no file matches "`+dir+`/["`)
-	f("definition_files: ["+dir+"]\n", c+`:1: definition_files[0]: read `+dir+`: is a directory`)
-	f("definition_files: [other.yaml]\n", dir+`/other.yaml:2: name: is "words", but the file is named "other.yaml"; they must be the same`)
-	f("definition_files: [words.yaml, words.yaml]\n", c+`:1: definition_files[1]: there is a definition "words" already`)
+		c+`:1:54: sources[0].files[0]: "/a[" is not a path or glob`,
+		c+`:1:61: sources[0].files[1]: "" is not a path or glob`)
+	f("definition_files: [words.yaml]\nsources:\n  - definition: words\n", c+`:3:5: sources[0].files: is missing, and the definition "words" names none`)
+	f("definition_files: [none*.yaml]\n", c+`:1:20: definition_files[0]: no file matches "`+dir+`/none*.yaml"`)
+	f("definition_files: ['[']\n", c+`:1:20: definition_files[0]: no file matches "`+dir+`/["`)
+	f("definition_files: ["+dir+"]\n", c+`:1:20: definition_files[0]: read `+dir+`: is a directory`)
+	f("definition_files: [other.yaml]\n", dir+`/other.yaml:2:7: name: is "words", but the file is named "other.yaml"; they must be the same`)
+	f("definition_files: [words.yaml, words.yaml]\n", c+`:1:32: definition_files[1]: there is a definition "words" already`)
 	f("definitions:\n"+indent(strings.Replace(wordsForm, "words", "antrea-networkpolicy", 1)),
-		c+`:2: definitions[0].name: there is a definition "antrea-networkpolicy" already`)
+		c+`:2:11: definitions[0].name: there is a definition "antrea-networkpolicy" already`)
 	f("definitions:\n"+indent(strings.Replace(wordsForm, "labels: [word]", "labels: [wort]", 1)),
-		c+`:5: definitions[0].metrics[0].labels[0]: no layout has a field "wort"; there are: word number`)
+		c+`:5:59: definitions[0].metrics[0].labels[0]: no layout has a field "wort"; there are: word number`)
 
 	// All at once, of the configuration and of the files that it names.
 	f("lisen: x\nmax_series: -1\ndefinition_files: [unclear.yaml]\nsources: [{definition: nope}]\n",
-		c+`:1: lisen: unknown key; did you mean "listen"?`,
-		c+`:2: max_series: must be at least 1`,
-		c+`:4: sources[0].definition: there is no definition "nope"; there are: `+all,
-		dir+`/unclear.yaml:2: layouts: is missing; give at least one {name, grok} or {name, regex}`,
-		dir+`/unclear.yaml:4: metrics[0].name: "x" is a counter; its name must end in _total`,
-		dir+`/unclear.yaml:4: metrics[0].type: "gauge" is not a type; there is: counter`,
-		dir+`/unclear.yaml:4: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`)
+		c+`:1:1: lisen: unknown key; did you mean "listen"?`,
+		c+`:2:13: max_series: must be at least 1`,
+		c+`:4:24: sources[0].definition: there is no definition "nope"; there are: `+all,
+		dir+`/unclear.yaml:2:10: layouts: is missing; give at least one {name, grok} or {name, regex}`,
+		dir+`/unclear.yaml:4:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`,
+		dir+`/unclear.yaml:4:21: metrics[0].type: "gauge" is not a type; there are: counter histogram`)
 	f("node: [\n", c+`:1: did not find expected node content`)
 }
 
@@ -212,7 +211,7 @@ func TestParseConfig_Password(t *testing.T) {
 		if strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%q: the message tells the password: %s", address, err)
 		}
-		if diff := cmp.Diff("c.yaml:2: loki.url: "+want, err.Error()); diff != "" {
+		if diff := cmp.Diff("c.yaml:2:8: loki.url: "+want, err.Error()); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", address, diff)
 		}
 	}

@@ -83,6 +83,9 @@ func TestParseDefinition_Faults(t *testing.T) {
 		for i, w := range want {
 			want[i] = "dir/my-format.yaml" + w
 		}
+		for i := range faults {
+			faults[i].Column = 0 // TestParseDefinition_FaultsAtOnce has columns
+		}
 		if diff := cmp.Diff(strings.Join(want, "\n"), faults.Error()); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", after, diff)
 		}
@@ -114,8 +117,8 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f("(?P<word>[a-z]+)=(?P<n>", "(?P<n>[a-z]+)=(?P<n>", noN(`:5: layouts[1].regex: field "n" is captured twice`)...)
 	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give either grok or regex`)...)
 	f("{name: old, regex: "+old+"}", "{name: old, regex: "+old+"}, {name: old}, {grok: '^a$'}",
-		`:5: layouts[2].name: every layout needs a name of its own`,
 		`:5: layouts[2]: give either grok or regex`,
+		`:5: layouts[2].name: every layout needs a name of its own`,
 		`:5: layouts[3].name: every layout needs a name of its own`,
 		`:5: layouts[3].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`,
 		`:8: time.field: layout "" has no field "time", so no line would parse as it`)
@@ -184,16 +187,16 @@ func TestParseDefinition_FaultsAtOnce(t *testing.T) {
 	f("x.yaml", "", `x.yaml: name: "" is not a name; use lower-case letters and digits, joined by -`+"\n"+
 		`x.yaml: layouts: is missing; give at least one {name, grok} or {name, regex}`)
 	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<job>.)'}]\nstream_labels: [job]\n",
-		`x.yaml:3: stream_labels[0]: "job" is a label that every stream has already`)
+		`x.yaml:3:17: stream_labels[0]: "job" is a label that every stream has already`)
 	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<node>.)(?P<source>.)'}]\nstream_labels: [node, source]\n",
-		`x.yaml:3: stream_labels[0]: "node" is a label that every stream has already`+"\n"+
-			`x.yaml:3: stream_labels[1]: "source" is a label that every stream has already`)
+		`x.yaml:3:17: stream_labels[0]: "node" is a label that every stream has already`+"\n"+
+			`x.yaml:3:23: stream_labels[1]: "source" is a label that every stream has already`)
 	f("x.yaml", "name: X\nlayouts:\n  - {name: a, regex: '('}\nmetrics:\n  - {name: b}\n",
-		`x.yaml:1: name: "X" is not a name; use lower-case letters and digits, joined by -`+"\n"+
-			"x.yaml:3: layouts[0].regex: error parsing regexp: missing closing ): `(`\n"+
-			`x.yaml:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`+"\n"+
-			`x.yaml:5: metrics[0].type: "" is not a type; there are: counter histogram`)
-	f("x.yaml", "- a\n", `x.yaml:1: expected keys and values, found a list`)
+		`x.yaml:1:7: name: "X" is not a name; use lower-case letters and digits, joined by -`+"\n"+
+			"x.yaml:3:22: layouts[0].regex: error parsing regexp: missing closing ): `(`\n"+
+			`x.yaml:5:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`+"\n"+
+			`x.yaml:5:5: metrics[0].type: "" is not a type; there are: counter histogram`)
+	f("x.yaml", "- a\n", `x.yaml:1:1: expected keys and values, found a list`)
 }
 
 // Patterns that are not there, or that name each other in a ring, are faults
@@ -206,11 +209,11 @@ func TestParseDefinition_GrokPatterns(t *testing.T) {
 			t.Errorf("%s, %s (-want +got):\n%s", patterns, grok, diff)
 		}
 	}
-	f("{}", "%{NOPE:a}", `x.yaml:4: layouts[0].grok: no pattern found for %{NOPE}`)
-	f("{A: '%{NOPE}'}", "%{A:a}", `x.yaml:2: patterns: no pattern found for %{NOPE}`)
-	f("{A: '('}", "%{A:a}", "x.yaml:4: layouts[0].grok: error parsing regexp: missing closing ): `(?P<a>()`")
-	f("{A: 'x'}", "%{A:a", "x.yaml:4: layouts[0].grok: %{A:a is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names")
-	f("{A: 'x'}", "%{A}", `x.yaml:4: layouts[0].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`)
+	f("{}", "%{NOPE:a}", `x.yaml:4:21: layouts[0].grok: no pattern found for %{NOPE}`)
+	f("{A: '%{NOPE}'}", "%{A:a}", `x.yaml:2:11: patterns: no pattern found for %{NOPE}`)
+	f("{A: '('}", "%{A:a}", "x.yaml:4:21: layouts[0].grok: error parsing regexp: missing closing ): `(?P<a>()`")
+	f("{A: 'x'}", "%{A:a", "x.yaml:4:21: layouts[0].grok: %{A:a is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names")
+	f("{A: 'x'}", "%{A}", `x.yaml:4:21: layouts[0].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`)
 	f("{A: 'x'}", "%{A:a}%{A:b:int}%{A:c:float}%{A:d:string}(?P<e>y)", "")
 }
 

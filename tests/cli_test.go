@@ -160,7 +160,7 @@ corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",pol
 # TYPE corkline_words_total counter
 corkline_words_total{word="one"} 3
 `, "")
-	f("", "--definition-file DIR/faulty.yaml DIR/w.log", 1, "", "corkline: DIR/faulty.yaml:7: about: expected a text, found a list\n")
+	f("", "--definition-file DIR/faulty.yaml DIR/w.log", 1, "", "corkline: DIR/faulty.yaml:7:3: about: expected a text, found a list\n")
 	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: antrea-networkpolicy`+"\n")
 
 	// What cannot be read.
@@ -174,10 +174,9 @@ func TestTry_FaultyDefinition(t *testing.T) {
 	dir := writeAll(t, map[string]string{"faulty.yaml": strings.TrimSuffix(faultyForm, "about:\n  - nothing\n")})
 	file := filepath.Join(dir, "faulty.yaml")
 	stdout, stderr, code := corkline(t, "a 1\n", "try", "--definition-file", file)
-	want := "corkline: " + file + ":3: layouts[0].regex: error parsing regexp: missing closing ): `^(?P<word>[a-z]+`\n" +
-		file + `:5: metrics[0].name: "words" is a counter; its name must end in _total` + "\n" +
-		file + `:5: metrics[0].type: "gauge" is not a type; there is: counter` + "\n" +
-		file + `:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit` + "\n"
+	want := "corkline: " + file + ":3:26: layouts[0].regex: error parsing regexp: missing closing ): `^(?P<word>[a-z]+`\n" +
+		file + `:5:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit` + "\n" +
+		file + `:5:25: metrics[0].type: "gauge" is not a type; there are: counter histogram` + "\n"
 	if diff := cmp.Diff(want, stderr); diff != "" || stdout != "" || code != 1 {
 		t.Errorf("code %d, stdout %q, stderr (-want +got):\n%s", code, stdout, diff)
 	}
@@ -238,10 +237,10 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	const wordsGood = "DIR/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n"
-	const badFaults = `DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
-DIR/bad.yaml:2: poll_interval: expected a duration such as 5s or 1m30s, found "5"
-DIR/bad.yaml:4: loki.url: must not hold a user or a password
-DIR/bad.yaml:6: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
+	const badFaults = `DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
+DIR/bad.yaml:2:16: poll_interval: expected a duration such as 5s or 1m30s, found "5"
+DIR/bad.yaml:4:8: loki.url: must not hold a user or a password
+DIR/bad.yaml:6:17: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
 `
 	f("--config DIR/good.yaml", 0, "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n", "")
 	f("-c DIR/silent.yaml", 0, "DIR/silent.yaml: good; 1 sources, node \"node-1\", state in /var/lib/corkline, metrics only (loki.url is not set)\n"+
@@ -249,7 +248,7 @@ DIR/bad.yaml:6: sources[0].definition: there is no definition "nope"; there are:
 	f("--definition-file DIR/words.yaml", 0, wordsGood, "")
 	f("-c DIR/bad.yaml", 1, "", badFaults+"corkline: 4 faults\n")
 	f("-c DIR/bad.yaml --definition-file DIR/words.yaml --definition-file DIR/faulty.yaml --definition-file DIR/none.yaml", 1, wordsGood,
-		badFaults+"DIR/faulty.yaml:7: about: expected a text, found a list\nread definition: open DIR/none.yaml: no such file or directory\ncorkline: 6 faults\n")
+		badFaults+"DIR/faulty.yaml:7:3: about: expected a text, found a list\nread definition: open DIR/none.yaml: no such file or directory\ncorkline: 6 faults\n")
 	f("-c DIR/none.yaml", 1, "", "read configuration: open DIR/none.yaml: no such file or directory\ncorkline: 1 faults\n")
 	f("", 1, "", "corkline: nothing to check: give --config FILE or --definition-file FILE\n")
 }
@@ -465,7 +464,7 @@ func TestAgent_ReloadsOnHangup(t *testing.T) {
 		p.signal(syscall.SIGHUP)
 	}
 	write(string(text) + "nonsense: 1\n")
-	p.says(regexp.MustCompile(`refuse the new configuration; the one before goes on" error="\S+/c.yaml:10: nonsense: unknown key`))
+	p.says(regexp.MustCompile(`refuse the new configuration; the one before goes on" error="\S+/c.yaml:10:1: nonsense: unknown key`))
 	p.shows("corkline_pipeline_config_last_reload_successful 0")
 	write(string(text) + "  - {name: again, definition: words, files: [" + p.dir + "/w.log]}\n")
 	p.shows(`corkline_pipeline_lines_shipped_total{source="again"} 2`)
@@ -491,8 +490,8 @@ func TestAgent_DoesNotStart(t *testing.T) {
 			t.Errorf("%s: exit code %d, stdout %q, stderr (-want +got):\n%s", config, code, stdout, diff)
 		}
 	}
-	f("bad.yaml", `corkline: DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
-DIR/bad.yaml:3: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
+	f("bad.yaml", `corkline: DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
+DIR/bad.yaml:3:17: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
 `)
 	f("none.yaml", "corkline: read configuration: open DIR/none.yaml: no such file or directory\n")
 	f("taken.yaml", "corkline: start the agent: listen for /metrics (key listen): listen tcp "+other.address+": bind: address already in use\n")

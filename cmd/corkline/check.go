@@ -21,7 +21,7 @@ func (c *checkCmd) Help() string {
   corkline check --config corkline.yaml
   corkline check --definition-file my-format.yaml
 
-Every fault is printed as file:line: key: message. The exit code is 1 when
+Every fault is printed as file:line:column: key: message. The exit code is 1 when
 there are any.`
 }
 
