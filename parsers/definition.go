@@ -22,6 +22,8 @@ import (
 // the configuration.
 type Form struct {
 	Name               string            `yaml:"name"`
+	Extends            string            `yaml:"extends"`  // the definition that this one is merged with
+	Replaces           bool              `yaml:"replaces"` // takes the place of the shipped definition of its name
 	About              string            `yaml:"about"`
 	Files              []string          `yaml:"files"`
 	Patterns           map[string]string `yaml:"patterns"`
@@ -193,24 +195,23 @@ type Set map[string]*Definition
 
 // Shipped gives the definitions that come with Corkline.
 func Shipped() (Set, error) {
-	set := Set{}
+	library, faults := shippedLibrary()
+	return library.Set, faults.Err()
+}
+
+// shippedTexts gives the text of each shipped definition by its file name.
+func shippedTexts() (map[string][]byte, error) {
 	entries, err := shipped.ReadDir("definitions")
 	if err != nil {
 		return nil, fmt.Errorf("list shipped definitions: %w", err)
 	}
-	var faults strict.Faults
+	texts := map[string][]byte{}
 	for _, entry := range entries {
-		text, err := shipped.ReadFile("definitions/" + entry.Name())
-		if err != nil {
+		if texts[entry.Name()], err = shipped.ReadFile("definitions/" + entry.Name()); err != nil {
 			return nil, fmt.Errorf("read shipped definition: %w", err)
 		}
-		d, wrong := ParseDefinition(entry.Name(), text)
-		faults = append(faults, wrong...)
-		if d != nil {
-			set[d.Name] = d
-		}
 	}
-	return set, faults.Err()
+	return texts, nil
 }
 
 // Names gives the names in order.
@@ -234,22 +235,21 @@ func LoadDefinition(path string) (*Definition, error) {
 	return d, faults.Err()
 }
 
-// ParseDefinition compiles the text of a definition file. The definition is
-// nil when there are faults.
+// ParseDefinition compiles the text of a definition file on its own; it may
+// extend or replace a shipped one. The definition is nil when there are faults.
 func ParseDefinition(file string, text []byte) (*Definition, strict.Faults) {
-	var form Form
-	doc, faults := strict.Decode(file, text, &form)
+	w, faults := ReadDefinition(file, text)
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	d, faults := Compile(form, doc, "")
-	if len(faults) == 0 {
-		if stem := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)); stem != d.Name && file != "" {
-			// One stem per signal everywhere: definition, sample, board, runbook.
-			return nil, strict.Faults{doc.Fault("name", "is %q, but the file is named %q; they must be the same", d.Name, filepath.Base(file))}
+	base := &Library{} // the name of a shipped one is no fault of the file's
+	if w.Form.Extends != "" || w.Form.Replaces {
+		if base, faults = shippedLibrary(); len(faults) > 0 {
+			return nil, faults
 		}
 	}
-	return d, faults
+	library, faults := base.with([]Written{w})
+	return library.Set[w.Name()], faults
 }
 
 var (

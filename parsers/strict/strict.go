@@ -31,20 +31,22 @@ type Fault struct {
 // Error gives the fault as "file:line:column: key: message", without what is
 // not known.
 func (f Fault) Error() string {
-	var b strings.Builder
-	b.WriteString(f.File)
-	if f.Line > 0 {
-		fmt.Fprintf(&b, ":%d", f.Line)
-		if f.Column > 0 {
-			fmt.Fprintf(&b, ":%d", f.Column)
-		}
+	if f.Key == "" {
+		return f.Place() + ": " + f.Message
 	}
-	b.WriteString(": ")
-	if f.Key != "" {
-		b.WriteString(f.Key + ": ")
+	return f.Place() + ": " + f.Key + ": " + f.Message
+}
+
+// Place gives "file:line:column", without what is not known.
+func (f Fault) Place() string {
+	switch {
+	case f.Line == 0:
+		return f.File
+	case f.Column == 0:
+		return fmt.Sprintf("%s:%d", f.File, f.Line)
+	default:
+		return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
 	}
-	b.WriteString(f.Message)
-	return b.String()
 }
 
 // Faults of one or more files, in the order of their places.
@@ -130,18 +132,28 @@ func (d *Document) Overlay() *Document {
 	return &Document{file: d.file, places: map[string]place{}}
 }
 
-// Borrow takes over a key with all below it that another document has, as a
-// key of this one; both may be empty for the whole of a document. Faults are
-// reported where the other document has them. With via, they are reported at
-// that key of this document instead, and say what they break.
+// Borrow takes over a key with all below it that another document has, in
+// place of a key of this one; both may be empty for the whole of a document.
+// Faults are reported where the other document has them. With via, they are
+// reported at that key of this document instead, and say what they break.
 func (d *Document) Borrow(key string, from *Document, fromKey, via string) {
+	for at := range d.places {
+		if _, ok := below(at, key); ok {
+			delete(d.places, at)
+		}
+	}
 	for at, p := range from.places {
-		rest, ok := strings.CutPrefix(at, fromKey)
-		if ok && (fromKey == "" || rest == "" || rest[0] == '.' || rest[0] == '[') {
+		if rest, ok := below(at, fromKey); ok {
 			p.via = via
 			d.places[extend(key, rest)] = p
 		}
 	}
+}
+
+// below gives the rest of a key that is another, or below it.
+func below(at, key string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(at, key)
+	return rest, ok && (key == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // extend gives the key that a rest such as ".files[0]" makes of one above it.

@@ -1,0 +1,367 @@
+package parsers
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/corkline/corkline/parsers/strict"
+)
+
+// Written is a definition as its text gives it, before it is compiled.
+type Written struct {
+	Form   Form
+	Doc    *strict.Document
+	Prefix string // of its keys in Doc, such as definitions[0]; empty in a file of its own
+	Faulty bool   // its text has faults, which are reported already
+}
+
+// ReadDefinition decodes the text of a definition file.
+func ReadDefinition(file string, text []byte) (Written, strict.Faults) {
+	var w Written
+	var faults strict.Faults
+	w.Doc, faults = strict.Decode(file, text, &w.Form)
+	w.Faulty = len(faults) > 0
+	return w, faults
+}
+
+// Name that the definition has: its own, or else that of its base.
+func (w Written) Name() string {
+	if w.Form.Name == "" {
+		return w.Form.Extends
+	}
+	return w.Form.Name
+}
+
+// nameKey is where the definition gets its name from.
+func (w Written) nameKey() string {
+	if w.Form.Name == "" && w.Form.Extends != "" {
+		return "extends"
+	}
+	return "name"
+}
+
+func (w Written) key(key string) string {
+	if w.Prefix == "" {
+		return key
+	}
+	return w.Prefix + "." + key
+}
+
+func (w Written) fault(key, format string, args ...any) strict.Fault {
+	return w.Doc.Fault(w.key(key), format, args...)
+}
+
+// Library is the shipped definitions together with a user's own, which may
+// extend or replace them, and extend each other.
+type Library struct {
+	Set
+	order   []string
+	written map[string]Written
+	own     map[string]bool
+}
+
+// Compose compiles the shipped definitions and a user's own, those with faults
+// left out. The error is for shipped ones that are broken.
+func Compose(own []Written) (*Library, strict.Faults, error) {
+	base, faults := shippedLibrary()
+	if err := faults.Err(); err != nil {
+		return nil, nil, fmt.Errorf("compile shipped definitions: %w", err)
+	}
+	library, faults := base.with(own)
+	return library, faults, nil
+}
+
+// InOrder gives the names: first the shipped ones, then a user's own as they
+// were given.
+func (l *Library) InOrder() []string { return l.order }
+
+// File that a user's own definition is written in; empty for a shipped one.
+func (l *Library) File(name string) string {
+	if !l.own[name] {
+		return ""
+	}
+	return l.written[name].Doc.File()
+}
+
+// Fault makes a fault at a key of a definition.
+func (l *Library) Fault(name, key, format string, args ...any) strict.Fault {
+	return l.written[name].fault(key, format, args...)
+}
+
+func shippedLibrary() (*Library, strict.Faults) {
+	texts, err := shippedTexts()
+	if err != nil {
+		return &Library{}, strict.Faults{{File: "definitions", Message: err.Error()}}
+	}
+	var all []Written
+	var faults strict.Faults
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		w, wrong := ReadDefinition(name, texts[name])
+		all, faults = append(all, w), append(faults, wrong...)
+	}
+	library, wrong := (&Library{}).with(all)
+	library.own = nil
+	return library, append(faults, wrong...)
+}
+
+// with gives a library that has more definitions, those with faults left out.
+func (l *Library) with(own []Written) (*Library, strict.Faults) {
+	c := composer{base: l, own: own, names: map[string]int{}, done: map[int]*composed{}}
+	for i, w := range own {
+		if _, taken := c.names[w.Name()]; !taken {
+			c.names[w.Name()] = i
+		}
+	}
+	more := &Library{Set: Set{}, written: map[string]Written{}, own: map[string]bool{}}
+	for _, name := range l.order {
+		if _, taken := c.names[name]; !taken {
+			more.add(name, l.written[name], l.Set[name])
+		}
+	}
+	for i := range own {
+		if done := c.compose(i); done.definition != nil {
+			more.add(done.definition.Name, done.written, done.definition)
+			more.own[done.definition.Name] = true
+		}
+	}
+	c.faults.Sort()
+	return more, c.faults
+}
+
+func (l *Library) add(name string, w Written, d *Definition) {
+	l.order = append(l.order, name)
+	l.written[name], l.Set[name] = w, d
+}
+
+// composer puts definitions on a base library.
+type composer struct {
+	base   *Library
+	own    []Written
+	names  map[string]int // of own
+	done   map[int]*composed
+	faults strict.Faults
+}
+
+// composed is a definition merged with its bases; its definition is nil when
+// there are faults.
+type composed struct {
+	written    Written
+	definition *Definition
+}
+
+// compose merges and compiles a definition of own, once.
+func (c *composer) compose(i int) *composed {
+	if done, ok := c.done[i]; ok {
+		return done
+	}
+	done := &composed{written: c.own[i]}
+	c.done[i] = done
+	w := &done.written
+	faults := c.claim(i)
+	defer func() { c.faults = append(c.faults, faults...) }()
+	if w.Faulty {
+		return done
+	}
+	if w.Form.Extends != "" {
+		base, wrong, ok := c.extended(i)
+		if !ok {
+			faults = append(faults, wrong...)
+			return done
+		}
+		*w = w.over(base)
+	}
+	d, wrong := Compile(w.Form, w.Doc, w.Prefix)
+	if len(wrong) == 0 {
+		wrong = c.own[i].misnamed(d.Name)
+	}
+	if faults = append(faults, wrong...); len(faults) == 0 {
+		done.definition = d
+	}
+	return done
+}
+
+// claim tells whether a definition of own may have its name.
+func (c *composer) claim(i int) strict.Faults {
+	w, name, first := c.own[i], c.own[i].Name(), c.names[c.own[i].Name()]
+	_, shipped := c.base.Set[name]
+	switch {
+	case first != i && name != "":
+		return strict.Faults{w.fault(w.nameKey(), "there is a definition %q already: %s", name, c.own[first].fault(c.own[first].nameKey(), "").Place())}
+	case w.Form.Replaces && !shipped:
+		return strict.Faults{w.fault("replaces", "there is no shipped definition %q; there are: %s", name, strings.Join(c.base.Names(), " "))}
+	case shipped && !w.Form.Replaces && w.Form.Extends != name:
+		return strict.Faults{w.fault(w.nameKey(), "%q is a shipped definition; change it with extends: %s, take its place with replaces: true, or choose another name", name, name)}
+	default:
+		return nil
+	}
+}
+
+// extended gives what a definition of own extends. It is not ok without a
+// fault when the base has faults.
+func (c *composer) extended(i int) (base Written, faults strict.Faults, ok bool) {
+	w := c.own[i]
+	name := w.Form.Extends
+	if k, own := c.names[name]; own && k != i {
+		if ring := c.ring(i); ring != "" {
+			return base, strict.Faults{w.fault("extends", "comes back to itself: %s", ring)}, false
+		}
+		done := c.compose(k)
+		return done.written, nil, done.definition != nil
+	}
+	if base, ok = c.base.written[name]; ok {
+		return base, nil, true
+	}
+	names := append(c.base.Names(), slices.Collect(maps.Keys(c.names))...)
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == w.Name() })
+	return base, strict.Faults{w.fault("extends", "there is no definition %q; there are: %s", name, strings.Join(names, " "))}, false
+}
+
+// ring gives the names on the way on which a definition extends itself.
+func (c *composer) ring(start int) string {
+	names, seen := []string{c.own[start].Name()}, map[int]bool{}
+	for i := start; ; {
+		next, ok := c.names[c.own[i].Form.Extends]
+		if !ok || next == i || seen[next] {
+			return ""
+		}
+		names = append(names, c.own[next].Name())
+		if next == start {
+			return strings.Join(names, " extends ")
+		}
+		seen[next], i = true, next
+	}
+}
+
+// misnamed gives a fault when a file of its own has another name than the
+// definition. One stem per signal everywhere: definition, sample, board,
+// runbook. What changes another definition is not the one of its name.
+func (w Written) misnamed(name string) strict.Faults {
+	file := filepath.Base(w.Doc.File())
+	if w.Prefix != "" || w.Doc.File() == "" || w.Form.Extends != "" || w.Form.Replaces || strings.TrimSuffix(file, filepath.Ext(file)) == name {
+		return nil
+	}
+	return strict.Faults{w.fault("name", "is %q, but the file is named %q; they must be the same", name, file)}
+}
+
+// listRule says how a list that extends another is merged with it.
+type listRule struct {
+	whole bool // takes the place of the base's
+	first bool // before the base's, else behind it
+	named bool // an element with a name of the base's takes its place
+}
+
+var listRules = map[string]listRule{
+	"files":         {whole: true},
+	"stream_labels": {whole: true},
+	"layouts":       {first: true, named: true},
+	"extract":       {first: true},
+	"metrics":       {named: true},
+}
+
+// over merges a definition with its base: what it gives goes before what the
+// base has, lists are added to the base's, and maps entry by entry.
+func (w Written) over(base Written) Written {
+	m := formMerge{own: w, base: base, doc: w.Doc.Overlay()}
+	m.doc.Borrow("", w.Doc, w.Prefix, "")
+	form := base.Form
+	given, into := reflect.ValueOf(w.Form), reflect.ValueOf(&form).Elem()
+	for i := range into.NumField() {
+		key := into.Type().Field(i).Tag.Get("yaml")
+		into.Field(i).Set(m.value(key, given.Field(i), into.Field(i)))
+	}
+	return Written{Form: form, Doc: m.doc}
+}
+
+type formMerge struct {
+	own, base Written
+	doc       *strict.Document
+}
+
+// fromBase has faults in what the base has under a key reported where the user
+// named the base.
+func (m *formMerge) fromBase(key, baseKey string) {
+	m.doc.Borrow(key, m.base.Doc, m.base.key(baseKey), "extends")
+}
+
+func (m *formMerge) fromOwn(key, ownKey string) {
+	m.doc.Borrow(key, m.own.Doc, m.own.key(ownKey), "")
+}
+
+func (m *formMerge) value(key string, own, base reflect.Value) reflect.Value {
+	rule := listRules[key]
+	switch {
+	case !m.own.Doc.Has(m.own.key(key)):
+		m.fromBase(key, key)
+		return base
+	case own.Kind() == reflect.Slice && !rule.whole:
+		return m.list(key, rule, own, base)
+	case own.Kind() == reflect.Map:
+		all := reflect.MakeMap(own.Type())
+		for _, name := range base.MapKeys() {
+			all.SetMapIndex(name, base.MapIndex(name))
+			m.fromBase(key+"."+name.String(), key+"."+name.String())
+		}
+		for _, name := range own.MapKeys() {
+			all.SetMapIndex(name, own.MapIndex(name))
+			m.fromOwn(key+"."+name.String(), key+"."+name.String())
+		}
+		return all
+	default:
+		return own
+	}
+}
+
+// listElement of a merged list, and its index in the list that it is from.
+type listElement struct {
+	value reflect.Value
+	index int
+	own   bool
+}
+
+func (m *formMerge) list(key string, rule listRule, own, base reflect.Value) reflect.Value {
+	elements := make([]listElement, base.Len())
+	for i := range elements {
+		elements[i] = listElement{base.Index(i), i, false}
+	}
+	var added []listElement
+	for i := range own.Len() {
+		e := listElement{own.Index(i), i, true}
+		at := slices.IndexFunc(elements, func(b listElement) bool { return !b.own && sameElement(rule, e.value, b.value) })
+		switch {
+		case at < 0:
+			added = append(added, e)
+		case rule.named:
+			elements[at] = e
+		}
+	}
+	if rule.first {
+		elements = append(added, elements...)
+	} else {
+		elements = append(elements, added...)
+	}
+	all := reflect.MakeSlice(own.Type(), 0, len(elements))
+	for i, e := range elements {
+		all = reflect.Append(all, e.value)
+		from := m.fromBase
+		if e.own {
+			from = m.fromOwn
+		}
+		from(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%s[%d]", key, e.index))
+	}
+	return all
+}
+
+// sameElement tells whether an element is in the base already: by its name, or as a
+// plain text.
+func sameElement(rule listRule, own, base reflect.Value) bool {
+	if rule.named {
+		own, base = own.FieldByName("Name"), base.FieldByName("Name")
+	}
+	return own.Kind() == reflect.String && own.String() != "" &&
+		strings.TrimPrefix(own.String(), Prefix) == strings.TrimPrefix(base.String(), Prefix)
+}
