@@ -28,7 +28,8 @@ const Job = "corkline"
 
 // Options of an Agent.
 type Options struct {
-	// ConfigFile is watched and read again; empty when the agent runs on defaults.
+	// ConfigFile is watched and read again, as is its folder of definitions;
+	// empty when the agent runs on defaults.
 	ConfigFile string
 	Config     *Config
 	// Once ends Run when everything that the files hold has been consumed.
@@ -60,6 +61,7 @@ type Agent struct {
 	positions *tail.Positions
 	listener  net.Listener
 	ready     chan struct{} // closed when the sources have had their first look
+	look      time.Duration // between two looks at the configuration's files
 
 	mu   sync.Mutex // guards sink and config, which a reload replaces
 	sink *loki.Sink
@@ -76,7 +78,7 @@ type ownMetrics struct {
 func New(o Options) (*Agent, error) {
 	a := &Agent{
 		options: o, config: o.Config, log: o.Log, now: o.Now,
-		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}),
+		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}), look: watchInterval,
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -247,7 +249,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		a.log.Info("metrics only: loki.url is not set, so lines feed metrics and are not shipped")
 	}
 	for _, s := range c.Sources {
-		d := c.set[s.Definition]
+		d := c.library.Set[s.Definition]
 		feeder, err := a.families.Feeder(d)
 		if err != nil {
 			return nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
@@ -277,11 +279,11 @@ const watchInterval = 5 * time.Second
 
 // watch returns a changed configuration that is good, or nil when ctx ends.
 func (a *Agent) watch(ctx context.Context) *Config {
-	ticker := time.NewTicker(watchInterval)
+	ticker := time.NewTicker(a.look)
 	defer ticker.Stop()
 	// Of what was read, not of what is there by now: the generation before may
 	// have taken its time to end.
-	last := a.config.digest
+	dir, last := a.config.dir, a.config.digest
 	for {
 		asked := false
 		select {
@@ -291,12 +293,11 @@ func (a *Agent) watch(ctx context.Context) *Config {
 			asked = true
 		case <-ticker.C:
 		}
-		now := digestFiles(a.config.files)
-		if a.options.ConfigFile == "" || now == last && !asked {
+		if digestNow(a.options.ConfigFile, dir) == last && !asked {
 			continue
 		}
-		last = now
-		changed, err := LoadConfig(a.options.ConfigFile)
+		changed, err := readConfig(a.options.ConfigFile)
+		dir, last = changed.dir, changed.digest // of a refused one, too: what it names may become good
 		if err == nil {
 			err = a.replaceable(changed)
 		}
@@ -322,7 +323,7 @@ func (a *Agent) replaceable(c *Config) error {
 		return errors.New("max_series has changed, which takes a restart")
 	}
 	for _, s := range c.Sources {
-		if _, err := a.families.Feeder(c.set[s.Definition]); err != nil {
+		if _, err := a.families.Feeder(c.library.Set[s.Definition]); err != nil {
 			return fmt.Errorf("metrics of definition %q differ from the running ones, which takes a restart: %w", s.Definition, err)
 		}
 	}

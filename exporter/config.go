@@ -1,14 +1,15 @@
 package exporter
 
 import (
-	"crypto/sha256"
+	"errors"
 	"fmt"
-	"hash"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,34 +30,15 @@ type Config struct {
 	MaxSeries       int            `yaml:"max_series"`
 	Loki            LokiConfig     `yaml:"loki"`
 	Sources         []SourceConfig `yaml:"sources"`
-	// Definitions are log formats of the user's own, in the form of the
-	// shipped ones; DefinitionFiles are paths and globs of files that hold one each.
-	Definitions     []parsers.Form `yaml:"definitions"`
-	DefinitionFiles []string       `yaml:"definition_files"`
+	// Definitions are log formats of the user's own, in the form of the shipped
+	// ones; DefinitionsDir is a folder of files that hold one each. Both may
+	// extend and replace shipped ones.
+	Definitions    []parsers.Form `yaml:"definitions"`
+	DefinitionsDir string         `yaml:"definitions_dir"`
 
-	set parsers.Set
-	// files that were read, and the digest of their texts.
-	files  []string
-	digest digest
-}
-
-// digest tells whether the texts of a configuration have changed.
-type digest [sha256.Size]byte
-
-// digestFiles reads the files; one that cannot be read is a change like any other.
-func digestFiles(files []string) digest {
-	h := sha256.New()
-	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil {
-			addText(h, text)
-		}
-	}
-	return digest(h.Sum(nil))
-}
-
-func addText(h hash.Hash, text []byte) {
-	sum := sha256.Sum256(text)
-	h.Write(sum[:]) // a hash never fails
+	library *parsers.Library
+	dir     string // DefinitionsDir, resolved
+	digest  digest // of the texts that the configuration was read from
 }
 
 // LokiConfig says where the lines go. Without a URL the agent feeds metrics only.
@@ -88,6 +70,9 @@ type SourceConfig struct {
 // DefaultConfigFile is read by the agent when it is there and no other is named.
 const DefaultConfigFile = "/etc/corkline/corkline.yaml"
 
+// DefaultDefinitionsDir need not be there.
+const DefaultDefinitionsDir = "/etc/corkline/definitions"
+
 func defaultConfig() Config {
 	return Config{
 		StateDir:        "/var/lib/corkline",
@@ -97,53 +82,73 @@ func defaultConfig() Config {
 		MaxLineBytes:    256 << 10,
 		MaxSeries:       2000,
 		Loki:            LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
+		DefinitionsDir:  DefaultDefinitionsDir,
 	}
 }
 
-// LoadConfig reads and checks a configuration file. What is wrong with its
-// content comes back as strict.Faults, all of it at once.
+// LoadConfig reads and checks a configuration file, or without one the
+// defaults. What is wrong with its content comes back as strict.Faults, all of
+// it at once.
 func LoadConfig(path string) (*Config, error) {
-	text, err := os.ReadFile(path)
+	c, err := readConfig(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, err
 	}
-	return ParseConfig(path, text)
+	return c, nil
 }
 
 // ParseConfig checks the text of a configuration file; the name of the file
 // is for messages, and for what it names relative to its folder.
 func ParseConfig(file string, text []byte) (*Config, error) {
-	c := defaultConfig()
-	doc, faults := strict.Decode(file, text, &c)
-	check := &configCheck{config: &c, doc: doc, faults: faults, digest: sha256.New()}
-	check.read(file, text)
-	check.scalars()
-	if err := check.definitions(); err != nil {
+	c, err := parseConfig(file, text)
+	if err != nil {
 		return nil, err
 	}
-	check.sources()
-	check.faults.Sort()
-	if err := check.faults.Err(); err != nil {
-		return nil, err
-	}
-	c.digest = digest(check.digest.Sum(nil))
-	return &c, nil
+	return c, nil
 }
 
-// DefinitionSet gives the shipped and the configured log formats.
-func (c *Config) DefinitionSet() parsers.Set { return c.set }
+// readConfig gives a configuration even with an error: its dir and digest tell
+// when it has changed.
+func readConfig(path string) (*Config, error) {
+	if path == "" {
+		return parseConfig("defaults", nil)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		dir := DefaultDefinitionsDir
+		return &Config{dir: dir, digest: digestOf(text, err, readFolder(dir))}, fmt.Errorf("read configuration: %w", err)
+	}
+	return parseConfig(path, text)
+}
+
+func parseConfig(file string, text []byte) (*Config, error) {
+	c := defaultConfig()
+	doc, faults := strict.Decode(file, text, &c)
+	check := &configCheck{config: &c, doc: doc, faults: faults, own: map[string]bool{}}
+	check.scalars()
+	c.dir = c.DefinitionsDir
+	if c.dir != "" && !filepath.IsAbs(c.dir) {
+		c.dir = filepath.Join(filepath.Dir(file), c.dir)
+	}
+	folder := readFolder(c.dir)
+	c.digest = digestOf(text, nil, folder)
+	if err := check.definitions(folder); err != nil {
+		return &c, err
+	}
+	check.sources()
+	check.metrics()
+	check.faults.Sort()
+	return &c, check.faults.Err()
+}
+
+// Library gives the shipped and the configured log formats.
+func (c *Config) Library() *parsers.Library { return c.library }
 
 type configCheck struct {
 	config *Config
 	doc    *strict.Document
 	faults strict.Faults
-	digest hash.Hash
-}
-
-// read notes a file that the configuration is made of.
-func (c *configCheck) read(file string, text []byte) {
-	c.config.files = append(c.config.files, file)
-	addText(c.digest, text)
+	own    map[string]bool // names of the user's own definitions, also of those with faults
 }
 
 func (c *configCheck) fault(key, format string, args ...any) {
@@ -205,61 +210,41 @@ func (c *configCheck) scalars() {
 }
 
 // definitions fails only when shipped definitions are broken.
-func (c *configCheck) definitions() error {
-	set, err := parsers.Shipped()
-	if err != nil {
-		return err
-	}
-	c.config.set = set
+func (c *configCheck) definitions(folder folder) error {
+	var own []parsers.Written
 	for i, form := range c.config.Definitions {
-		at := fmt.Sprintf("definitions[%d]", i)
-		d, faults := parsers.Compile(form, c.doc, at)
-		c.faults = append(c.faults, faults...)
-		if d != nil {
-			c.addDefinition(at+".name", d)
-		}
+		own = append(own, parsers.Written{Form: form, Doc: c.doc, Prefix: fmt.Sprintf("definitions[%d]", i)})
 	}
-	for i, pattern := range c.config.DefinitionFiles {
-		at := fmt.Sprintf("definition_files[%d]", i)
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(filepath.Dir(c.doc.File()), pattern)
-		}
-		paths, err := filepath.Glob(pattern)
-		if err != nil || len(paths) == 0 {
-			c.fault(at, "no file matches %q", pattern)
-		}
-		for _, path := range paths {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				c.fault(at, "%s", err)
-				continue
-			}
-			c.read(path, text)
-			d, faults := parsers.ParseDefinition(path, text)
-			c.faults = append(c.faults, faults...)
-			if d != nil {
-				c.addDefinition(at, d)
-			}
-		}
+	switch {
+	case c.config.dir == "":
+		c.fault("definitions_dir", "is empty; name a folder, or leave the key out")
+	case errors.Is(folder.err, fs.ErrNotExist) && c.config.dir == DefaultDefinitionsDir:
+	case folder.err != nil:
+		c.fault("definitions_dir", "%s", folder.err)
 	}
-	return nil
-}
-
-func (c *configCheck) addDefinition(key string, d *parsers.Definition) {
-	if _, taken := c.config.set[d.Name]; taken {
-		c.fault(key, "there is a definition %q already", d.Name)
-		return
+	for _, file := range folder.files {
+		if file.err != nil {
+			c.fault("definitions_dir", "%s", file.err)
+			continue
+		}
+		w, faults := parsers.ReadDefinition(file.path, file.text)
+		own, c.faults = append(own, w), append(c.faults, faults...)
 	}
-	c.config.set[d.Name] = d
+	for _, w := range own {
+		c.own[w.Name()] = true
+	}
+	library, faults, err := parsers.Compose(own)
+	c.config.library, c.faults = library, append(c.faults, faults...)
+	return err
 }
 
 var sourceForm = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_.]*$`)
 
 func (c *configCheck) sources() {
-	config := c.config
+	config, set := c.config, c.config.library.Set
 	if config.Sources == nil { // not given, or with nothing behind the key
-		for _, name := range config.set.Names() {
-			if d := config.set[name]; len(d.Files) > 0 {
+		for _, name := range set.Names() {
+			if d := set[name]; len(d.Files) > 0 {
 				config.Sources = append(config.Sources, SourceConfig{Definition: name})
 			}
 		}
@@ -271,13 +256,15 @@ func (c *configCheck) sources() {
 		if s.Name == "" {
 			s.Name = s.Definition
 		}
-		d := config.set[s.Definition]
+		d := set[s.Definition]
 		switch {
 		case s.Definition == "":
-			c.fault(at+".definition", "is missing; there are: %v", config.set.Names())
+			c.fault(at+".definition", "is missing; there are: %v", set.Names())
 			continue
+		case d == nil && c.own[s.Definition]:
+			continue // its faults say more
 		case d == nil:
-			c.fault(at+".definition", "there is no definition %q; there are: %v", s.Definition, config.set.Names())
+			c.fault(at+".definition", "there is no definition %q; there are: %v", s.Definition, set.Names())
 			continue
 		}
 		if !sourceForm.MatchString(s.Name) {
@@ -298,5 +285,57 @@ func (c *configCheck) sources() {
 				c.fault(fmt.Sprintf("%s.files[%d]", at, k), "%q is not a path or glob", pattern)
 			}
 		}
+	}
+}
+
+// metrics finds what the agent could not register: a name that two definitions
+// or the agent itself have for different metrics. Definitions without a source
+// feed none.
+func (c *configCheck) metrics() {
+	used := map[string]bool{}
+	for _, s := range c.config.Sources {
+		used[s.Definition] = true
+	}
+	type owned struct {
+		definition *parsers.Definition
+		metric     *parsers.Metric
+	}
+	library, agent, owners := c.config.library, dryAgent(), map[string]owned{}
+	for _, name := range library.InOrder() {
+		if !used[name] {
+			continue
+		}
+		d := library.Set[name]
+		for i := range d.Metrics {
+			m, key := &d.Metrics[i], fmt.Sprintf("metrics[%d].name", i)
+			if first, ok := owners[m.Name]; ok {
+				if what := different(first.definition, first.metric, d, m); what != "" {
+					c.faults = append(c.faults, library.Fault(name, key, "definition %q has a metric %s, too, with %s; make them the same, or name them differently", first.definition.Name, m.Name, what))
+				}
+				continue
+			}
+			owners[m.Name] = owned{d, m}
+			alone := *d
+			alone.Metrics = d.Metrics[i : i+1]
+			if _, err := agent.families.Feeder(&alone); err != nil {
+				c.faults = append(c.faults, library.Fault(name, key, "%s is a metric of the agent itself; choose another name", m.Name))
+			}
+		}
+	}
+}
+
+// different says what keeps two metrics of one name from being the same.
+func different(d1 *parsers.Definition, m1 *parsers.Metric, d2 *parsers.Definition, m2 *parsers.Metric) string {
+	switch {
+	case m1.Type != m2.Type:
+		return "another type"
+	case m1.Help != m2.Help:
+		return "another help"
+	case !slices.Equal(labelNames(d1, m1), labelNames(d2, m2)):
+		return "other labels"
+	case !slices.Equal(m1.Buckets, m2.Buckets):
+		return "other buckets"
+	default:
+		return ""
 	}
 }

@@ -23,9 +23,7 @@ type Family struct {
 // (go_*, process_*) are left out.
 func Families(set parsers.Set) ([]Family, error) {
 	// An agent that has seen one value of every label exposes them all.
-	a := &Agent{registry: prometheus.NewRegistry(), ledger: newLedger(), started: time.Now()}
-	a.families = NewCatalogue(a.registry, 1)
-	a.registerOwn()
+	a := dryAgent()
 	a.ledger.account("source")
 	for _, name := range set.Names() {
 		d := set[name]
@@ -54,4 +52,20 @@ func Families(set parsers.Set) ([]Family, error) {
 		families = append(families, f)
 	}
 	return families, nil
+}
+
+// dryAgent has its metrics, and runs nothing.
+func dryAgent() *Agent {
+	a := &Agent{registry: prometheus.NewRegistry(), ledger: newLedger(), started: time.Now()}
+	a.families = NewCatalogue(a.registry, 1)
+	a.registerOwn()
+	return a
+}
+
+func labelNames(d *parsers.Definition, m *parsers.Metric) []string {
+	labels := make([]string, len(m.Labels))
+	for i, field := range m.Labels {
+		labels[i] = d.Fields[field].Name
+	}
+	return labels
 }

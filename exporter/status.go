@@ -114,7 +114,7 @@ func (a *Agent) status() status {
 		}
 	}
 	for _, source := range config.Sources {
-		s.Sources = append(s.Sources, a.sourceStatus(source, config.set[source.Definition], now))
+		s.Sources = append(s.Sources, a.sourceStatus(source, config.library.Set[source.Definition], now))
 	}
 	return s
 }

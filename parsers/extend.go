@@ -76,7 +76,7 @@ func Compose(own []Written) (*Library, strict.Faults, error) {
 }
 
 // InOrder gives the names: first the shipped ones, then a user's own as they
-// were given.
+// were given, each behind the one that it extends.
 func (l *Library) InOrder() []string { return l.order }
 
 // File that a user's own definition is written in; empty for a shipped one.
@@ -110,20 +110,23 @@ func shippedLibrary() (*Library, strict.Faults) {
 
 // with gives a library that has more definitions, those with faults left out.
 func (l *Library) with(own []Written) (*Library, strict.Faults) {
-	c := composer{base: l, own: own, names: map[string]int{}, done: map[int]*composed{}}
+	c := composer{base: l, own: own, starts: map[string]int{}, changes: map[string]int{}, done: map[int]*composed{}}
 	for i, w := range own {
-		if _, taken := c.names[w.Name()]; !taken {
-			c.names[w.Name()] = i
-		}
-	}
-	more := &Library{Set: Set{}, written: map[string]Written{}, own: map[string]bool{}}
-	for _, name := range l.order {
-		if _, taken := c.names[name]; !taken {
-			more.add(name, l.written[name], l.Set[name])
+		if alike := c.alike(w); w.Name() != "" && c.mayHave(w) && index(alike, w.Name()) < 0 {
+			alike[w.Name()] = i
 		}
 	}
 	for i := range own {
-		if done := c.compose(i); done.definition != nil {
+		c.compose(i)
+	}
+	more := &Library{Set: Set{}, written: map[string]Written{}, own: map[string]bool{}}
+	for _, name := range l.order {
+		if c.named(name) < 0 {
+			more.add(name, l.written[name], l.Set[name])
+		}
+	}
+	for _, i := range c.order {
+		if done := c.done[i]; c.named(done.definition.Name) == i {
 			more.add(done.definition.Name, done.written, done.definition)
 			more.own[done.definition.Name] = true
 		}
@@ -139,11 +142,49 @@ func (l *Library) add(name string, w Written, d *Definition) {
 
 // composer puts definitions on a base library.
 type composer struct {
-	base   *Library
-	own    []Written
-	names  map[string]int // of own
-	done   map[int]*composed
-	faults strict.Faults
+	base    *Library
+	own     []Written
+	starts  map[string]int // of own: those that begin a name or replace the shipped one
+	changes map[string]int // of own: those that extend the one of their name in its place
+	done    map[int]*composed
+	order   []int // those without faults
+	faults  strict.Faults
+}
+
+// inPlace tells whether a definition extends the one of its own name.
+func (w Written) inPlace() bool { return w.Form.Extends != "" && w.Form.Extends == w.Name() }
+
+// alike gives those of own of which only one may have the name of a definition.
+func (c *composer) alike(w Written) map[string]int {
+	if w.inPlace() {
+		return c.changes
+	}
+	return c.starts
+}
+
+// index gives the definition that has a name, or -1.
+func index(names map[string]int, name string) int {
+	if i, ok := names[name]; ok {
+		return i
+	}
+	return -1
+}
+
+// named gives the definition of own that has a name in the end, or -1.
+func (c *composer) named(name string) int {
+	if i := index(c.changes, name); i >= 0 {
+		return i
+	}
+	return index(c.starts, name)
+}
+
+// extends gives the definition of own that one extends, or -1.
+func (c *composer) extends(i int) int {
+	w := c.own[i]
+	if w.inPlace() {
+		return index(c.starts, w.Name())
+	}
+	return c.named(w.Form.Extends)
 }
 
 // composed is a definition merged with its bases; its definition is nil when
@@ -175,26 +216,40 @@ func (c *composer) compose(i int) *composed {
 		*w = w.over(base)
 	}
 	d, wrong := Compile(w.Form, w.Doc, w.Prefix)
-	if len(wrong) == 0 {
-		wrong = c.own[i].misnamed(d.Name)
-	}
 	if faults = append(faults, wrong...); len(faults) == 0 {
+		faults = c.own[i].misnamed(d.Name)
+	}
+	if len(faults) == 0 {
 		done.definition = d
+		c.order = append(c.order, i)
 	}
 	return done
 }
 
-// claim tells whether a definition of own may have its name.
+// mayHave tells whether a definition says what becomes of the shipped one that
+// has its name.
+func (c *composer) mayHave(w Written) bool {
+	_, shipped := c.base.Set[w.Name()]
+	return !shipped || w.Form.Replaces || w.inPlace()
+}
+
+// claim gives a fault when a definition of own must not have its name.
 func (c *composer) claim(i int) strict.Faults {
-	w, name, first := c.own[i], c.own[i].Name(), c.names[c.own[i].Name()]
-	_, shipped := c.base.Set[name]
-	switch {
-	case first != i && name != "":
-		return strict.Faults{w.fault(w.nameKey(), "there is a definition %q already: %s", name, c.own[first].fault(c.own[first].nameKey(), "").Place())}
+	w, name := c.own[i], c.own[i].Name()
+	one, key := index(c.alike(w), name), w.nameKey()
+	switch _, shipped := c.base.Set[name]; {
+	case name == "":
+		return nil // Compile has more to say
+	case !c.mayHave(w):
+		return strict.Faults{w.fault(key, "%q is a shipped definition; change it with extends: %s, take its place with replaces: true, or choose another name", name, name)}
+	case one != i:
+		there := "there is a definition"
+		if w.inPlace() {
+			there = "there is an extension in place of"
+		}
+		return strict.Faults{w.fault(key, "%s %q already: %s", there, name, c.own[one].fault(c.own[one].nameKey(), "").Place())}
 	case w.Form.Replaces && !shipped:
 		return strict.Faults{w.fault("replaces", "there is no shipped definition %q; there are: %s", name, strings.Join(c.base.Names(), " "))}
-	case shipped && !w.Form.Replaces && w.Form.Extends != name:
-		return strict.Faults{w.fault(w.nameKey(), "%q is a shipped definition; change it with extends: %s, take its place with replaces: true, or choose another name", name, name)}
 	default:
 		return nil
 	}
@@ -205,7 +260,7 @@ func (c *composer) claim(i int) strict.Faults {
 func (c *composer) extended(i int) (base Written, faults strict.Faults, ok bool) {
 	w := c.own[i]
 	name := w.Form.Extends
-	if k, own := c.names[name]; own && k != i {
+	if k := c.extends(i); k >= 0 {
 		if ring := c.ring(i); ring != "" {
 			return base, strict.Faults{w.fault("extends", "comes back to itself: %s", ring)}, false
 		}
@@ -215,7 +270,7 @@ func (c *composer) extended(i int) (base Written, faults strict.Faults, ok bool)
 	if base, ok = c.base.written[name]; ok {
 		return base, nil, true
 	}
-	names := append(c.base.Names(), slices.Collect(maps.Keys(c.names))...)
+	names := slices.Concat(c.base.Names(), slices.Collect(maps.Keys(c.starts)), slices.Collect(maps.Keys(c.changes)))
 	slices.Sort(names)
 	names = slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == w.Name() })
 	return base, strict.Faults{w.fault("extends", "there is no definition %q; there are: %s", name, strings.Join(names, " "))}, false
@@ -225,15 +280,15 @@ func (c *composer) extended(i int) (base Written, faults strict.Faults, ok bool)
 func (c *composer) ring(start int) string {
 	names, seen := []string{c.own[start].Name()}, map[int]bool{}
 	for i := start; ; {
-		next, ok := c.names[c.own[i].Form.Extends]
-		if !ok || next == i || seen[next] {
+		i = c.extends(i)
+		if i < 0 || seen[i] {
 			return ""
 		}
-		names = append(names, c.own[next].Name())
-		if next == start {
+		names = append(names, c.own[i].Name())
+		if i == start {
 			return strings.Join(names, " extends ")
 		}
-		seen[next], i = true, next
+		seen[i] = true
 	}
 }
 

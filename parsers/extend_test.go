@@ -166,6 +166,11 @@ func TestCompose(t *testing.T) {
 	f("E x", map[string]string{"base": "", "other": " l", "another": "any.yaml", "third": "third.yml mine"}, third, another)
 	// a base by its name is what has taken its place
 	f("ERR x 1", map[string]string{"base": "any.yaml mine", "other": " l", "two": "2 mine"}, inPlace, "2\nname: two\nextends: base\n")
+	// in the place of one of one's own, which has any place
+	f("ERR x 1", map[string]string{"base": "", "other": " l", "words": "change.yaml l"}, "words.yaml\nname: words\nlayouts: [{name: w, regex: '^(?P<x>.)$'}]\n",
+		"change.yaml\nextends: words\nlayouts: [{name: l, regex: '^(?P<x>E.*)$'}]\n")
+	f("x", map[string]string{"base": "change.yaml w", "other": " l", "third": "third.yaml w"}, "words.yaml\nname: base\nreplaces: true\nlayouts: [{name: w, regex: '^(?P<x>.)$'}]\n",
+		"change.yaml\nextends: base\nlayouts: [{name: l, regex: '^(?P<x>E.*)$'}]\n", "third.yaml\nname: third\nextends: base\n")
 	// from another's content into another's place
 	f("INFO: x", map[string]string{"base": " old", "other": "o.yaml old"}, "o.yaml\nname: other\nreplaces: true\nextends: base\n")
 	f("x", map[string]string{"base": "", "other": " l"})
@@ -203,6 +208,7 @@ metrics: [{name: base_took_total, type: counter, add: took, labels: [level], hel
 // Each set of texts has these faults, and no others.
 func TestCompose_Faults(t *testing.T) {
 	shipped := testLibrary(t)
+	const stays = "base.yaml\nname: base\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n" // it has no right to take the place of the shipped one
 	f := func(want string, texts ...string) {
 		t.Helper()
 		var own []Written
@@ -224,16 +230,23 @@ func TestCompose_Faults(t *testing.T) {
 				}
 			}
 		}
+		if slices.Contains(texts, stays) && library.Set["base"] == nil {
+			t.Errorf("%q: the shipped definition is gone", texts)
+		}
 	}
 	const words = "name: words\nlayouts: [{name: l, regex: '^(?P<word>[a-z]+)$'}]\n"
 
 	// names
 	f(`base.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: true, or choose another name`,
-		"base.yaml\nname: base\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n")
+		stays)
 	f(`x.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: true, or choose another name`,
 		"x.yaml\nname: base\nextends: other\n")
+	f(`
+base.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: true, or choose another name
+x.yaml:1:10: extends: breaks base.yaml:15:11: samples[0]: fits no layout; layout new got to column 1, where it expected level
+`, stays, "x.yaml\nextends: base\nname: x\npatterns: {LEVEL: X}\n")
 	f(`words.yml:1:7: name: there is a definition "words" already: words.yaml:1:7`, "words.yaml\n"+words, "words.yml\n"+words)
-	f(`b.yaml:1:10: extends: there is a definition "base" already: a.yaml:2:10`, "a.yaml\n#\nextends: base\n", "b.yaml\nextends: base\n")
+	f(`b.yaml:1:10: extends: there is an extension in place of "base" already: a.yaml:2:10`, "a.yaml\n#\nextends: base\n", "b.yaml\nextends: base\n")
 	f(`words.yaml:1:11: replaces: there is no shipped definition "words"; there are: base other`, "words.yaml\nreplaces: true\n"+words)
 	f(`text.yaml:1:7: name: is "words", but the file is named "text.yaml"; they must be the same`, "text.yaml\n"+words)
 	f(`x.yaml:2:7: name: "Base" is not a name; use lower-case letters and digits, joined by -`, "x.yaml\nextends: base\nname: Base\n")
@@ -250,6 +263,12 @@ c.yaml:1:10: extends: comes back to itself: c extends a extends b extends c
 a.yaml:1:10: extends: comes back to itself: base extends other extends base
 b.yaml:1:10: extends: comes back to itself: other extends base extends other
 `, "a.yaml\nextends: other\nname: base\nreplaces: true\n", "b.yaml\nextends: base\nname: other\nreplaces: true\n")
+
+	f(`
+a.yaml:3:10: extends: comes back to itself: words extends more extends words extends words
+b.yaml:1:10: extends: comes back to itself: more extends words extends words extends more
+c.yaml:1:10: extends: comes back to itself: words extends words extends more extends words
+`, "a.yaml\n# may be in any file\nname: words\nextends: more\n", "b.yaml\nextends: words\nname: more\n", "c.yaml\nextends: words\n")
 
 	// What a base has wrong is said once, where it is.
 	f(`a.yaml:2:1: laiouts: unknown key; did you mean "layouts"?`, "a.yaml\nname: a\nlaiouts: []\n", "b.yaml\nextends: a\nname: b\n")
@@ -383,6 +402,7 @@ func FuzzCompose(f *testing.F) {
 	f.Add("name: a\nextends: b\n", "name: b\nextends: a\n")
 	f.Add("extends: base\npatterns: {LEVEL: '('}\n", "name: other\nreplaces: true\nextends: base\n")
 	f.Add(baseFormat, otherFormat)
+	f.Add("extends: a\n", "name: a\nextends: base\n")
 	f.Add("name: a\nextends: base\nlayouts: [{name: old, grok: '%{WORT:x}'}, {name: old}, {}]\nmetrics: [{name: base_bytes_total}]\n", "extends: b")
 	shipped := testLibrary(f)
 	f.Fuzz(func(t *testing.T, a, b string) {

@@ -44,7 +44,8 @@ func writeAll(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(text, "DIR", dir)), 0o600); err != nil {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,6 +70,23 @@ metrics:
   - {name: words, type: gauge, labels: [wort]}
 about:
   - nothing
+`
+	extendingForm = `extends: antrea-networkpolicy
+layouts:
+  - {name: ours, grok: '^%{NP_TIME:time} OURS (?P<rule>\S+) (?P<action>%{NP_ACTION})$'}
+metrics:
+  - {name: networkpolicy_log_lines_total, type: counter, labels: [action, rule], help: Lines of ours.}
+  - {name: ours_total, type: counter, help: Ours.}
+`
+	slowForm = `name: slow
+layouts:
+  - {name: free, regex: 'a(?P<rest>.*)$'}
+  - {name: either, regex: '^b(?P<rest>.*)$|^cd(?P<size>\d)'}
+  - {name: lines, regex: '^(?m)c(?P<rest>.*)$'}
+  - {name: lazy, regex: '^d(?:ab)*?(?P<rest>.*)$'}
+  - {name: empty, regex: '^e(?:a?b?)*(?P<rest>.*)$'}
+  - {name: fast, grok: '^f%{INT:size:int} (?P<rest>.*)$'}
+structured_metadata: [size]
 `
 )
 
@@ -216,12 +234,29 @@ func TestTry_JSON(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NODE_NAME", host)
+	const sources = "sources:\n  - {definition: words, files: [/a.log, '/b/*.log']}\n"
 	dir := writeAll(t, map[string]string{
-		"words.yaml":  wordsForm,
-		"faulty.yaml": faultyForm,
-		"good.yaml":   "node: node-1\nstate_dir: /s\nloki: {url: 'http://loki:3100'}\ndefinition_files: [words.yaml]\nsources:\n  - {definition: words, files: [/a.log, '/b/*.log']}\n",
-		"silent.yaml": "node: node-1\nsources: [{name: np, definition: antrea-networkpolicy}]\n",
-		"bad.yaml":    "nodee: x\npoll_interval: 5\nloki:\n  url: http://me:s3cret@loki:3100\nsources:\n  - definition: nope\n",
+		"words.yaml":           wordsForm,
+		"faulty.yaml":          faultyForm,
+		"good.yaml":            "node: node-1\nstate_dir: /s\nloki: {url: 'http://loki:3100'}\ndefinitions_dir: formats\n" + sources,
+		"formats/words.yaml":   wordsForm,
+		"formats/policies.yml": extendingForm,
+		"silent.yaml":          "node: node-1\nsources: [{name: np, definition: antrea-networkpolicy}]\n",
+		"bad.yaml":             "nodee: x\npoll_interval: 5\nloki:\n  url: http://me:s3cret@loki:3100\nsources:\n  - definition: nope\n",
+		"worse.yaml":           "definitions_dir: worse\n" + sources + "  - {definition: more, files: [/c.log]}\n  - {definition: broken, files: [/c.log]}\n",
+		"worse/words.yaml":     wordsForm,
+		"worse/more.yaml":      "name: more\nextends: words\nmetrics:\n  - {name: words_total, type: counter, help: Other words.}\n",
+		"worse/broken.yaml":    "name: broken\nextends: antrea-networkpolicy\nlayouts: [{name: '0.11', regex: '^(?P<rule>x)$'}]\n",
+		"worse/taken.yaml":     strings.Replace(wordsForm, "words", "antrea-networkpolicy", 1),
+		"worse/ring.yaml":      "name: ring\nextends: round\n",
+		"worse/round.yaml":     "name: round\nextends: ring\n",
+		"worse/twice.yml":      "extends: words\nname: more\n",
+		"slow.yaml":            slowForm,
 	})
 	f := func(args string, code int, stdout, stderr string) {
 		t.Helper()
@@ -236,21 +271,91 @@ func TestCheck(t *testing.T) {
 			t.Errorf("check %s: want exit code %d, got %d", args, code, gotCode)
 		}
 	}
+	text, err := os.ReadFile("../parsers/definitions/antrea-networkpolicy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, _ := strings.Cut(string(text), "\ntime: {field: ")
+	place := fmt.Sprintf("%d:%d", strings.Count(before, "\n")+2, len("time: {field: ")+1)
+	if !strings.HasPrefix(after, "time,") {
+		t.Fatalf("the shipped definition has another time: %q", after)
+	}
+	const policyParts = `  layout 1.13       matcher
+  layout 1.12       matcher
+  layout 1.9        matcher
+  layout 1.6        matcher
+  layout 1.4        matcher
+  layout 0.11       matcher
+  field time        time
+  field table       structured metadata
+  field policy      structured metadata
+  field rule        structured metadata
+  field direction   structured metadata
+  field action      stream label
+  field priority    structured metadata, number
+  field applied_to  structured metadata
+  field src_ip      structured metadata
+  field src_port    structured metadata, number
+  field dst_ip      structured metadata
+  field dst_port    structured metadata, number
+  field protocol    structured metadata
+  field length      structured metadata, number
+  field label       structured metadata
+  field packets     structured metadata, number
+  field span        structured metadata
+`
 	const wordsGood = "DIR/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n"
 	const badFaults = `DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
 DIR/bad.yaml:2:16: poll_interval: expected a duration such as 5s or 1m30s, found "5"
 DIR/bad.yaml:4:8: loki.url: must not hold a user or a password
 DIR/bad.yaml:6:17: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
 `
+	const good = "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n"
+	f("-c DIR/good.yaml -v", 0, good+"antrea-networkpolicy of DIR/formats/policies.yml: good; 7 layouts, 17 fields, 3 metrics\n  layout ours       matcher\n"+oursFirst(policyParts)+
+		"words of DIR/formats/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n  layout plain  matcher\n  field word    stream label\n  field number  number\n", "")
 	f("--config DIR/good.yaml", 0, "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n", "")
 	f("-c DIR/silent.yaml", 0, "DIR/silent.yaml: good; 1 sources, node \"node-1\", state in /var/lib/corkline, metrics only (loki.url is not set)\n"+
 		"  np: definition antrea-networkpolicy, files /var/log/antrea/networkpolicy/np.log\n", "")
 	f("--definition-file DIR/words.yaml", 0, wordsGood, "")
+	f("--definition-file DIR/slow.yaml --verbose", 0, `DIR/slow.yaml: good; 6 layouts, 2 fields, 0 metrics
+  layout free    regexp: not anchored at the start
+  layout either  regexp: alternatives that are not within ^(…)
+  layout lines   regexp: a (?m) anchor
+  layout lazy    regexp: a lazy group
+  layout empty   regexp: a repeated group that may be empty
+  layout fast    matcher
+  field rest     -
+  field size     structured metadata, number
+`, "")
 	f("-c DIR/bad.yaml", 1, "", badFaults+"corkline: 4 faults\n")
+	f("-c DIR/worse.yaml", 1, "", `DIR/worse/broken.yaml:2:10: extends: breaks antrea-networkpolicy.yaml:`+place+`: time.field: layout "0.11" has no field "time", so no line would parse as it
+DIR/worse/more.yaml:4:12: metrics[0].name: definition "words" has a metric corkline_words_total, too, with another help; make them the same, or name them differently
+DIR/worse/ring.yaml:2:10: extends: comes back to itself: ring extends round extends ring
+DIR/worse/round.yaml:2:10: extends: comes back to itself: round extends ring extends round
+DIR/worse/taken.yaml:1:7: name: "antrea-networkpolicy" is a shipped definition; change it with extends: antrea-networkpolicy, take its place with replaces: true, or choose another name
+DIR/worse/twice.yml:2:7: name: there is a definition "more" already: DIR/worse/more.yaml:1:7
+corkline: 6 faults
+`)
 	f("-c DIR/bad.yaml --definition-file DIR/words.yaml --definition-file DIR/faulty.yaml --definition-file DIR/none.yaml", 1, wordsGood,
 		badFaults+"DIR/faulty.yaml:7:3: about: expected a text, found a list\nread definition: open DIR/none.yaml: no such file or directory\ncorkline: 6 faults\n")
 	f("-c DIR/none.yaml", 1, "", "read configuration: open DIR/none.yaml: no such file or directory\ncorkline: 1 faults\n")
-	f("", 1, "", "corkline: nothing to check: give --config FILE or --definition-file FILE\n")
+
+	// Without a file, what an agent would run with here, and what is shipped.
+	const shipped = "antrea-networkpolicy: good; 6 layouts, 17 fields, 2 metrics\n"
+	defaults := "defaults: good; 1 sources, node \"" + host + "\", state in /var/lib/corkline, metrics only (loki.url is not set)\n" +
+		"  antrea-networkpolicy: definition antrea-networkpolicy, files /var/log/antrea/networkpolicy/np.log\n"
+	f("", 0, defaults+shipped, "")
+	f("-v", 0, defaults+shipped+policyParts, "")
+	f("--definition antrea-networkpolicy", 0, shipped+policyParts, "")
+	f("-d nope", 1, "", `there is no definition "nope"; there are: antrea-networkpolicy`+"\ncorkline: 1 faults\n")
+}
+
+// oursFirst has the fields of extendingForm's layout first.
+func oursFirst(parts string) string {
+	rule, action := "  field rule        structured metadata\n", "  field action      stream label\n"
+	parts = strings.NewReplacer(rule, "", action, "").Replace(parts)
+	const at = "  field time        time\n"
+	return strings.Replace(parts, at, at+rule+action, 1)
 }
 
 func TestHelp(t *testing.T) {
@@ -270,7 +375,7 @@ func TestHelp(t *testing.T) {
 	f("--help", "Usage: corkline <command> [flags]")
 	f("agent --help", "Examples:", "corkline agent --config corkline.yaml", "SIGHUP")
 	f("try --help", "Examples:", "corkline try -d antrea-networkpolicy -o json", "The exit code is 1 when a line did not parse.")
-	f("check --help", "Examples:", "corkline check --config corkline.yaml")
+	f("check --help", "Examples:", "corkline check --config corkline.yaml", "file:line:column: key: message")
 	f("quickstart --help", "Examples:", "corkline quickstart --for=30s")
 	f("--version", "dev")
 }
@@ -322,7 +427,7 @@ listen: 127.0.0.1:0
 poll_interval: 20ms
 shutdown_timeout: SHUTDOWN
 loki: {url: URL, timeout: 1m, max_backoff: 50ms}
-definition_files: [words.yaml]
+definitions_dir: formats
 sources:
   - {definition: words, files: [DIR/w.log]}
 `
@@ -332,7 +437,7 @@ func startAgent(t *testing.T, url, shutdown string) *process {
 	t.Helper()
 	p := &process{t: t, output: &sharedBuffer{}}
 	p.dir = writeAll(t, map[string]string{
-		"w.log": "one 1\ntwo 2\n", "words.yaml": wordsForm,
+		"w.log": "one 1\ntwo 2\n", "formats/words.yaml": wordsForm,
 		"c.yaml": strings.NewReplacer("URL", url, "SHUTDOWN", shutdown).Replace(agentConfig),
 	})
 	p.Cmd = exec.CommandContext(t.Context(), stack.binary, "agent", "--config", filepath.Join(p.dir, "c.yaml"))
@@ -471,6 +576,28 @@ func TestAgent_ReloadsOnHangup(t *testing.T) {
 	p.shows(`corkline_pipeline_lines_shipped_total{source="words"} 2`)
 	p.shows("corkline_pipeline_config_last_reload_successful 1")
 	p.signal(syscall.SIGINT)
+	p.ends(0, 20*time.Second)
+}
+
+// A definition that is put into the folder of a running agent is taken without
+// a signal.
+func TestAgent_TakesDefinitions(t *testing.T) {
+	p := startAgent(t, awayLoki(t, http.StatusNoContent), "1s")
+	p.shows(`corkline_pipeline_lines_shipped_total{source="words"} 2`)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("formats/spoken.yaml", "extends: wrods\n")
+	p.says(regexp.MustCompile(`refuse .*/formats/spoken.yaml:1:10: extends: there is no definition .*wrods`))
+	write("formats/spoken.yaml", "extends: words\nlayouts: [{name: spoken, regex: '^(?P<word>[a-z]+) said (?P<number>[0-9]+)$'}]\n")
+	p.says(regexp.MustCompile(`configuration taken`))
+	write("w.log", "one 1\ntwo 2\none said 5\n")
+	p.shows(`corkline_words_total{word="one"} 6`)
+	p.shows(`corkline_pipeline_lines_parsed_total{source="words"} 3`)
+	p.signal(syscall.SIGTERM)
 	p.ends(0, 20*time.Second)
 }
 

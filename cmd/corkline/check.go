@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/corkline/corkline/exporter"
 	"github.com/corkline/corkline/parsers"
@@ -12,33 +15,41 @@ import (
 )
 
 type checkCmd struct {
-	Config         string   `short:"c" type:"path" placeholder:"FILE" help:"Configuration file to check, with the definitions that it holds or names."`
-	DefinitionFile []string `type:"path" placeholder:"FILE" help:"Definition file to check; may be given more than once."`
+	Config         string   `short:"c" type:"path" placeholder:"FILE" help:"Configuration file to check, with the definitions that it holds and those of its definitions_dir."`
+	Definition     string   `short:"d" placeholder:"NAME" help:"Shipped definition to show, as with --verbose."`
+	DefinitionFile []string `type:"path" placeholder:"FILE" help:"Definition file to check on its own; may be given more than once."`
+	Verbose        bool     `short:"v" help:"Show the layouts and fields of each definition."`
 }
 
 func (c *checkCmd) Help() string {
 	return `Examples:
+  corkline check                              # what an agent without --config would run with
   corkline check --config corkline.yaml
-  corkline check --definition-file my-format.yaml
+  corkline check --definition-file my-format.yaml -v
+  corkline check -d antrea-networkpolicy      # what there is to extend
 
-Every fault is printed as file:line:column: key: message. The exit code is 1 when
-there are any.`
+Every fault is printed as file:line:column: key: message. The exit code is 1
+when there are any.
+
+With -v a layout is followed by what finds its fields: the matcher, or else
+regexp, which is several times slower, and why. A field is followed by what
+becomes of it: time, stream label, structured metadata; and number.`
 }
 
 func (c *checkCmd) Run() error {
-	if c.Config == "" && len(c.DefinitionFile) == 0 {
-		return errors.New("nothing to check: give --config FILE or --definition-file FILE")
-	}
 	var problems []error
-	if c.Config != "" {
-		config, err := exporter.LoadConfig(c.Config)
+	all := c.Config == "" && c.Definition == "" && len(c.DefinitionFile) == 0
+	if all || c.Config != "" {
+		if err := c.checkConfig(all); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if c.Definition != "" {
+		d, err := shippedDefinition(c.Definition)
 		if err != nil {
 			problems = append(problems, err)
 		} else {
-			fmt.Printf("%s: good; %d sources, node %q, state in %s, %s\n", c.Config, len(config.Sources), config.Node, config.StateDir, destination(config))
-			for _, s := range config.Sources {
-				fmt.Printf("  %s: definition %s, files %s\n", s.Name, s.Definition, strings.Join(s.Files, " "))
-			}
+			describe(os.Stdout, d, d.Name, true)
 		}
 	}
 	for _, file := range c.DefinitionFile {
@@ -47,8 +58,40 @@ func (c *checkCmd) Run() error {
 			problems = append(problems, err)
 			continue
 		}
-		fmt.Printf("%s: good; %d layouts, %d fields, %d metrics\n", file, len(d.Layouts), len(d.Fields), len(d.Metrics))
+		describe(os.Stdout, d, file, c.Verbose)
 	}
+	return report(problems)
+}
+
+// checkConfig tells of the sources, and on demand of the definitions.
+func (c *checkCmd) checkConfig(definitions bool) error {
+	config, file, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		file = "defaults"
+	}
+	fmt.Printf("%s: good; %d sources, node %q, state in %s, %s\n", file, len(config.Sources), config.Node, config.StateDir, destination(config))
+	for _, s := range config.Sources {
+		fmt.Printf("  %s: definition %s, files %s\n", s.Name, s.Definition, strings.Join(s.Files, " "))
+	}
+	if !definitions && !c.Verbose {
+		return nil
+	}
+	library := config.Library()
+	for _, name := range library.InOrder() {
+		what := name
+		if file := library.File(name); file != "" {
+			what += " of " + file
+		}
+		describe(os.Stdout, library.Set[name], what, c.Verbose)
+	}
+	return nil
+}
+
+// report prints every fault.
+func report(problems []error) error {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -63,6 +106,61 @@ func (c *checkCmd) Run() error {
 	}
 	fmt.Fprintf(os.Stderr, "corkline: %d faults\n", count)
 	return errSilent
+}
+
+// describe tells what a definition is made of.
+func describe(out io.Writer, d *parsers.Definition, what string, verbose bool) {
+	fmt.Fprintf(out, "%s: good; %d layouts, %d fields, %d metrics\n", what, len(d.Layouts), len(d.Fields), len(d.Metrics))
+	if !verbose {
+		return
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, l := range d.Layouts {
+		path := "matcher"
+		if why := l.LeftToRegexp(); why != "" {
+			path = "regexp: " + why
+		}
+		fmt.Fprintf(w, "  layout %s\t%s\n", l.Name, path)
+	}
+	for i, f := range d.Fields {
+		fmt.Fprintf(w, "  field %s\t%s\n", f.Name, strings.Join(roles(d, i), ", "))
+	}
+	_ = w.Flush() // to a terminal, whose reader is gone when it fails
+}
+
+// roles of a field.
+func roles(d *parsers.Definition, field int) []string {
+	var roles []string
+	for _, role := range []struct {
+		name string
+		has  bool
+	}{
+		{"time", d.IsTime(field)},
+		{"stream label", slices.Contains(d.StreamLabels, field)},
+		{"structured metadata", slices.Contains(d.Metadata, field)},
+		{"number", d.Fields[field].Number},
+	} {
+		if role.has {
+			roles = append(roles, role.name)
+		}
+	}
+	if roles == nil {
+		return []string{"-"}
+	}
+	return roles
+}
+
+// shippedDefinition gives the definition of a name that a user gave.
+func shippedDefinition(name string) (*parsers.Definition, error) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		return nil, err
+	}
+	d, ok := set[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no definition %q; there are: %s", name, strings.Join(set.Names(), " "))
+	}
+	return d, nil
 }
 
 func destination(c *exporter.Config) string {

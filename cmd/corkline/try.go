@@ -77,13 +77,12 @@ func (c *tryCmd) definitions() (parsers.Set, error) {
 		}
 		return parsers.Set{d.Name: d}, nil
 	}
-	set, err := parsers.Shipped()
-	if err != nil || c.Definition == "" {
-		return set, err
+	if c.Definition == "" {
+		return parsers.Shipped()
 	}
-	d, ok := set[c.Definition]
-	if !ok {
-		return nil, fmt.Errorf("there is no definition %q; there are: %s", c.Definition, strings.Join(set.Names(), " "))
+	d, err := shippedDefinition(c.Definition)
+	if err != nil {
+		return nil, err
 	}
 	return parsers.Set{d.Name: d}, nil
 }

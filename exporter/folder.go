@@ -1,0 +1,71 @@
+package exporter
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// folder of definition files, in the order of their names.
+type folder struct {
+	files []fileText
+	err   error
+}
+
+type fileText struct {
+	path string
+	text []byte
+	err  error
+}
+
+// readFolder reads the *.yaml and *.yml files of a folder, but for hidden ones.
+func readFolder(dir string) folder {
+	if dir == "" {
+		return folder{}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return folder{err: err}
+	}
+	var f folder
+	for _, entry := range entries {
+		name := entry.Name()
+		if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" || strings.HasPrefix(name, ".") {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		text, err := os.ReadFile(path)
+		f.files = append(f.files, fileText{path, text, err})
+	}
+	return f
+}
+
+// digest tells whether the texts that a configuration is read from have changed.
+type digest [sha256.Size]byte
+
+// digestOf a configuration's text, or its absence, and its definitions.
+func digestOf(text []byte, err error, f folder) digest {
+	h := sha256.New() // never fails
+	add := func(path string, text []byte, err error) {
+		fmt.Fprintf(h, "%q %t %x\n", path, err == nil, sha256.Sum256(text))
+	}
+	add("", text, err)
+	add("", nil, f.err)
+	for _, file := range f.files {
+		add(file.path, file.text, file.err)
+	}
+	return digest(h.Sum(nil))
+}
+
+// digestNow reads the texts anew; one that cannot be read is a change like any
+// other. Without a file the configuration is the defaults.
+func digestNow(file, dir string) digest {
+	var text []byte
+	var err error
+	if file != "" {
+		text, err = os.ReadFile(file)
+	}
+	return digestOf(text, err, readFolder(dir))
+}
