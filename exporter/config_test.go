@@ -122,7 +122,7 @@ func TestParseConfig_Definitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []SourceConfig{{"words", "words", []string{"/a.log"}}, {"Again_2.x", "words", []string{"/b/*.log"}}}
+	want := []SourceConfig{{Name: "words", Definition: "words", Files: []string{"/a.log"}}, {Name: "Again_2.x", Definition: "words", Files: []string{"/b/*.log"}}}
 	if diff := cmp.Diff(want, got.Sources); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}

@@ -31,7 +31,7 @@ func (r *Record) Result(otherwise time.Time) Result {
 		Fields:       map[string]any{},
 	}
 	at := otherwise
-	if d.time != nil {
+	if r.Resolution > 0 {
 		at = time.Unix(0, r.Time)
 	}
 	if !at.IsZero() {

@@ -66,6 +66,7 @@ const (
 	parseErrorPair  = "\x1a\x13\x0a\x0bparse_error\x12\x04true"
 	truncatedPair   = "\x1a\x11\x0a\x09truncated\x12\x04true"
 	invalidUTF8Pair = "\x1a\x14\x0a\x0cinvalid_utf8\x12\x04true"
+	timeClampedPair = "\x1a\x14\x0a\x0ctime_clamped\x12\x04true"
 )
 
 // encode the first n of records into buf as a PushRequest: as many as fit into
@@ -114,6 +115,12 @@ func (sc *schema) size(r *parsers.Record) int {
 	if r.Flags&parsers.InvalidUTF8 != 0 {
 		n += len(invalidUTF8Pair)
 	}
+	if r.Flags&parsers.TimeClamped != 0 {
+		n += len(timeClampedPair)
+	}
+	for i := range r.Pairs {
+		n += sizePair(r, &r.Pairs[i])
+	}
 	return n
 }
 
@@ -148,7 +155,41 @@ func (sc *schema) appendEntry(dst []byte, r *parsers.Record) []byte {
 	if r.Flags&parsers.InvalidUTF8 != 0 {
 		dst = append(dst, invalidUTF8Pair...)
 	}
+	if r.Flags&parsers.TimeClamped != 0 {
+		dst = append(dst, timeClampedPair...)
+	}
+	for i := range r.Pairs {
+		dst = appendPair(dst, r, &r.Pairs[i])
+	}
 	return dst
+}
+
+// sizePair is the size of a pair of the line's own in bytes.
+func sizePair(r *parsers.Record, p *parsers.Pair) int {
+	key, value := len(r.Text(p.Key)), len(r.Text(p.Value))
+	if key == 0 || value == 0 {
+		return 0
+	}
+	return sizeBytes(sizeBytes(key) + sizeBytes(value))
+}
+
+// appendPair appends a pair of the line's own. Loki takes names of letters,
+// digits and _ that begin with no digit.
+func appendPair(dst []byte, r *parsers.Record, p *parsers.Pair) []byte {
+	key, value := r.Text(p.Key), r.Text(p.Value)
+	if len(key) == 0 || len(value) == 0 {
+		return dst
+	}
+	dst = appendSize(dst, tagMetadata, sizeBytes(len(key))+sizeBytes(len(value)))
+	dst = appendSize(dst, tagName, len(key))
+	for i, c := range key {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			c = '_'
+		}
+		dst = append(dst, c)
+	}
+	return appendBytes(dst, tagValue, value)
 }
 
 // split Unix nanoseconds so that nanos is never negative, as Timestamp wants it.
