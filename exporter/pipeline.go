@@ -260,6 +260,7 @@ func (p *pipeline) parse(w *work) {
 	for i := range w.buffer.Chunks {
 		chunk := &w.buffer.Chunks[i]
 		counted, last := chunk.File.Counted(), chunk.File.Time()
+		follows := chunk.Start > 0
 		latest := p.now().Add(maxLead).UnixNano()
 		for k := range chunk.Lines {
 			line := &chunk.Lines[k]
@@ -268,7 +269,8 @@ func (p *pipeline) parse(w *work) {
 			r := &w.batch.Records[at]
 			r.Spans, r.Scratch = w.spans[at*fields:at*fields:(at+1)*fields], &w.scratch
 			p.parseLine(r, line, line.Start >= counted, chunk.File)
-			last = stamp(r, last, latest)
+			last = stamp(r, last, follows, latest)
+			follows = true
 			w.bytes += len(r.Line)
 		}
 		chunk.Time = last
@@ -318,13 +320,14 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 // it. It all depends on the file only: what is sent twice is the same twice.
 // A time that lies after latest, or far before that of the line before it,
 // Loki would refuse: such a line follows the one before it, too, and is flagged.
-func stamp(r *parsers.Record, last, latest int64) int64 {
+// Unless it follows a line, last is only the time of the file.
+func stamp(r *parsers.Record, last int64, follows bool, latest int64) int64 {
 	step := r.Resolution
 	if step == 0 {
 		r.Time = last + 1
 		return r.Time
 	}
-	if last != 0 && (r.Time > latest && last < latest || r.Time < last-int64(maxLag)) {
+	if r.Time > latest && last < latest || follows && r.Time < last-int64(maxLag) {
 		r.Flags |= parsers.TimeClamped
 		r.Time = last + 1
 		return r.Time

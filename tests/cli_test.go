@@ -175,9 +175,8 @@ func TestTry_FaultyDefinition(t *testing.T) {
 	file := filepath.Join(dir, "faulty.yaml")
 	stdout, stderr, code := corkline(t, "a 1\n", "try", "--definition-file", file)
 	want := "corkline: " + file + ":3: layouts[0].regex: error parsing regexp: missing closing ): `^(?P<word>[a-z]+`\n" +
-		file + `:5: metrics[0].name: "words" is a counter; its name must end in _total` + "\n" +
-		file + `:5: metrics[0].type: "gauge" is not a type; there is: counter` + "\n" +
-		file + `:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit` + "\n"
+		file + `:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit` + "\n" +
+		file + `:5: metrics[0].type: "gauge" is not a type; there are: counter histogram` + "\n"
 	if diff := cmp.Diff(want, stderr); diff != "" || stdout != "" || code != 1 {
 		t.Errorf("code %d, stdout %q, stderr (-want +got):\n%s", code, stdout, diff)
 	}
