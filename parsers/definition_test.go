@@ -253,8 +253,8 @@ func TestSet(t *testing.T) {
 			bytes = append(bytes, []byte(line))
 		}
 		got := ""
-		if d := set.Detect(bytes); d != nil {
-			got = d.Name
+		if found := set.Detect(bytes); len(found) > 0 {
+			got = found[0].Name
 		}
 		if got != want {
 			t.Errorf("%q: want %q, got %q", lines, want, got)

@@ -49,6 +49,11 @@ func (r *Record) Result(otherwise time.Time) Result {
 			out.Fields[f.Name] = number
 		}
 	}
+	for _, pair := range r.Pairs {
+		if key := text(r.Text(pair.Key)); out.Fields[key] == nil {
+			out.Fields[key] = text(r.Text(pair.Value))
+		}
+	}
 	for _, i := range d.StreamLabels {
 		if value := r.Value(i); len(value) > 0 {
 			out.StreamLabels[d.Fields[i].Name] = text(value)
