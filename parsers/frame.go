@@ -84,7 +84,6 @@ type openRecord struct {
 	stream      byte
 	first, last int // in pieces
 	out         int // in the records
-	size        int
 }
 
 // Join puts lines of one file together, and appends the records to dst, in the
@@ -129,7 +128,9 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 			f.pieces[o.last].next, o.last = last, last
 			dst[o.out].End = line.End
 			dst[o.out].Truncated = dst[o.out].Truncated || line.Truncated
-			o.size += len(text) + 1
+			if f.frame.head == nil && !partial && !quotes {
+				room = f.finish(dst, k, room)
+			}
 			continue
 		}
 		if k >= 0 {
@@ -145,7 +146,7 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 				f.pieces[last].text = text
 			}
 		}
-		f.open = append(f.open, openRecord{stream, last, last, len(dst) - 1, len(text)})
+		f.open = append(f.open, openRecord{stream, last, last, len(dst) - 1})
 		if f.frame.head == nil && !f.frame.CSV && !partial || f.frame.CSV && !quotes {
 			room = f.finish(dst, len(f.open)-1, room)
 		}
@@ -160,11 +161,16 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 	for _, o := range f.open {
 		rest = min(rest, f.pieces[o.first].line)
 	}
-	if rest < len(lines) {
-		n := start
-		for ; n < len(dst) && dst[n].Start < lines[rest].Start; n++ {
+	// Complete records that have lines behind the rest are left out, too.
+	for n := len(dst); n > start && rest < len(lines); n-- {
+		r := &dst[n-1]
+		if r.End <= lines[rest].Start {
+			continue
 		}
-		dst = dst[:n]
+		dst = dst[:n-1]
+		for rest > 0 && lines[rest].Start > r.Start {
+			rest--
+		}
 	}
 	return dst, rest, room
 }
