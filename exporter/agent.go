@@ -250,7 +250,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		d := c.set[s.Definition]
 		feeder, err := a.families.Feeder(d)
 		if err != nil {
-			return nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
+			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 		tailer, err := tail.New(tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Now: a.now})
 		if err != nil {
@@ -323,7 +323,7 @@ func (a *Agent) replaceable(c *Config) error {
 	}
 	for _, s := range c.Sources {
 		if _, err := a.families.Feeder(c.set[s.Definition]); err != nil {
-			return fmt.Errorf("metrics of definition %q differ from the running ones, which takes a restart: %w", s.Definition, err)
+			return fmt.Errorf("metrics differ from the running ones, which takes a restart: %w", err)
 		}
 	}
 	return nil

@@ -235,7 +235,7 @@ func (t *trial) metrics(d *parsers.Definition) (report func(outcome) error, fini
 	var feeder *exporter.Feeder
 	if d != nil {
 		if feeder, err = catalogue.Feeder(d); err != nil {
-			return nil, nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
+			return nil, nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
 	report = func(o outcome) error {
