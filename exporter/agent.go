@@ -254,7 +254,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 			d := c.set[name]
 			feeder, err := a.families.Feeder(d)
 			if err != nil {
-				return nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
+				return nil, fmt.Errorf("register metrics: %w", err)
 			}
 			definitions, feeders = append(definitions, d), append(feeders, feeder)
 		}
@@ -333,7 +333,7 @@ func (a *Agent) replaceable(c *Config) error {
 	for _, s := range c.Sources {
 		for _, name := range s.names() {
 			if _, err := a.families.Feeder(c.set[name]); err != nil {
-				return fmt.Errorf("metrics of definition %q differ from the running ones, which takes a restart: %w", name, err)
+				return fmt.Errorf("metrics differ from the running ones, which takes a restart: %w", err)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"bytes"
 	"fmt"
 	"sort"
 	"strings"
@@ -12,10 +13,11 @@ import (
 
 // Family describes a metric that an agent exposes.
 type Family struct {
-	Name   string
-	Type   string // counter, gauge or histogram
-	Help   string
-	Labels []string
+	Name    string
+	Type    string // counter, gauge or histogram
+	Help    string
+	Labels  []string  // without a histogram's le
+	Buckets []float64 // upper bounds of a histogram's, without +Inf
 }
 
 // Families describes every metric that an agent with these definitions can
@@ -32,9 +34,9 @@ func Families(set parsers.Set) ([]Family, error) {
 		for i := range d.Metrics {
 			f, err := a.families.family(d, &d.Metrics[i])
 			if err != nil {
-				return nil, fmt.Errorf("register metrics of definition %q: %w", name, err)
+				return nil, fmt.Errorf("register metrics: %w", err)
 			}
-			f.with(strings.Repeat("value\xff", len(f.labels)))
+			f.with(bytes.Repeat([]byte{'v', keyEnd}, len(f.labels)))
 		}
 	}
 	gathered, err := a.registry.Gather()
@@ -51,6 +53,9 @@ func Families(set parsers.Set) ([]Family, error) {
 			f.Labels = append(f.Labels, pair.GetName())
 		}
 		sort.Strings(f.Labels)
+		for _, bucket := range g.GetMetric()[0].GetHistogram().GetBucket() {
+			f.Buckets = append(f.Buckets, bucket.GetUpperBound())
+		}
 		families = append(families, f)
 	}
 	return families, nil

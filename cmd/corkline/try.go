@@ -273,7 +273,7 @@ func (t *trial) metrics(definitions []*parsers.Definition) (report func(outcome)
 	feeders := map[*parsers.Definition]*exporter.Feeder{}
 	for _, d := range definitions {
 		if feeders[d], err = catalogue.Feeder(d); err != nil {
-			return nil, nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
+			return nil, nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
 	report = func(o outcome) error {
