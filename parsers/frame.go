@@ -200,7 +200,8 @@ func (f *Framer) finish(dst []Line, k int, room []byte) []byte {
 			room = append(room, '\n')
 		}
 	}
-	r.Text = room[start:len(room):len(room)]
+	// An empty line parts it from the next record, as tail's banners have it.
+	r.Text = bytes.TrimRight(room[start:len(room):len(room)], "\n")
 	return room
 }
 
