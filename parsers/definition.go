@@ -193,12 +193,20 @@ func (c *Condition) Holds(r *Record) bool {
 	return false
 }
 
-// Fed tells whether a record feeds the metric.
-func (m *Metric) Fed(r *Record) bool {
-	for i := range m.Only {
-		if !m.Only[i].Holds(r) {
+// holdAll tells whether all conditions hold.
+func holdAll(conditions []Condition, r *Record) bool {
+	for i := range conditions {
+		if !conditions[i].Holds(r) {
 			return false
 		}
+	}
+	return true
+}
+
+// Fed tells whether a record feeds the metric.
+func (m *Metric) Fed(r *Record) bool {
+	if !holdAll(m.Only, r) {
+		return false
 	}
 	for i := range m.Except {
 		if m.Except[i].Holds(r) {

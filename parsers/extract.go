@@ -16,6 +16,9 @@ type ExtractForm struct {
 	// the line has is read.
 	From  string   `yaml:"from"`
 	First []string `yaml:"first"`
+	// Only: the step is passed over for a line that does not have one of the
+	// values of each of these fields (of none: any value).
+	Only map[string][]string `yaml:"only"`
 	// Grok and Regex: an expression whose groups become fields where the text
 	// has its form.
 	Grok  string `yaml:"grok"`
@@ -27,6 +30,9 @@ type ExtractForm struct {
 	Pairs *PairsForm `yaml:"pairs"`
 	// Go: a struct as Go's %+v prints it; paths and fields.
 	Go map[string]string `yaml:"go"`
+	// Unquote is the field that the text becomes without its quotes and escapes,
+	// where it is a string as Go's %q prints it.
+	Unquote string `yaml:"unquote"`
 	// To is the field that the text becomes, Map what is written for which
 	// text, Default what for all others (or none: as it is, without Map).
 	To      string            `yaml:"to"`
@@ -45,6 +51,8 @@ type PairsForm struct {
 // step is a compiled ExtractForm.
 type step struct {
 	from      []int // the first that the line has
+	only      []Condition
+	unquote   bool
 	pattern   *pattern
 	begins    []byte // what every text of the pattern begins with
 	groups    []int
@@ -76,18 +84,19 @@ func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExp
 		s.from = append(s.from, c.field(fmt.Sprintf("%s.first[%d]", at, k), name))
 	}
 	ways := 0
-	for _, given := range []bool{form.Grok != "", form.Regex != "", form.JSON != nil, form.Pairs != nil, form.Go != nil, form.To != ""} {
+	for _, given := range []bool{form.Grok != "", form.Regex != "", form.JSON != nil, form.Pairs != nil, form.Go != nil, form.Unquote != "", form.To != ""} {
 		if given {
 			ways++
 		}
 	}
 	if ways != 1 {
-		c.fault(at, "give one of grok, regex, json, pairs, go and to")
+		c.fault(at, "give one of grok, regex, json, pairs, go, unquote and to")
 		return
 	}
 	if form.To == "" && (form.Map != nil || form.Default != "") {
 		c.fault(at, "map and default need to, the field that the text becomes")
 	}
+	s.only = c.conditions(at+".only", form.Only)
 	var err error
 	switch {
 	case form.Grok != "" || form.Regex != "":
@@ -116,6 +125,12 @@ func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExp
 	case form.Go != nil:
 		s.dump = newDumpPlan(c.named(at+".go", form.Go))
 		c.untyped = true
+	case form.Unquote != "":
+		if !fieldForm.MatchString(form.Unquote) {
+			c.fault(at+".unquote", "field %q: use lower-case letters, digits and _", form.Unquote)
+			return
+		}
+		s.to, s.unquote = c.addField(form.Unquote), true
 	default:
 		if !fieldForm.MatchString(form.To) {
 			c.fault(at+".to", "field %q: use lower-case letters, digits and _", form.To)
@@ -162,7 +177,7 @@ func (p *reader) extract(r *Record) error {
 				break
 			}
 		}
-		if from.Start == from.End {
+		if from.Start == from.End || !holdAll(s.only, r) {
 			continue
 		}
 		switch {
@@ -176,6 +191,10 @@ func (p *reader) extract(r *Record) error {
 			s.pairs.scan(r, from)
 		case s.dump != nil:
 			s.dump.scan(r, from)
+		case s.unquote:
+			if text, ok := unquoted(r, from); ok {
+				r.Spans[s.to] = text
+			}
 		default:
 			r.Spans[s.to] = s.put(r, from)
 		}
@@ -222,4 +241,22 @@ func (s Span) sub(a, b int) Span {
 		return Span{s.Start + int32(a), s.Start + int32(b)}
 	}
 	return Span{s.Start - int32(a), s.Start - int32(b)}
+}
+
+// unquoted gives the text of a string that Go's %q prints, and whether it is one.
+func unquoted(r *Record, from Span) (Span, bool) {
+	text := r.Text(from)
+	if len(text) < 2 || text[0] != '"' {
+		return Span{}, false
+	}
+	end, escaped := closingQuote(text, 1)
+	if end != len(text)-1 {
+		return Span{}, false
+	}
+	if !escaped {
+		return from.sub(1, end), true
+	}
+	start := r.Scratch.begin()
+	r.Scratch.bytes = appendUnquoted(r.Scratch.bytes, text[1:end])
+	return r.Scratch.end(start), true
 }

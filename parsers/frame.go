@@ -206,7 +206,8 @@ func (f *Framer) finish(dst []Line, k int, room []byte) []byte {
 			room = append(room, '\n')
 		}
 	}
-	r.Text = room[start:len(room):len(room)]
+	// An empty line parts it from the next record, as tail's banners have it.
+	r.Text = bytes.TrimRight(room[start:len(room):len(room)], "\n")
 	return room
 }
 
@@ -218,21 +219,26 @@ func (f *Framer) isHead(text []byte) bool {
 // glued gives where a second record begins in a line, or 0.
 func (f *Framer) glued(text []byte) int {
 	mark := []byte(f.frame.Glued)
-	first := bytes.Index(text, mark)
-	if first < 0 || !bytes.Contains(text[first+len(mark):], mark) {
-		return 0
-	}
-	second := first + len(mark) + bytes.Index(text[first+len(mark):], mark)
-	// A head is short: look for it from the mark backwards.
-	for at := second - 1; at > first && second-at <= maxHead; at-- {
-		if f.isHead(text[at:]) {
-			return at
+	before := bytes.Index(text, mark)
+	for before >= 0 {
+		next := bytes.Index(text[before+len(mark):], mark)
+		if next < 0 {
+			return 0
 		}
+		next += before + len(mark)
+		// A head is short: look for it from the mark backwards.
+		for at := next - 1; at > before && next-at <= maxHead; at-- {
+			if f.isHead(text[at:min(next+maxHead, len(text))]) {
+				return at
+			}
+		}
+		before = next
 	}
 	return 0
 }
 
-// maxHead bounds how long before its mark a glued head begins.
+// maxHead bounds how long before its mark a glued head begins, and how long
+// behind it it ends.
 const maxHead = 128
 
 // cri takes the head of the container runtime off a line.
