@@ -130,6 +130,7 @@ type Layout struct {
 	Name    string
 	pattern *pattern
 	fields  []int // of the pattern's groups, -1 for those without a name
+	scrub   bool  // may hold secrets that no JSON step comes upon
 }
 
 // MetricType says what a metric is to Prometheus.
@@ -350,6 +351,7 @@ func (c *compilation) run() {
 		c.frame(expander)
 		c.layouts(expander)
 		c.extract(expander)
+		c.scrubbed()
 	}
 	c.kinds()
 	c.time()
@@ -403,6 +405,15 @@ func (c *compilation) frame(expander *grokExpander) {
 		}
 	}
 	c.definition.frame = f
+}
+
+// scrubbed finds the layouts in which no JSON step hides secrets.
+func (c *compilation) scrubbed() {
+	for _, layout := range c.definition.Layouts {
+		layout.scrub = c.secrets != nil && !slices.ContainsFunc(c.definition.steps, func(s step) bool {
+			return s.json != nil && slices.ContainsFunc(s.from, func(field int) bool { return slices.Contains(layout.fields, field) })
+		})
+	}
 }
 
 // kinds compiles what the values of fields must be.
@@ -883,6 +894,12 @@ func (p *reader) parse(r *Record) error {
 	for _, layout := range d.Layouts {
 		if !layout.pattern.match(&p.search) {
 			continue
+		}
+		if layout.scrub { // which may move what was found
+			r.Line = d.secrets.scrub(r.Line)
+			if p.search.begin(r.Line); !layout.pattern.match(&p.search) {
+				return ErrNoLayout
+			}
 		}
 		line, spans, slots := r.Line, r.Spans, p.search.slots
 		for group, field := range layout.fields {

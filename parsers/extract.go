@@ -184,9 +184,11 @@ func (p *reader) extract(r *Record) error {
 		case s.pattern != nil:
 			p.extractPattern(r, s, from)
 		case s.json != nil:
-			if _, err := p.walkers[i].walk(r, from); err != nil {
+			after, err := p.walkers[i].walk(r, from)
+			if err != nil {
 				return err
 			}
+			r.move(from, after)
 		case s.pairs != nil:
 			s.pairs.scan(r, from)
 		case s.dump != nil:
@@ -259,4 +261,20 @@ func unquoted(r *Record, from Span) (Span, bool) {
 	start := r.Scratch.begin()
 	r.Scratch.bytes = appendUnquoted(r.Scratch.bytes, text[1:end])
 	return r.Scratch.end(start), true
+}
+
+// move puts the spans right after the text at from has come to be at after,
+// and with it what stands behind it in the line.
+func (r *Record) move(from, after Span) {
+	if from == after {
+		return
+	}
+	for i, s := range r.Spans {
+		switch {
+		case s == from:
+			r.Spans[i] = after
+		case from.Start >= 0 && s.Start >= from.End:
+			r.Spans[i] = Span{s.Start + after.End - from.End, s.End + after.End - from.End}
+		}
+	}
 }
