@@ -61,8 +61,8 @@ func newPairsPlan(style string, fields map[string]int, others bool) (*pairsPlan,
 // values, are left out.
 func (p *pairsPlan) scan(r *Record, s Span) { p.read(p, r, s) }
 
-// place is where the value of a key goes: to a field of the record, or to one
-// of its pairs, which may be the next one. It goes nowhere when both are negative.
+// place is where the value of a key goes: to a field of the record, or else
+// (field is negative) to one of its pairs, which may be the next one.
 type place struct{ field, pair int }
 
 func (p *pairsPlan) place(r *Record, key []byte) (to place, wanted bool) {
