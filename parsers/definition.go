@@ -372,7 +372,11 @@ type texts []alike
 type alike struct {
 	start []byte
 	rests [][]byte
+	skip  int // where in start the search begins: at a byte that lines have few of
 }
+
+// common bytes of logs: a search for one stops all the time.
+const common = " \"etaoinsrhlcd_-:,./0123456789"
 
 // minStart is how long the common start of texts must be to be worth it.
 const minStart = 5
@@ -392,6 +396,9 @@ func newTexts(words []string) texts {
 			start = start[:k]
 		}
 		group := alike{start: []byte(start)}
+		if i := strings.IndexFunc(start, func(c rune) bool { return !strings.ContainsRune(common, c) }); i > 0 {
+			group.skip = i
+		}
 		for _, word := range words[:n] {
 			group.rests = append(group.rests, []byte(word[len(start):]))
 		}
@@ -411,17 +418,23 @@ func (ts texts) in(line []byte) bool {
 }
 
 func (a *alike) in(line []byte) bool {
-	for {
-		i := bytes.Index(line, a.start)
+	if len(line) < len(a.start) {
+		return false
+	}
+	for at := a.skip; ; at++ {
+		i := bytes.Index(line[at:], a.start[a.skip:])
 		if i < 0 {
 			return false
 		}
+		at += i
+		if !bytes.HasPrefix(line[at-a.skip:], a.start) {
+			continue
+		}
 		for _, rest := range a.rests {
-			if bytes.HasPrefix(line[i+len(a.start):], rest) {
+			if bytes.HasPrefix(line[at-a.skip+len(a.start):], rest) {
 				return true
 			}
 		}
-		line = line[i+1:]
 	}
 }
 
