@@ -108,8 +108,8 @@ type Definition struct {
 	Metrics  []Metric
 
 	absent       []string
-	contains     [][]byte
-	lacks        [][]byte
+	contains     texts
+	lacks        texts
 	frame        *frame
 	steps        []step
 	checks       []check
@@ -339,7 +339,7 @@ func (c *compilation) run() {
 			c.fault(fmt.Sprintf("files[%d]", i), "%q is not a path or glob", pattern)
 		}
 	}
-	d.contains, d.lacks = texts(c.form.Contains), texts(c.form.Lacks)
+	d.contains, d.lacks = newTexts(c.form.Contains), newTexts(c.form.Lacks)
 	if len(c.form.Redact.Keys)+len(c.form.Redact.Parameters) > 0 {
 		c.secrets = newSecrets(c.form.Redact.Keys, c.form.Redact.Parameters)
 		d.secrets = c.secrets
@@ -374,12 +374,87 @@ func (c *compilation) run() {
 	}
 }
 
-func texts(words []string) [][]byte {
-	list := make([][]byte, len(words))
-	for i, word := range words {
-		list[i] = []byte(word)
+// texts are sought in lines. Those in a row that begin alike are sought at once.
+type texts []alike
+
+type alike struct {
+	start []byte
+	rests [][]byte
+	skip  int // where in start the search begins: at a byte that lines have few of
+}
+
+// common bytes of logs: a search for one stops all the time.
+const common = " \"etaoinsrhlcd_-:,./0123456789"
+
+// minStart is how long the common start of texts must be to be worth it.
+const minStart = 5
+
+func newTexts(words []string) texts {
+	var all texts
+	for len(words) > 0 {
+		start, n := words[0], 1
+		for ; n < len(words); n++ {
+			k := 0
+			for k < min(len(start), len(words[n])) && start[k] == words[n][k] {
+				k++
+			}
+			if k < minStart {
+				break
+			}
+			start = start[:k]
+		}
+		group := alike{start: []byte(start)}
+		if i := strings.IndexFunc(start, func(c rune) bool { return !strings.ContainsRune(common, c) }); i > 0 {
+			group.skip = i
+		}
+		for _, word := range words[:n] {
+			group.rests = append(group.rests, []byte(word[len(start):]))
+		}
+		all, words = append(all, group), words[n:]
 	}
-	return list
+	return all
+}
+
+// in tells whether a line has one of the texts.
+func (ts texts) in(line []byte) bool {
+	for i := range ts {
+		if ts[i].in(line) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *alike) in(line []byte) bool {
+	if len(line) < len(a.start) {
+		return false
+	}
+	for at := a.skip; ; at++ {
+		i := bytes.Index(line[at:], a.start[a.skip:])
+		if i < 0 {
+			return false
+		}
+		at += i
+		if !bytes.HasPrefix(line[at-a.skip:], a.start) {
+			continue
+		}
+		for _, rest := range a.rests {
+			if bytes.HasPrefix(line[at-a.skip+len(a.start):], rest) {
+				return true
+			}
+		}
+	}
+}
+
+// String lists the texts.
+func (ts texts) String() string {
+	var all []string
+	for _, a := range ts {
+		for _, rest := range a.rests {
+			all = append(all, string(a.start)+string(rest))
+		}
+	}
+	return fmt.Sprintf("%q", all)
 }
 
 // frame compiles how lines make records.
@@ -762,9 +837,9 @@ func (d *Definition) Closest(line []byte) Closest {
 
 // contained says what a line of the format contains.
 func (d *Definition) contained() string {
-	said := fmt.Sprintf("a line that contains one of %q", d.contains)
+	said := fmt.Sprintf("a line that contains one of %s", d.contains)
 	if len(d.lacks) > 0 {
-		said = fmt.Sprintf("%s and none of %q", said, d.lacks)
+		said = fmt.Sprintf("%s and none of %s", said, d.lacks)
 	}
 	return said
 }
@@ -921,17 +996,7 @@ func (p *reader) parse(r *Record) error {
 
 // mayBe tells whether a line has what lines of the format contain.
 func (d *Definition) mayBe(line []byte) bool {
-	for _, text := range d.lacks {
-		if bytes.Contains(line, text) {
-			return false
-		}
-	}
-	for _, text := range d.contains {
-		if bytes.Contains(line, text) {
-			return true
-		}
-	}
-	return len(d.contains) == 0
+	return !d.lacks.in(line) && (len(d.contains) == 0 || d.contains.in(line))
 }
 
 // finish makes the rest of a record whose layout is known.

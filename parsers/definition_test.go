@@ -270,3 +270,24 @@ func TestSet(t *testing.T) {
 		t.Errorf("closest is %s: %s", d.Name, closest)
 	}
 }
+
+func TestTexts(t *testing.T) {
+	ts := newTexts([]string{`"dns_qtype"`, `"dns_qclass"`, `aaaaaab`, `aaaaaac`, `"x"`})
+	if len(ts) != 3 {
+		t.Errorf("%d groups of %s, not 3", len(ts), ts)
+	}
+	f := func(line string, want bool) {
+		t.Helper()
+		if got := ts.in([]byte(line)); got != want {
+			t.Errorf("%q: %t", line, got)
+		}
+	}
+	f(``, false)
+	f(`"dns_q"`, false)
+	f(`"dns_qt "dns_qtype"`, true)
+	f(`"dns_qclass"`, true)
+	f(`aaaaaaaaac`, true) // begins within another start
+	f(`aaaaaaaaa`, false)
+	f(`"x"`, true)
+	f(`"dns_qtypeaaaaaa`, false)
+}
