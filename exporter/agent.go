@@ -56,6 +56,7 @@ type Agent struct {
 	ledger   *ledger
 	families *Catalogue
 	push     *loki.Metrics
+	budget   *loki.Budget
 	own      ownMetrics
 
 	positions *tail.Positions
@@ -84,6 +85,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a.started = a.now()
 	a.families = NewCatalogue(a.registry, o.Config.MaxSeries)
+	a.budget = loki.NewBudget(a.registry, o.Config.MaxLabelValues)
 	a.registerOwn()
 	positions, damaged, err := tail.OpenPositions(o.Config.StateDir)
 	if err != nil {
@@ -235,6 +237,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		a.sink, err = loki.New(loki.Options{
 			URL: c.Loki.URL, Tenant: c.Loki.Tenant, Timeout: c.Loki.Timeout, MaxBackoff: c.Loki.MaxBackoff,
 			Labels:    []loki.Label{{Name: "job", Value: Job}, {Name: "cluster", Value: c.Cluster}, {Name: "node", Value: c.Node}},
+			Budget:    a.budget,
 			UserAgent: "corkline/" + a.options.Version,
 			Client:    a.options.Client, Metrics: a.push, Refused: dead.store, Log: a.log,
 		})
@@ -257,6 +260,9 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 				return nil, fmt.Errorf("register metrics: %w", err)
 			}
 			definitions, feeders = append(definitions, d), append(feeders, feeder)
+			for _, field := range d.StreamLabels {
+				a.budget.Declare(s.Name, d.Fields[field].Name)
+			}
 		}
 		tailer, err := tail.New(tail.Options{
 			Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes,
@@ -329,6 +335,8 @@ func (a *Agent) replaceable(c *Config) error {
 		return errors.New("state_dir has changed, which takes a restart")
 	case c.MaxSeries != a.config.MaxSeries:
 		return errors.New("max_series has changed, which takes a restart")
+	case c.MaxLabelValues != a.config.MaxLabelValues:
+		return errors.New("max_label_values has changed, which takes a restart")
 	}
 	for _, s := range c.Sources {
 		for _, name := range s.names() {

@@ -35,7 +35,7 @@ func NewCatalogue(registry prometheus.Registerer, maxSeries int) *Catalogue {
 		maxSeries: maxSeries,
 		capped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "corkline_pipeline_series_capped_total",
-			Help: "Additions that went to a family's overflow series since the family had reached its cap (max_series); gaps and busy seconds of such label sets are not counted.",
+			Help: "Additions that went to a family's overflow series since the family had reached its cap (max_series); gaps and throttled seconds of such label sets are not counted.",
 		}, []string{"family"}),
 		families: map[string]*family{},
 	}

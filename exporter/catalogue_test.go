@@ -79,7 +79,7 @@ func TestCatalogue_Cap(t *testing.T) {
 corkline_words_total{word="a"} 17
 corkline_words_total{word="b"} 130
 corkline_words_total{word="overflow"} 364
-# HELP corkline_pipeline_series_capped_total Additions that went to a family's overflow series since the family had reached its cap (max_series); gaps and busy seconds of such label sets are not counted.
+# HELP corkline_pipeline_series_capped_total Additions that went to a family's overflow series since the family had reached its cap (max_series); gaps and throttled seconds of such label sets are not counted.
 # TYPE corkline_pipeline_series_capped_total counter
 corkline_pipeline_series_capped_total{family="corkline_words_total"} 5
 `)
@@ -98,7 +98,7 @@ func TestCatalogue_CapByKind(t *testing.T) {
 			t.Errorf("max_series %d, %s (-want +got):\n%s", maxSeries, metric, diff)
 		}
 		holds(t, registry, `
-# HELP corkline_pipeline_series_capped_total Additions that went to a family's overflow series since the family had reached its cap (max_series); gaps and busy seconds of such label sets are not counted.
+# HELP corkline_pipeline_series_capped_total Additions that went to a family's overflow series since the family had reached its cap (max_series); gaps and throttled seconds of such label sets are not counted.
 # TYPE corkline_pipeline_series_capped_total counter
 corkline_pipeline_series_capped_total`+capped+"\n", "corkline_pipeline_series_capped_total")
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	ShutdownTimeout time.Duration  `yaml:"shutdown_timeout"`
 	MaxLineBytes    int            `yaml:"max_line_bytes"`
 	MaxSeries       int            `yaml:"max_series"`
+	MaxLabelValues  int            `yaml:"max_label_values"`
 	Loki            LokiConfig     `yaml:"loki"`
 	Sources         []SourceConfig `yaml:"sources"`
 	// Definitions are log formats of the user's own, in the form of the
@@ -107,6 +108,7 @@ func defaultConfig() Config {
 		ShutdownTimeout: 10 * time.Second,
 		MaxLineBytes:    256 << 10,
 		MaxSeries:       2000,
+		MaxLabelValues:  32,
 		Loki:            LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
 	}
 }
@@ -197,6 +199,9 @@ func (c *configCheck) scalars() {
 	}
 	if config.MaxSeries < 1 {
 		c.fault("max_series", "must be at least 1")
+	}
+	if config.MaxLabelValues < 1 {
+		c.fault("max_label_values", "must be at least 1")
 	}
 	if config.Loki.URL != "" {
 		// What does not look like a URL may hold a password all the same, so

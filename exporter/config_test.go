@@ -43,7 +43,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 	}
 	want := Config{
 		Node: "node-7", StateDir: "/var/lib/corkline", Listen: "127.0.0.1:9440",
-		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000,
+		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000, MaxLabelValues: 32,
 		Loki:    LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
 		Sources: sources,
 	}
@@ -166,6 +166,7 @@ func TestParseConfig_Faults(t *testing.T) {
 	f("max_line_bytes: 1023\n", c+`:1: max_line_bytes: must be between 1024 and 1048576`)
 	f("max_line_bytes: 1048577\n", c+`:1: max_line_bytes: must be between 1024 and 1048576`)
 	f("max_series: 0\n", c+`:1: max_series: must be at least 1`)
+	f("max_label_values: 0\n", c+`:1: max_label_values: must be at least 1`)
 	f("max_series: some\n", c+`:1: max_series: expected a whole number, found "some"`)
 	f("loki: {url: '%'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
 	f("loki: {url: 'ftp://loki'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)

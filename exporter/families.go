@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/corkline/corkline/exporter/sink/loki"
 	"github.com/corkline/corkline/parsers"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -27,6 +28,8 @@ func Families(set parsers.Set) ([]Family, error) {
 	// An agent that has seen one value of every label exposes them all.
 	a := &Agent{registry: prometheus.NewRegistry(), ledger: newLedger(), started: time.Now()}
 	a.families = NewCatalogue(a.registry, 1)
+	a.budget = loki.NewBudget(a.registry, 1)
+	a.budget.Declare("source", "label")
 	a.registerOwn()
 	a.ledger.account("source")
 	for _, name := range set.Names() {

@@ -35,7 +35,7 @@ func TestGolden_Metrics(t *testing.T) {
 		}
 		fmt.Fprintf(&got, "| `%s` | %s | %s | %s |\n", f.Name, kind, code(f.Labels), f.Help)
 	}
-	got.WriteString("\nBeside these: `go_*` and `process_*` of the agent's process.\n\n## Loki streams\n\nEvery stream has the labels `job` (`corkline`), `cluster`, `node` and `source`. A line that did not parse has the structured metadata `parse_error`, a cut one `truncated`, one with invalid bytes `invalid_utf8`.\n\n| source | further labels | structured metadata |\n|---|---|---|\n")
+	got.WriteString("\nBeside these: `go_*` and `process_*` of the agent's process.\n\n## Loki streams\n\nEvery stream has the labels `job` (`corkline`), `cluster`, `node` and `source`. A line that did not parse has the structured metadata `parse_error`, a cut one `truncated`, one with invalid bytes `invalid_utf8`.\n\nOf a further label a source has at most `max_label_values` values; a line with another has the label's value `overflow`, and its own in the structured metadata `<label>_full`.\n\n| source | further labels | structured metadata |\n|---|---|---|\n")
 	for _, name := range set.Names() {
 		d := set[name]
 		fmt.Fprintf(&got, "| `%s` | %s | %s |\n", name, code(names(d, d.StreamLabels)), code(names(d, d.Metadata)))

@@ -24,7 +24,7 @@ func TestMutation(t *testing.T) {
 	for name, d := range set {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			words := valuesOf(t, name)
+			words := sampleValues(t, name)
 			text, err := os.ReadFile("../samples/" + name + ".log")
 			if err != nil {
 				t.Fatal(err)
@@ -82,8 +82,8 @@ func wrongField(r *parsers.Record, words map[string][]string) string {
 	return ""
 }
 
-// valuesOf reads which words a definition lets its fields have.
-func valuesOf(t *testing.T, name string) map[string][]string {
+// sampleValues reads which words a definition lets its fields have.
+func sampleValues(t *testing.T, name string) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile("definitions/" + name + ".yaml")
 	if err != nil {
