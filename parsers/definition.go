@@ -728,6 +728,7 @@ func (c *compilation) counter(at string, form MetricForm, m *Metric) {
 }
 
 func (c *compilation) histogram(at string, form MetricForm, m *Metric) {
+	m.Type = Histogram
 	if form.Add != "" || form.Default != nil || form.Gaps != "" || form.SecondsAt != 0 {
 		c.fault(at, "add, default, gaps and seconds_at are for counters; a histogram has observe and buckets")
 	}

@@ -196,6 +196,17 @@ func TestParseDefinition_FaultsAtOnce(t *testing.T) {
 	f("x.yaml", "- a\n", `x.yaml:1: expected keys and values, found a list`)
 }
 
+func TestParseDefinition_Histogram(t *testing.T) {
+	d, faults := ParseDefinition("x.yaml", []byte("name: x\nlayouts: [{name: l, grok: '^%{INT:ms:int}$'}]\nmetrics: [{name: seconds, type: histogram, observe: ms, scale: 0.001, buckets: [1, 2.5], help: Seconds.}]\n"))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := []Metric{{Name: "corkline_seconds", Type: Histogram, Help: "Seconds.", Value: 0, Default: 1, Scale: 0.001, Buckets: []float64{1, 2.5}, Each: -1, Gaps: -1}}
+	if diff := cmp.Diff(want, d.Metrics); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // Patterns that are not there, or that name each other in a ring, are faults
 // of the expression or of the patterns, and never a hang.
 func TestParseDefinition_GrokPatterns(t *testing.T) {
