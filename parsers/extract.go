@@ -38,6 +38,10 @@ type ExtractForm struct {
 	To      string            `yaml:"to"`
 	Map     map[string]string `yaml:"map"`
 	Default string            `yaml:"default"`
+	// Join, in place of From and First: the values of these fields, as many as
+	// the line has, become To, with the text With between them.
+	Join []string `yaml:"join"`
+	With string   `yaml:"with"`
 }
 
 // PairsForm says how keys and values are written, which become fields, and
@@ -63,6 +67,8 @@ type step struct {
 	json      *jsonPlan
 	pairs     *pairsPlan
 	dump      *dumpPlan
+	join      []int
+	with      string
 }
 
 func (c *compilation) extract(expander *grokExpander) {
@@ -72,8 +78,19 @@ func (c *compilation) extract(expander *grokExpander) {
 }
 
 func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExpander) {
-	s := step{to: -1}
+	s := step{to: -1, with: form.With, only: c.conditions(at+".only", form.Only)}
+	if form.With != "" && form.Join == nil {
+		c.fault(at+".with", "needs join, the fields between whose values it stands")
+	}
 	switch {
+	case form.Join != nil:
+		if form.From != "" || len(form.First) > 0 || form.To == "" || form.Map != nil || form.Default != "" {
+			c.fault(at, "join takes to and with, and nothing else")
+			return
+		}
+		for k, name := range form.Join {
+			s.join = append(s.join, c.field(fmt.Sprintf("%s.join[%d]", at, k), name))
+		}
 	case (form.From == "") == (len(form.First) == 0):
 		c.fault(at, "give either from or first")
 		return
@@ -96,7 +113,6 @@ func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExp
 	if form.To == "" && (form.Map != nil || form.Default != "") {
 		c.fault(at, "map and default need to, the field that the text becomes")
 	}
-	s.only = c.conditions(at+".only", form.Only)
 	var err error
 	switch {
 	case form.Grok != "" || form.Regex != "":
@@ -171,13 +187,22 @@ func literalStart(tree *syntax.Regexp) string {
 func (p *reader) extract(r *Record) error {
 	for i := range p.definition.steps {
 		s := &p.definition.steps[i]
+		if !holdAll(s.only, r) {
+			continue
+		}
+		if s.join != nil {
+			if joined := s.joined(r); joined.Start != joined.End {
+				r.Spans[s.to] = joined
+			}
+			continue
+		}
 		var from Span
 		for _, field := range s.from {
 			if from = r.Spans[field]; from.Start != from.End {
 				break
 			}
 		}
-		if from.Start == from.End || !holdAll(s.only, r) {
+		if from.Start == from.End {
 			continue
 		}
 		switch {
@@ -221,6 +246,28 @@ func (p *reader) extractPattern(r *Record, s *step, from Span) {
 			r.Spans[field] = from.sub(int(start), int(end))
 		}
 	}
+}
+
+// joined gives the values of the step's fields as one. A single value stays where it is.
+func (s *step) joined(r *Record) Span {
+	var all Span
+	start, n := r.Scratch.begin(), 0
+	for _, field := range s.join {
+		value := r.Spans[field]
+		if value.Start == value.End {
+			continue
+		}
+		if n++; n == 1 {
+			all = value
+			continue
+		}
+		if n == 2 {
+			r.Scratch.bytes = append(r.Scratch.bytes, r.Text(all)...)
+		}
+		r.Scratch.bytes = append(append(r.Scratch.bytes, s.with...), r.Text(value)...)
+		all = r.Scratch.end(start)
+	}
+	return all
 }
 
 // put gives what a text is written as.
