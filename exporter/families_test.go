@@ -57,10 +57,12 @@ func TestGolden_Metrics(t *testing.T) {
 
 // A histogram is one family, with the labels that its definition names.
 func TestFamilies(t *testing.T) {
-	set := parsers.Set{"one": define(t, "one", `
+	set := parsers.Set{
+		"one": define(t, "one", `
   {name: s, type: histogram, observe: number, buckets: [0.5, 2], labels: [word], help: S.},
   {name: s_total, type: counter, gaps: number, labels: [word], help: T.}`),
-		"two": define(t, "two", `{name: s, type: histogram, observe: number, scale: 2, buckets: [0.5, 2], labels: [word], help: S.}`)}
+		"two": define(t, "two", `{name: s, type: histogram, observe: number, scale: 2, buckets: [0.5, 2], labels: [word], help: S.}`),
+	}
 	families, err := Families(set)
 	if err != nil {
 		t.Fatal(err)

@@ -181,13 +181,13 @@ func (f *feed) take(r *parsers.Record) bool {
 }
 
 // take what a record has for the metrics; false when that is nothing.
-func (g *group) take(r *parsers.Record) (any bool) {
+func (g *group) take(r *parsers.Record) (some bool) {
 	for i := range g.feeds {
 		f := &g.feeds[i]
 		f.fed = f.take(r)
-		any = any || f.fed
+		some = some || f.fed
 	}
-	return any
+	return some
 }
 
 // add what the record has to the series of its labels, of which the one that

@@ -297,7 +297,7 @@ func TestFeeder_Groups(t *testing.T) {
 func TestFeeder_SharedKeys(t *testing.T) {
 	d := every(t)
 	rapid.Check(t, func(t *rapid.T) {
-		cap := rapid.SampledFrom([]int{1, 2, 5, 100}).Draw(t, "cap")
+		limit := rapid.SampledFrom([]int{1, 2, 5, 100}).Draw(t, "cap")
 		n := rapid.IntRange(1, 60).Draw(t, "n")
 		var lines []string
 		pick := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "value") }
@@ -312,11 +312,11 @@ func TestFeeder_SharedKeys(t *testing.T) {
 			}, ";"))
 		}
 		shared, apart := prometheus.NewPedanticRegistry(), prometheus.NewPedanticRegistry()
-		together, err := NewCatalogue(shared, cap).Feeder(d)
+		together, err := NewCatalogue(shared, limit).Feeder(d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		single, err := NewCatalogue(apart, cap).Feeder(d)
+		single, err := NewCatalogue(apart, limit).Feeder(d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -347,13 +347,13 @@ func TestFeeder_SharedKeys(t *testing.T) {
 	})
 }
 
-// No record allocates, neither one whose series are there nor one that the cap
+// No record allocates, neither one whose series are there nor one that the limit
 // cuts off.
 func TestFeeder_AllocatesNothing(t *testing.T) {
 	d := every(t)
-	f := func(cap int, lines ...string) {
+	f := func(limit int, lines ...string) {
 		t.Helper()
-		feeder, err := NewCatalogue(prometheus.NewRegistry(), cap).Feeder(d)
+		feeder, err := NewCatalogue(prometheus.NewRegistry(), limit).Feeder(d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -371,7 +371,7 @@ func TestFeeder_AllocatesNothing(t *testing.T) {
 			}
 		})
 		if got != 0 {
-			t.Errorf("cap %d, %q: %v allocations", cap, lines, got)
+			t.Errorf("limit %d, %q: %v allocations", limit, lines, got)
 		}
 	}
 	long := strings.Repeat("x", 200)

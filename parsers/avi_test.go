@@ -71,7 +71,7 @@ func TestAVI_Cut(t *testing.T) {
 	// What is chosen of several others can be another one in a cut line.
 	chosen := []string{"virtualservice", "pool", "server", "client_ip", "vs_ip", "time", "gslbservice", "member", "text", "tenant"}
 	parser := parsers.NewParser(aviDefinitions(t)...)
-	parser.Refer(reference.UnixNano())
+	parser.Refer(reference().UnixNano())
 	read := 0
 	for _, name := range aviStreams {
 		for _, line := range aviSample(t, name) {

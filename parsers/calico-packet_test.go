@@ -25,7 +25,7 @@ func TestCalicoPacket_RoundTrip(t *testing.T) {
 		uptime := rapid.SampledFrom([]string{"", "[    1.000001] ", "[12345.678901] "}).Draw(t, "uptime")
 		prefix := "calico-packet"
 		if rapid.Bool().Draw(t, "named") {
-			want["policy"] = kubernetesName.Draw(t, "namespace") + "/" + kubernetesName.Draw(t, "policy")
+			want["policy"] = kubernetesName().Draw(t, "namespace") + "/" + kubernetesName().Draw(t, "policy")
 			prefix += " dmz np " + want["policy"]
 		}
 		ip := "TC=0 HOPLIMIT=64 FLOWLBL=0"

@@ -922,13 +922,13 @@ var ErrNoLayout = fmt.Errorf("fits no layout")
 // the spans are empty.
 func (p *Parser) Parse(r *Record) error {
 	var best *Definition
-	err := error(ErrNoLayout)
+	var err error
 	for _, o := range p.readers {
 		wrong := o.parse(r)
 		if wrong == nil {
 			return nil
 		}
-		if best == nil || err == ErrNoLayout && wrong != ErrNoLayout {
+		if best == nil || errors.Is(err, ErrNoLayout) && !errors.Is(wrong, ErrNoLayout) {
 			best, err = o.definition, wrong
 		}
 	}

@@ -14,7 +14,8 @@ import (
 func framed(t interface {
 	Helper()
 	Fatal(...any)
-}, frame string) *Definition {
+}, frame string,
+) *Definition {
 	t.Helper()
 	d, faults := ParseDefinition("", []byte("name: x\nframe: "+frame+"\nlayouts: [{name: l, regex: '^(?P<all>(?s:.*))$'}]\n"))
 	if err := faults.Err(); err != nil {

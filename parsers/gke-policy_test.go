@@ -14,7 +14,7 @@ func TestGKEPolicy_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		src, dst, _ := addresses(t)
 		from, to := rapid.Uint16().Draw(t, "src_port"), rapid.Uint16().Draw(t, "dst_port")
-		namespace, pod := kubernetesName.Draw(t, "namespace"), kubernetesName.Draw(t, "pod")
+		namespace, pod := kubernetesName().Draw(t, "namespace"), kubernetesName().Draw(t, "pod")
 		count := rapid.IntRange(1, 1e6).Draw(t, "count")
 		want := map[string]string{
 			"layout": "json", "src_ip": src, "dst_ip": dst, "src_port": strconv.Itoa(int(from)), "dst_port": strconv.Itoa(int(to)),
@@ -27,7 +27,7 @@ func TestGKEPolicy_RoundTrip(t *testing.T) {
 			"src": jsonObject{"pod_name": pod, "pod_namespace": namespace}, "dest": jsonObject{"instance": "node-2"},
 		}
 		if rapid.Bool().Draw(t, "allow") {
-			policy := kubernetesName.Draw(t, "policy")
+			policy := kubernetesName().Draw(t, "policy")
 			line["disposition"], line["policies"] = "allow", []jsonObject{{"kind": "NetworkPolicy", "name": policy, "namespace": namespace}}
 			want["action"], want["policy"] = "Allow", namespace+"/"+policy
 		}

@@ -34,7 +34,7 @@ func TestGolden(t *testing.T) {
 			var got bytes.Buffer
 			seen := map[string]bool{}
 			parser := d.NewParser()
-			parser.Refer(reference.UnixNano())
+			parser.Refer(reference().UnixNano())
 			for _, record := range records(d, text) {
 				line := record.Text
 				r := parsers.Record{Line: bytes.Clone(line), Carried: record.Time}
@@ -103,7 +103,7 @@ func TestGolden_Bad(t *testing.T) {
 }
 
 // reference is when the samples without a year are read.
-var reference = time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC)
+func reference() time.Time { return time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC) }
 
 // records puts the lines of a text together.
 func records(d *parsers.Definition, text []byte) []parsers.Line {

@@ -42,7 +42,7 @@ func TestHubble_RoundTrip(t *testing.T) {
 				want["protocol"], want["src_port"], want["dst_port"] = protocol, strconv.Itoa(int(src)), strconv.Itoa(int(dst))
 				flow["l4"] = jsonObject{protocol: jsonObject{"source_port": src, "destination_port": dst}}
 			}
-			namespace, pod := kubernetesName.Draw(t, "namespace"), kubernetesName.Draw(t, "pod")
+			namespace, pod := kubernetesName().Draw(t, "namespace"), kubernetesName().Draw(t, "pod")
 			if has("direction") && has("destination") {
 				flow["traffic_direction"], want["direction"] = "INGRESS", "Ingress"
 				flow["destination"] = jsonObject{"namespace": namespace, "pod_name": pod}

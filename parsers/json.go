@@ -632,7 +632,7 @@ func (w *jsonWalker) string(p int) (end int, has escapes) {
 		case '"':
 			return p, has
 		case '\\':
-			n := 0
+			var n int
 			if n, has = w.escape(p, has); n == 0 {
 				return -1, 0
 			}

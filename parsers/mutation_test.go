@@ -30,7 +30,7 @@ func TestMutation(t *testing.T) {
 				t.Fatal(err)
 			}
 			parser := d.NewParser()
-			parser.Refer(reference.UnixNano())
+			parser.Refer(reference().UnixNano())
 			var r parsers.Record
 			r.Scratch = new(parsers.Scratch)
 			for _, record := range records(d, text) {

@@ -19,7 +19,7 @@ import (
 func TestOVNACL_RoundTrip(t *testing.T) {
 	check := giveBack(t, "ovn-acl")
 	rapid.Check(t, func(t *rapid.T) {
-		namespace, policy := kubernetesName.Draw(t, "namespace"), kubernetesName.Draw(t, "policy")
+		namespace, policy := kubernetesName().Draw(t, "namespace"), kubernetesName().Draw(t, "policy")
 		rule := fmt.Sprint(rapid.IntRange(0, 99).Draw(t, "rule"))
 		want := map[string]string{"direction": rapid.SampledFrom([]string{"Ingress", "Egress"}).Draw(t, "direction")}
 		var acl string
@@ -106,7 +106,7 @@ func BenchmarkOVNACL(b *testing.B) {
 	besides(b, "ovn-acl", "regexp", func(line []byte) bool { return re.FindSubmatchIndex(line) != nil })
 }
 
-var kubernetesName = rapid.StringMatching(`[a-z]([-a-z0-9]{0,6}[a-z0-9])?`)
+func kubernetesName() *rapid.Generator[string] { return rapid.StringMatching(`[a-z]([-a-z0-9]{0,6}[a-z0-9])?`) }
 
 func port(t *rapid.T) string { return fmt.Sprint(rapid.Uint16().Draw(t, "port")) }
 
@@ -132,7 +132,7 @@ func shippedDefinition(t testing.TB, name string) *parsers.Definition {
 func giveBack(t *testing.T, name string) func(t *rapid.T, line string, want map[string]string) {
 	d := shippedDefinition(t, name)
 	parser := d.NewParser()
-	parser.Refer(reference.UnixNano())
+	parser.Refer(reference().UnixNano())
 	return func(t *rapid.T, line string, want map[string]string) {
 		r := parsers.Record{Line: []byte(line)}
 		if err := parser.Parse(&r); err != nil {

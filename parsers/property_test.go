@@ -19,7 +19,7 @@ func reading(t *testing.T, name string) func(t *rapid.T, layout, line string, wa
 	}
 	d := set[name]
 	parser := d.NewParser()
-	parser.Refer(reference.UnixNano())
+	parser.Refer(reference().UnixNano())
 	return func(t *rapid.T, layout, line string, want map[string]string) {
 		t.Helper()
 		r := parsers.Record{Line: []byte(line)}
