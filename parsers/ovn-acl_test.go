@@ -106,7 +106,9 @@ func BenchmarkOVNACL(b *testing.B) {
 	besides(b, "ovn-acl", "regexp", func(line []byte) bool { return re.FindSubmatchIndex(line) != nil })
 }
 
-func kubernetesName() *rapid.Generator[string] { return rapid.StringMatching(`[a-z]([-a-z0-9]{0,6}[a-z0-9])?`) }
+func kubernetesName() *rapid.Generator[string] {
+	return rapid.StringMatching(`[a-z]([-a-z0-9]{0,6}[a-z0-9])?`)
+}
 
 func port(t *rapid.T) string { return fmt.Sprint(rapid.Uint16().Draw(t, "port")) }
 

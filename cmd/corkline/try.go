@@ -233,7 +233,7 @@ func (t *trial) try(record *parsers.Line, report func(outcome) error) error {
 	if t.parser == nil {
 		t.failed++
 		d, closest := t.set.Closest(line)
-		failure := d.Failure(line, errors.New("no definition parses the line"))
+		failure := d.Failure(line, fmt.Errorf("no definition parses the line; %s got furthest", d.Name))
 		failure.Definition, failure.Closest = "", &closest
 		return report(outcome{failure: failure})
 	}
