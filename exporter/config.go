@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +27,7 @@ type Config struct {
 	ShutdownTimeout time.Duration  `yaml:"shutdown_timeout"`
 	MaxLineBytes    int            `yaml:"max_line_bytes"`
 	MaxSeries       int            `yaml:"max_series"`
+	MaxLabelValues  int            `yaml:"max_label_values"`
 	Loki            LokiConfig     `yaml:"loki"`
 	Sources         []SourceConfig `yaml:"sources"`
 	// Definitions are log formats of the user's own, in the form of the shipped
@@ -62,9 +62,20 @@ func (c LokiConfig) Address() string {
 // SourceConfig is one set of files and the definition that reads them.
 type SourceConfig struct {
 	// Name is the value of the label source; default is the definition's name.
-	Name       string   `yaml:"name"`
-	Definition string   `yaml:"definition"`
-	Files      []string `yaml:"files"`
+	Name       string `yaml:"name"`
+	Definition string `yaml:"definition"`
+	// Definitions, instead of Definition, of files whose lines have one of
+	// several formats: they are tried in this order.
+	Definitions []string `yaml:"definitions"`
+	Files       []string `yaml:"files"`
+}
+
+// names of the definitions.
+func (s *SourceConfig) names() []string {
+	if s.Definition != "" {
+		return []string{s.Definition}
+	}
+	return s.Definitions
 }
 
 // DefaultConfigFile is read by the agent when it is there and no other is named.
@@ -81,6 +92,7 @@ func defaultConfig() Config {
 		ShutdownTimeout: 10 * time.Second,
 		MaxLineBytes:    256 << 10,
 		MaxSeries:       2000,
+		MaxLabelValues:  32,
 		Loki:            LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
 		DefinitionsDir:  DefaultDefinitionsDir,
 	}
@@ -192,6 +204,9 @@ func (c *configCheck) scalars() {
 	if config.MaxSeries < 1 {
 		c.fault("max_series", "must be at least 1")
 	}
+	if config.MaxLabelValues < 1 {
+		c.fault("max_label_values", "must be at least 1")
+	}
 	if config.Loki.URL != "" {
 		// What does not look like a URL may hold a password all the same, so
 		// no message quotes it.
@@ -253,19 +268,12 @@ func (c *configCheck) sources() {
 	for i := range config.Sources {
 		s := &config.Sources[i]
 		at := fmt.Sprintf("sources[%d]", i)
-		if s.Name == "" {
-			s.Name = s.Definition
+		definitions := c.sourceDefinitions(at, s)
+		if len(definitions) == 0 {
+			continue
 		}
-		d := set[s.Definition]
-		switch {
-		case s.Definition == "":
-			c.fault(at+".definition", "is missing; there are: %v", set.Names())
-			continue
-		case d == nil && c.own[s.Definition]:
-			continue // its faults say more
-		case d == nil:
-			c.fault(at+".definition", "there is no definition %q; there are: %v", s.Definition, set.Names())
-			continue
+		if s.Name == "" {
+			s.Name = s.names()[0]
 		}
 		if !sourceForm.MatchString(s.Name) {
 			c.fault(at+".name", "%q: use letters, digits, - _ and .", s.Name)
@@ -274,11 +282,13 @@ func (c *configCheck) sources() {
 			c.fault(at+".name", "there is a source %q already; give this one a name of its own", s.Name)
 		}
 		names[s.Name] = true
-		if len(s.Files) == 0 {
-			s.Files = d.Files
+		for _, d := range definitions {
+			if len(s.Files) == 0 {
+				s.Files = d.Files
+			}
 		}
 		if len(s.Files) == 0 {
-			c.fault(at+".files", "is missing, and the definition %q names none", s.Definition)
+			c.fault(at+".files", "is missing, and the definition %q names none", definitions[0].Name)
 		}
 		for k, pattern := range s.Files {
 			if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
@@ -288,54 +298,64 @@ func (c *configCheck) sources() {
 	}
 }
 
+// sourceDefinitions gives the definitions of a source; none when there are faults.
+func (c *configCheck) sourceDefinitions(at string, s *SourceConfig) (definitions []*parsers.Definition) {
+	if s.Definition != "" && len(s.Definitions) > 0 {
+		c.fault(at+".definitions", "give either definition or definitions")
+		return nil
+	}
+	set, names := c.config.library.Set, s.names()
+	if len(names) == 0 {
+		c.fault(at+".definition", "is missing; there are: %v", set.Names())
+		return nil
+	}
+	for i, name := range names {
+		key := at + ".definition"
+		if s.Definition == "" {
+			key = fmt.Sprintf("%s.definitions[%d]", at, i)
+		}
+		d := set[name]
+		switch {
+		case d == nil && c.own[name]:
+			return nil // its faults say more
+		case d == nil:
+			c.fault(key, "there is no definition %q; there are: %v", name, set.Names())
+			return nil
+		case !d.FramesAs(set[names[0]]):
+			c.fault(key, "%q and %q put lines together in different ways, so they cannot read the same files", name, names[0])
+			return nil
+		}
+		definitions = append(definitions, d)
+	}
+	return definitions
+}
+
 // metrics finds what the agent could not register: a name that two definitions
 // or the agent itself have for different metrics. Definitions without a source
 // feed none.
 func (c *configCheck) metrics() {
 	used := map[string]bool{}
 	for _, s := range c.config.Sources {
-		used[s.Definition] = true
+		for _, name := range s.names() {
+			used[name] = true
+		}
 	}
-	type owned struct {
-		definition *parsers.Definition
-		metric     *parsers.Metric
-	}
-	library, agent, owners := c.config.library, dryAgent(), map[string]owned{}
+	library, families := c.config.library, dryAgent().families
 	for _, name := range library.InOrder() {
 		if !used[name] {
 			continue
 		}
 		d := library.Set[name]
 		for i := range d.Metrics {
-			m, key := &d.Metrics[i], fmt.Sprintf("metrics[%d].name", i)
-			if first, ok := owners[m.Name]; ok {
-				if what := different(first.definition, first.metric, d, m); what != "" {
-					c.faults = append(c.faults, library.Fault(name, key, "definition %q has a metric %s, too, with %s; make them the same, or name them differently", first.definition.Name, m.Name, what))
+			m, at := &d.Metrics[i], fmt.Sprintf("metrics[%d].", i)
+			var wrong *metricError
+			if _, err := families.open(d, m); errors.As(err, &wrong) {
+				what := wrong.what
+				if wrong.key != "name" {
+					what += fmt.Sprintf("; make the metrics %s the same, or name them differently", m.Name)
 				}
-				continue
-			}
-			owners[m.Name] = owned{d, m}
-			alone := *d
-			alone.Metrics = d.Metrics[i : i+1]
-			if _, err := agent.families.Feeder(&alone); err != nil {
-				c.faults = append(c.faults, library.Fault(name, key, "%s is a metric of the agent itself; choose another name", m.Name))
+				c.faults = append(c.faults, library.Fault(name, at+wrong.key, "%s", what))
 			}
 		}
-	}
-}
-
-// different says what keeps two metrics of one name from being the same.
-func different(d1 *parsers.Definition, m1 *parsers.Metric, d2 *parsers.Definition, m2 *parsers.Metric) string {
-	switch {
-	case m1.Type != m2.Type:
-		return "another type"
-	case m1.Help != m2.Help:
-		return "another help"
-	case !slices.Equal(labelNames(d1, m1), labelNames(d2, m2)):
-		return "other labels"
-	case !slices.Equal(m1.Buckets, m2.Buckets):
-		return "other buckets"
-	default:
-		return ""
 	}
 }

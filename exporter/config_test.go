@@ -42,7 +42,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 	}
 	want := Config{
 		Node: "node-7", StateDir: "/var/lib/corkline", Listen: "127.0.0.1:9440",
-		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000,
+		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000, MaxLabelValues: 32,
 		Loki:    LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
 		Sources: sources, DefinitionsDir: "/etc/corkline/definitions",
 	}
@@ -128,7 +128,7 @@ func TestParseConfig_Definitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []SourceConfig{{"words", "words", []string{"/a.log"}}, {"Again_2.x", "words", []string{"/b/*.log"}}}
+	want := []SourceConfig{{Name: "words", Definition: "words", Files: []string{"/a.log"}}, {Name: "Again_2.x", Definition: "words", Files: []string{"/b/*.log"}}}
 	if diff := cmp.Diff(want, got.Sources); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
@@ -174,6 +174,7 @@ func TestParseConfig_Faults(t *testing.T) {
 	f("max_line_bytes: 1023\n", c+`:1:17: max_line_bytes: must be between 1024 and 1048576`)
 	f("max_line_bytes: 1048577\n", c+`:1:17: max_line_bytes: must be between 1024 and 1048576`)
 	f("max_series: 0\n", c+`:1:13: max_series: must be at least 1`)
+	f("max_label_values: 0\n", c+`:1:19: max_label_values: must be at least 1`)
 	f("max_series: some\n", c+`:1:13: max_series: expected a whole number, found "some"`)
 	f("loki: {url: '%'}\n", c+`:1:13: loki.url: is not a URL, such as http://loki:3100`)
 	f("loki: {url: 'ftp://loki'}\n", c+`:1:13: loki.url: is not a URL, such as http://loki:3100`)
@@ -198,7 +199,7 @@ func TestParseConfig_Faults(t *testing.T) {
 	f("definitions_dir: twice\n", dir+`/twice/words.yml:2:7: name: there is a definition "words" already: `+dir+`/twice/words.yaml:2:7`)
 	f("definitions_dir: words\ndefinitions:\n"+indent(wordsForm), dir+`/words/words.yaml:2:7: name: there is a definition "words" already: `+c+`:3:11`)
 	f("definitions:\n"+indent(strings.Replace(wordsForm, "words", "antrea-networkpolicy", 1)),
-		c+`:2:11: definitions[0].name: "antrea-networkpolicy" is a shipped definition; change it with extends: antrea-networkpolicy, take its place with replaces: true, or choose another name`)
+		c+`:2:11: definitions[0].name: "antrea-networkpolicy" is a shipped definition; change it with extends: antrea-networkpolicy, take its place with replaces: antrea-networkpolicy, or choose another name`)
 	f("definitions:\n"+indent(strings.Replace(wordsForm, "labels: [word]", "labels: [wort]", 1)),
 		c+`:5:59: definitions[0].metrics[0].labels[0]: no layout has a field "wort"; there are: word number`)
 
@@ -230,33 +231,34 @@ func TestParseConfig_Metrics(t *testing.T) {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
-	differ := func(before, after, what string) {
+	differ := func(before, after, column, want string) {
 		t.Helper()
 		if strings.Count(more, before) != 1 {
 			t.Fatalf("%q is not in the definition once", before)
 		}
 		definitions := "definitions:\n" + indent(wordsForm) + indent(strings.Replace(more, before, after, 1))
-		fault := fmt.Sprintf(`c.yaml:10:22: definitions[1].metrics[0].name: definition "words" has a metric corkline_words_total, too, with %s; make them the same, or name them differently`, what)
-		f(definitions+both, fault)
+		f(definitions+both, "c.yaml:10:"+column+": definitions[1].metrics[0]."+want+` of definition "words"; make the metrics corkline_words_total the same, or name them differently`)
 		f(definitions + "sources: [{definition: more, files: [/a]}]\n") // the other one feeds nothing
+		f(definitions+"sources: [{definitions: [more, words], files: [/a]}]\n",
+			"c.yaml:10:"+column+": definitions[1].metrics[0]."+want+` of definition "words"; make the metrics corkline_words_total the same, or name them differently`)
 	}
 	f("definitions:\n" + indent(wordsForm) + indent(more) + both)
 	f("definitions:\n" + indent(wordsForm) + "  - {name: more, extends: words}\n" + both)
-	differ("help: Words.", "help: Other words.", "another help")
-	differ("labels: [word]", "labels: [number]", "other labels")
-	differ("type: counter", "type: histogram, observe: number, buckets: [1]", "another type")
+	differ("help: Words.", "help: Other words.", "72", `help: "Other words." differs from "Words."`)
+	differ("labels: [word]", "labels: [number]", "58", `labels: [number] differ from [word]`)
+	differ("type: counter", "type: histogram, observe: number, buckets: [1]", "41", `type: histogram differs from counter`)
 
 	// What comes from a base is said where the base is named.
 	f("definitions:\n"+indent(wordsForm)+"  - {name: more, extends: words, metrics: [{name: words_total, type: counter, help: W.}]}\n  - {name: third, extends: more}\n"+
 		strings.Replace(both, "definition: more", "definition: third", 1),
-		`c.yaml:8:28: definitions[2].extends: breaks c.yaml:7:51: definitions[1].metrics[0].name: definition "words" has a metric corkline_words_total, too, with another help; make them the same, or name them differently`)
+		`c.yaml:8:28: definitions[2].extends: breaks c.yaml:7:85: definitions[1].metrics[0].help: "W." differs from "Words." of definition "words"; make the metrics corkline_words_total the same, or name them differently`)
 
 	// The agent's own, also those that it has with the same help and labels.
 	own := func(name, labels, help string) {
 		t.Helper()
 		text := strings.NewReplacer("words_total", name, "labels: [word]", labels, "help: Words.", help).Replace(wordsForm)
 		f("definitions:\n"+indent(text)+"sources: [{definition: words, files: [/a]}]\n",
-			`c.yaml:5:22: definitions[0].metrics[0].name: corkline_`+name+` is a metric of the agent itself; choose another name`)
+			`c.yaml:5:22: definitions[0].metrics[0].name: corkline_`+name+` is that of a metric of the agent itself; choose another`)
 	}
 	own("pipeline_lines_read_total", "labels: [word]", "help: Words.")
 	own("pipeline_series_capped_total", "labels: []", "help: Words.")

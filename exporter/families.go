@@ -1,21 +1,24 @@
 package exporter
 
 import (
+	"bytes"
 	"fmt"
 	"sort"
 	"strings"
 	"time"
 
+	"github.com/corkline/corkline/exporter/sink/loki"
 	"github.com/corkline/corkline/parsers"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Family describes a metric that an agent exposes.
 type Family struct {
-	Name   string
-	Type   string // counter, gauge or histogram
-	Help   string
-	Labels []string
+	Name    string
+	Type    string // counter, gauge or histogram
+	Help    string
+	Labels  []string  // without a histogram's le
+	Buckets []float64 // upper bounds of a histogram's, without +Inf
 }
 
 // Families describes every metric that an agent with these definitions can
@@ -30,9 +33,9 @@ func Families(set parsers.Set) ([]Family, error) {
 		for i := range d.Metrics {
 			f, err := a.families.family(d, &d.Metrics[i])
 			if err != nil {
-				return nil, fmt.Errorf("register metrics of definition %q: %w", name, err)
+				return nil, fmt.Errorf("register metrics: %w", err)
 			}
-			f.with(strings.Repeat("value\xff", len(f.labels)))
+			f.with(bytes.Repeat([]byte{'v', keyEnd}, len(f.labels)))
 		}
 	}
 	gathered, err := a.registry.Gather()
@@ -49,6 +52,9 @@ func Families(set parsers.Set) ([]Family, error) {
 			f.Labels = append(f.Labels, pair.GetName())
 		}
 		sort.Strings(f.Labels)
+		for _, bucket := range g.GetMetric()[0].GetHistogram().GetBucket() {
+			f.Buckets = append(f.Buckets, bucket.GetUpperBound())
+		}
 		families = append(families, f)
 	}
 	return families, nil
@@ -58,14 +64,8 @@ func Families(set parsers.Set) ([]Family, error) {
 func dryAgent() *Agent {
 	a := &Agent{registry: prometheus.NewRegistry(), ledger: newLedger(), started: time.Now()}
 	a.families = NewCatalogue(a.registry, 1)
+	a.budget = loki.NewBudget(a.registry, 1)
+	a.budget.Declare("source", "label")
 	a.registerOwn()
 	return a
-}
-
-func labelNames(d *parsers.Definition, m *parsers.Metric) []string {
-	labels := make([]string, len(m.Labels))
-	for i, field := range m.Labels {
-		labels[i] = d.Fields[field].Name
-	}
-	return labels
 }

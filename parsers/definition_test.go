@@ -55,8 +55,8 @@ func TestParseDefinition(t *testing.T) {
 	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(Definition{}, Layout{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if !d.IsTime(0) || d.IsTime(1) || d.TimeResolution() != time.Second {
-		t.Errorf("time: field 0 is %v, field 1 is %v, resolution %s", d.IsTime(0), d.IsTime(1), d.TimeResolution())
+	if !d.IsTime(0) || d.IsTime(1) {
+		t.Errorf("time: field 0 is %v, field 1 is %v", d.IsTime(0), d.IsTime(1))
 	}
 
 	r := Record{Line: []byte("2026-11-21T10:00:00Z none 007")}
@@ -267,8 +267,8 @@ func TestSet(t *testing.T) {
 			bytes = append(bytes, []byte(line))
 		}
 		got := ""
-		if d := set.Detect(bytes); d != nil {
-			got = d.Name
+		if found := set.Detect(bytes); len(found) > 0 {
+			got = found[0].Name
 		}
 		if got != want {
 			t.Errorf("%q: want %q, got %q", lines, want, got)
@@ -283,4 +283,25 @@ func TestSet(t *testing.T) {
 	if d.Name != "b" || closest.Column != 6 || closest.Expected != "n" {
 		t.Errorf("closest is %s: %s", d.Name, closest)
 	}
+}
+
+func TestTexts(t *testing.T) {
+	ts := newTexts([]string{`"dns_qtype"`, `"dns_qclass"`, `aaaaaab`, `aaaaaac`, `"x"`})
+	if len(ts) != 3 {
+		t.Errorf("%d groups of %s, not 3", len(ts), ts)
+	}
+	f := func(line string, want bool) {
+		t.Helper()
+		if got := ts.in([]byte(line)); got != want {
+			t.Errorf("%q: %t", line, got)
+		}
+	}
+	f(``, false)
+	f(`"dns_q"`, false)
+	f(`"dns_qt "dns_qtype"`, true)
+	f(`"dns_qclass"`, true)
+	f(`aaaaaaaaac`, true) // begins within another start
+	f(`aaaaaaaaa`, false)
+	f(`"x"`, true)
+	f(`"dns_qtypeaaaaaa`, false)
 }

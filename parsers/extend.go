@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -28,20 +29,22 @@ func ReadDefinition(file string, text []byte) (Written, strict.Faults) {
 	return w, faults
 }
 
-// Name that the definition has: its own, or else that of its base.
-func (w Written) Name() string {
-	if w.Form.Name == "" {
-		return w.Form.Extends
-	}
-	return w.Form.Name
-}
+// Name that the definition has: its own, or else that of what it replaces, or
+// of what it extends.
+func (w Written) Name() string { return cmp.Or(w.Form.Name, w.Form.Replaces, w.Form.Extends) }
 
 // nameKey is where the definition gets its name from.
 func (w Written) nameKey() string {
-	if w.Form.Name == "" && w.Form.Extends != "" {
+	switch {
+	case w.Form.Name != "":
+		return "name"
+	case w.Form.Replaces != "":
+		return "replaces"
+	case w.Form.Extends != "":
 		return "extends"
+	default:
+		return "name"
 	}
-	return "name"
 }
 
 func (w Written) key(key string) string {
@@ -215,6 +218,7 @@ func (c *composer) compose(i int) *composed {
 		}
 		*w = w.over(base)
 	}
+	w.Form.Name = c.own[i].Name()
 	d, wrong := Compile(w.Form, w.Doc, w.Prefix)
 	if faults = append(faults, wrong...); len(faults) == 0 {
 		faults = c.own[i].misnamed(d.Name)
@@ -230,26 +234,28 @@ func (c *composer) compose(i int) *composed {
 // has its name.
 func (c *composer) mayHave(w Written) bool {
 	_, shipped := c.base.Set[w.Name()]
-	return !shipped || w.Form.Replaces || w.inPlace()
+	return !shipped || w.Form.Replaces == w.Name() || w.inPlace()
 }
 
 // claim gives a fault when a definition of own must not have its name.
 func (c *composer) claim(i int) strict.Faults {
 	w, name := c.own[i], c.own[i].Name()
 	one, key := index(c.alike(w), name), w.nameKey()
-	switch _, shipped := c.base.Set[name]; {
+	switch {
 	case name == "":
 		return nil // Compile has more to say
+	case w.Form.Replaces != "" && c.base.Set[w.Form.Replaces] == nil:
+		return strict.Faults{w.fault("replaces", "there is no shipped definition %q; there are: %s", w.Form.Replaces, strings.Join(c.base.Names(), " "))}
+	case w.Form.Replaces != "" && w.Form.Replaces != name:
+		return strict.Faults{w.fault("name", "is %q, but what replaces %q has its name; leave name out", name, w.Form.Replaces)}
 	case !c.mayHave(w):
-		return strict.Faults{w.fault(key, "%q is a shipped definition; change it with extends: %s, take its place with replaces: true, or choose another name", name, name)}
+		return strict.Faults{w.fault(key, "%q is a shipped definition; change it with extends: %s, take its place with replaces: %s, or choose another name", name, name, name)}
 	case one != i:
 		there := "there is a definition"
 		if w.inPlace() {
 			there = "there is an extension in place of"
 		}
 		return strict.Faults{w.fault(key, "%s %q already: %s", there, name, c.own[one].fault(c.own[one].nameKey(), "").Place())}
-	case w.Form.Replaces && !shipped:
-		return strict.Faults{w.fault("replaces", "there is no shipped definition %q; there are: %s", name, strings.Join(c.base.Names(), " "))}
 	default:
 		return nil
 	}
@@ -297,7 +303,7 @@ func (c *composer) ring(start int) string {
 // runbook. What changes another definition is not the one of its name.
 func (w Written) misnamed(name string) strict.Faults {
 	file := filepath.Base(w.Doc.File())
-	if w.Prefix != "" || w.Doc.File() == "" || w.Form.Extends != "" || w.Form.Replaces || strings.TrimSuffix(file, filepath.Ext(file)) == name {
+	if w.Prefix != "" || w.Doc.File() == "" || w.Form.Extends != "" || w.Form.Replaces != "" || strings.TrimSuffix(file, filepath.Ext(file)) == name {
 		return nil
 	}
 	return strict.Faults{w.fault("name", "is %q, but the file is named %q; they must be the same", name, file)}
@@ -314,20 +320,20 @@ var listRules = map[string]listRule{
 	"files":         {whole: true},
 	"stream_labels": {whole: true},
 	"layouts":       {first: true, named: true},
-	"extract":       {first: true},
 	"metrics":       {named: true},
 }
 
 // over merges a definition with its base: what it gives goes before what the
-// base has, lists are added to the base's, and maps entry by entry.
+// base has, lists are added to the base's, and maps entry by entry. The files
+// are the base's only for what takes its place: no log is read twice unasked.
 func (w Written) over(base Written) Written {
 	m := formMerge{own: w, base: base, doc: w.Doc.Overlay()}
 	m.doc.Borrow("", w.Doc, w.Prefix, "")
 	form := base.Form
-	given, into := reflect.ValueOf(w.Form), reflect.ValueOf(&form).Elem()
-	for i := range into.NumField() {
-		key := into.Type().Field(i).Tag.Get("yaml")
-		into.Field(i).Set(m.value(key, given.Field(i), into.Field(i)))
+	m.fields("", reflect.ValueOf(w.Form), reflect.ValueOf(&form).Elem())
+	form.Replaces = w.Form.Replaces
+	if w.Name() != base.Name() {
+		form.Files = w.Form.Files
 	}
 	return Written{Form: form, Doc: m.doc}
 }
@@ -347,12 +353,25 @@ func (m *formMerge) fromOwn(key, ownKey string) {
 	m.doc.Borrow(key, m.own.Doc, m.own.key(ownKey), "")
 }
 
+// fields merges those of a struct into the base's.
+func (m *formMerge) fields(prefix string, own, base reflect.Value) {
+	for i := range base.NumField() {
+		key := prefix + base.Type().Field(i).Tag.Get("yaml")
+		base.Field(i).Set(m.value(key, own.Field(i), base.Field(i)))
+	}
+}
+
 func (m *formMerge) value(key string, own, base reflect.Value) reflect.Value {
 	rule := listRules[key]
 	switch {
 	case !m.own.Doc.Has(m.own.key(key)):
 		m.fromBase(key, key)
 		return base
+	case own.Type() == reflect.TypeFor[RedactForm](): // what was secret stays so
+		all := reflect.New(own.Type()).Elem()
+		all.Set(base)
+		m.fields(key+".", own, all)
+		return all
 	case own.Kind() == reflect.Slice && !rule.whole:
 		return m.list(key, rule, own, base)
 	case own.Kind() == reflect.Map:

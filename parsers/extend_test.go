@@ -29,6 +29,13 @@ metrics:
 samples: [INFO ready 1]
 `
 
+// richFormat has what baseFormat has, and what else can be merged.
+const richFormat = baseFormat + `contains: [' ']
+extract: [{from: level, to: severity}]
+redact: {keys: [cookie], parameters: [sig]}
+values: {level: [INFO, WARN]}
+`
+
 // otherFormat is another shipped one.
 const otherFormat = "name: other\nlayouts: [{name: l, regex: '^(?P<a>.*)$'}]\n"
 
@@ -66,20 +73,20 @@ func TestExtend_Nothing(t *testing.T) {
 	}
 }
 
-// Each text is merged with baseFormat and gives a form that differs from the
+// Each text is merged with richFormat and gives a form that differs from the
 // base's as change says.
 func TestExtend_Form(t *testing.T) {
-	base := readAll(t, "base.yaml\n"+baseFormat)[0]
+	base := readAll(t, "base.yaml\n"+richFormat)[0]
 	f := func(text string, change func(*Form)) {
 		t.Helper()
 		own := readAll(t, "own.yaml\nextends: base\n"+text)[0]
-		want := readAll(t, "base.yaml\n"+baseFormat)[0].Form
+		want := readAll(t, "base.yaml\n"+richFormat)[0].Form
 		want.Extends = "base"
 		change(&want)
 		if diff := cmp.Diff(want, own.over(base).Form); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
-		if diff := cmp.Diff(readAll(t, "base.yaml\n"+baseFormat)[0].Form, base.Form); diff != "" {
+		if diff := cmp.Diff(readAll(t, "base.yaml\n"+richFormat)[0].Form, base.Form); diff != "" {
 			t.Fatalf("%q changed the base (-before +after):\n%s", text, diff)
 		}
 	}
@@ -88,7 +95,9 @@ func TestExtend_Form(t *testing.T) {
 	bytes := MetricForm{Name: "corkline_base_bytes_total", Type: "counter", Help: "B."}
 
 	// What is one thing is overridden when it is given.
-	f("name: mine\n", func(w *Form) { w.Name = "mine" })
+	f("name: mine\n", func(w *Form) { w.Name, w.Files = "mine", nil }) // both read no file unasked
+	f("name: mine\nfiles: [/a]\n", func(w *Form) { w.Name, w.Files = "mine", []string{"/a"} })
+	f("replaces: other\n", func(w *Form) { w.Replaces, w.Files = "other", nil })
 	f("about: ''\n", func(w *Form) { w.About = "" })
 	f("time: {field: x}\n", func(w *Form) { w.Time = TimeForm{Field: "x"} })
 
@@ -96,6 +105,7 @@ func TestExtend_Form(t *testing.T) {
 	f("numbers: [a, size, b]\n", func(w *Form) { w.Numbers = []string{"size", "a", "b"} })
 	f("structured_metadata: [size]\n", func(w *Form) { w.StructuredMetadata = []string{"word", "size"} })
 	f("absent: []\n", func(w *Form) {})
+	f("contains: [OURS]\n", func(w *Form) { w.Contains = []string{" ", "OURS"} })
 	f("samples: ['INFO: up']\n", func(w *Form) { w.Samples = []string{"INFO ready 1", "INFO: up"} })
 
 	// These take the place of the base's.
@@ -118,6 +128,20 @@ func TestExtend_Form(t *testing.T) {
 	// Maps are merged.
 	f("patterns: {LEVEL: 'ERR', NUM: '[0-9]'}\n", func(w *Form) {
 		w.Patterns = map[string]string{"LEVEL": "ERR", "WORT": "[a-z]+", "NUM": "[0-9]"}
+	})
+	f("values: {word: [up]}\n", func(w *Form) {
+		w.Values = map[string][]string{"level": {"INFO", "WARN"}, "word": {"up"}}
+	})
+
+	// What is secret in the base stays so.
+	f("redact: {keys: [token, cookie]}\n", func(w *Form) {
+		w.Redact = RedactForm{Keys: []string{"cookie", "token"}, Parameters: []string{"sig"}}
+	})
+	f("redact: {keys: []}\n", func(w *Form) {})
+
+	// Steps take what the base's make.
+	f("extract: [{from: word, to: state}]\n", func(w *Form) {
+		w.Extract = append(w.Extract, ExtractForm{From: "word", To: "state"})
 	})
 }
 
@@ -160,7 +184,7 @@ func TestCompose(t *testing.T) {
 	f("WARN x 1", map[string]string{"base": " new", "other": " l", "another": "any.yaml new"}, another)
 	f("ERR x 1", map[string]string{"base": "any.yaml mine", "other": " l"}, inPlace)
 	f("ERR x 1", map[string]string{"base": "any.yaml mine", "other": " l"}, named)
-	f("x", map[string]string{"base": "me.yaml l", "other": " l"}, "me.yaml\nname: base\nreplaces: true\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n")
+	f("x", map[string]string{"base": "me.yaml l", "other": " l"}, "me.yaml\nreplaces: base\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n")
 
 	// what extends another's extension
 	f("E x", map[string]string{"base": "", "other": " l", "another": "any.yaml", "third": "third.yml mine"}, third, another)
@@ -169,10 +193,10 @@ func TestCompose(t *testing.T) {
 	// in the place of one of one's own, which has any place
 	f("ERR x 1", map[string]string{"base": "", "other": " l", "words": "change.yaml l"}, "words.yaml\nname: words\nlayouts: [{name: w, regex: '^(?P<x>.)$'}]\n",
 		"change.yaml\nextends: words\nlayouts: [{name: l, regex: '^(?P<x>E.*)$'}]\n")
-	f("x", map[string]string{"base": "change.yaml w", "other": " l", "third": "third.yaml w"}, "words.yaml\nname: base\nreplaces: true\nlayouts: [{name: w, regex: '^(?P<x>.)$'}]\n",
+	f("x", map[string]string{"base": "change.yaml w", "other": " l", "third": "third.yaml w"}, "words.yaml\nreplaces: base\nlayouts: [{name: w, regex: '^(?P<x>.)$'}]\n",
 		"change.yaml\nextends: base\nlayouts: [{name: l, regex: '^(?P<x>E.*)$'}]\n", "third.yaml\nname: third\nextends: base\n")
 	// from another's content into another's place
-	f("INFO: x", map[string]string{"base": " old", "other": "o.yaml old"}, "o.yaml\nname: other\nreplaces: true\nextends: base\n")
+	f("INFO: x", map[string]string{"base": " old", "other": "o.yaml old"}, "o.yaml\nreplaces: other\nextends: base\n")
 	f("x", map[string]string{"base": "", "other": " l"})
 }
 
@@ -237,17 +261,21 @@ func TestCompose_Faults(t *testing.T) {
 	const words = "name: words\nlayouts: [{name: l, regex: '^(?P<word>[a-z]+)$'}]\n"
 
 	// names
-	f(`base.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: true, or choose another name`,
+	f(`base.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: base, or choose another name`,
 		stays)
-	f(`x.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: true, or choose another name`,
+	f(`x.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: base, or choose another name`,
 		"x.yaml\nname: base\nextends: other\n")
 	f(`
-base.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: true, or choose another name
+base.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: base, or choose another name
 x.yaml:1:10: extends: breaks base.yaml:15:11: samples[0]: fits no layout; layout new got to column 1, where it expected level
 `, stays, "x.yaml\nextends: base\nname: x\npatterns: {LEVEL: X}\n")
 	f(`words.yml:1:7: name: there is a definition "words" already: words.yaml:1:7`, "words.yaml\n"+words, "words.yml\n"+words)
 	f(`b.yaml:1:10: extends: there is an extension in place of "base" already: a.yaml:2:10`, "a.yaml\n#\nextends: base\n", "b.yaml\nextends: base\n")
-	f(`words.yaml:1:11: replaces: there is no shipped definition "words"; there are: base other`, "words.yaml\nreplaces: true\n"+words)
+	f(`words.yaml:1:11: replaces: there is no shipped definition "words"; there are: base other`, "words.yaml\nreplaces: words\n"+words)
+	f(`
+a.yaml:1:7: name: is "mine", but what replaces "base" has its name; leave name out
+b.yaml:1:11: replaces: there is no shipped definition "nope"; there are: base other
+`, "a.yaml\nname: mine\nreplaces: base\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n", "b.yaml\nreplaces: nope\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n")
 	f(`text.yaml:1:7: name: is "words", but the file is named "text.yaml"; they must be the same`, "text.yaml\n"+words)
 	f(`x.yaml:2:7: name: "Base" is not a name; use lower-case letters and digits, joined by -`, "x.yaml\nextends: base\nname: Base\n")
 
@@ -262,7 +290,7 @@ c.yaml:1:10: extends: comes back to itself: c extends a extends b extends c
 	f(`
 a.yaml:1:10: extends: comes back to itself: base extends other extends base
 b.yaml:1:10: extends: comes back to itself: other extends base extends other
-`, "a.yaml\nextends: other\nname: base\nreplaces: true\n", "b.yaml\nextends: base\nname: other\nreplaces: true\n")
+`, "a.yaml\nextends: other\nreplaces: base\n", "b.yaml\nextends: base\nreplaces: other\n")
 
 	f(`
 a.yaml:3:10: extends: comes back to itself: words extends more extends words extends words
@@ -374,9 +402,9 @@ func TestParseDefinition_Extends(t *testing.T) {
 		}
 	}
 	f("extends: antrea-networkpolicy\n", "")
-	f("name: antrea-networkpolicy\nreplaces: true\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n", "")
+	f("replaces: antrea-networkpolicy\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n", "")
 	f("extends: x\n", `x.yaml:1:10: extends: there is no definition "x"; there are: `+shippedNames(t))
-	f("name: x\nreplaces: true\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n", `x.yaml:2:11: replaces: there is no shipped definition "x"; there are: `+shippedNames(t))
+	f("name: x\nreplaces: x\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n", `x.yaml:2:11: replaces: there is no shipped definition "x"; there are: `+shippedNames(t))
 	text, err := shipped.ReadFile("definitions/antrea-networkpolicy.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -400,7 +428,7 @@ func shippedNames(t *testing.T) string {
 func FuzzCompose(f *testing.F) {
 	f.Add("name: a\nextends: base\n", "name: b\nextends: a\nfiles: []\n")
 	f.Add("name: a\nextends: b\n", "name: b\nextends: a\n")
-	f.Add("extends: base\npatterns: {LEVEL: '('}\n", "name: other\nreplaces: true\nextends: base\n")
+	f.Add("extends: base\npatterns: {LEVEL: '('}\n", "replaces: other\nextends: base\n")
 	f.Add(baseFormat, otherFormat)
 	f.Add("extends: a\n", "name: a\nextends: base\n")
 	f.Add("name: a\nextends: base\nlayouts: [{name: old, grok: '%{WORT:x}'}, {name: old}, {}]\nmetrics: [{name: base_bytes_total}]\n", "extends: b")

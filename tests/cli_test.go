@@ -162,8 +162,7 @@ corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",pol
 	// Lines that do not parse say how far they got, and make the exit code 1.
 	at := strings.Index(badLine, "sixty")
 	f(badLine+"\n", "", 1,
-		badLine+"\n"+strings.Repeat(" ", at)+"^\n"+fmt.Sprintf("  fits no layout: layout 1.13 got to column %d, where it expected length\n\n", at+1)+
-			"definition antrea-networkpolicy: 0 lines parsed, 1 not\n",
+		badLine+"\n"+strings.Repeat(" ", at)+"^\n"+fmt.Sprintf("  no definition parses the line; antrea-networkpolicy got furthest: layout 1.13 got to column %d, where it expected length\n\n", at+1),
 		"corkline: 1 of 1 lines did not parse\n")
 	f(goodLine+"\n"+oldLine+"\n"+badLine, "-o metrics", 1, metricsText,
 		fmt.Sprintf("not parsed: fits no layout; layout 1.13 got to column %d, where it expected length\n  %s\ncorkline: 1 of 3 lines did not parse\n", at+1, badLine))
