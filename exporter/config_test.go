@@ -52,7 +52,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%q: %s", text, err)
 		}
-		if diff := cmp.Diff(want, *got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+		if diff := cmp.Diff(want, *got, cmpopts.IgnoreUnexported(Config{}, SourceConfig{})); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 		if diff := cmp.Diff(all, got.Library().Names()); diff != "" {
@@ -129,7 +129,7 @@ func TestParseConfig_Definitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []SourceConfig{{Name: "words", Definition: "words", Files: []string{"/a.log"}}, {Name: "Again_2.x", Definition: "words", Files: []string{"/b/*.log"}}}
-	if diff := cmp.Diff(want, got.Sources); diff != "" {
+	if diff := cmp.Diff(want, got.Sources, cmpopts.IgnoreUnexported(SourceConfig{})); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
 }

@@ -115,12 +115,15 @@ func describe(out io.Writer, d *parsers.Definition, what string, verbose bool) {
 		return
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, l := range d.Layouts {
-		path := "matcher"
-		if why := l.LeftToRegexp(); why != "" {
-			path = "regexp: " + why
+	for _, e := range d.Expressions() {
+		name, path := e.Key, "matcher"
+		if e.Layout != "" {
+			name = "layout " + e.Layout
 		}
-		fmt.Fprintf(w, "  layout %s\t%s\n", l.Name, path)
+		if e.Regexp != "" {
+			path = "regexp: " + e.Regexp
+		}
+		fmt.Fprintf(w, "  %s\t%s\n", name, path)
 	}
 	for i, f := range d.Fields {
 		fmt.Fprintf(w, "  field %s\t%s\n", f.Name, strings.Join(roles(d, i), ", "))
