@@ -255,7 +255,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 	for _, s := range c.Sources {
 		var definitions []*parsers.Definition
 		var feeders []*Feeder
-		for _, name := range s.names() {
+		for _, name := range s.DefinitionNames() {
 			d := c.library.Set[name]
 			feeder, err := a.families.Feeder(d)
 			if err != nil {
@@ -273,9 +273,13 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("follow source %q: %w", s.Name, err)
 		}
+		parser := parsers.NewParser(definitions...)
+		if s.zone != nil {
+			parser.In(s.zone)
+		}
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
-			parser: parsers.NewParser(definitions...), feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
+			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
 			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied, now: a.now, onCommit: a.committed,
 		})
 	}
@@ -340,7 +344,7 @@ func (a *Agent) replaceable(c *Config) error {
 		return errors.New("max_label_values has changed, which takes a restart")
 	}
 	for _, s := range c.Sources {
-		for _, name := range s.names() {
+		for _, name := range s.DefinitionNames() {
 			if err := a.families.mismatch(c.library.Set[name]); err != nil {
 				return fmt.Errorf("metrics differ from the running ones, which takes a restart: %w", err)
 			}

@@ -68,13 +68,17 @@ type SourceConfig struct {
 	// several formats: they are tried in this order.
 	Definitions []string `yaml:"definitions"`
 	Files       []string `yaml:"files"`
+	// Zone is that of times which name none, such as Europe/Berlin; default is
+	// the definition's.
+	Zone string `yaml:"zone"`
 
+	zone *time.Location // nil for the definition's
 	// implied by no sources being configured: its files need not be there.
 	implied bool
 }
 
-// names of the definitions.
-func (s *SourceConfig) names() []string {
+// DefinitionNames gives the names of the definitions in their order.
+func (s *SourceConfig) DefinitionNames() []string {
 	if s.Definition != "" {
 		return []string{s.Definition}
 	}
@@ -245,8 +249,7 @@ func (c *configCheck) definitions(folder folder) error {
 			c.fault("definitions_dir", "%s", file.err)
 			continue
 		}
-		w, faults := parsers.ReadDefinition(file.path, file.text)
-		own, c.faults = append(own, w), append(c.faults, faults...)
+		own = append(own, parsers.ReadDefinition(file.path, file.text))
 	}
 	for _, w := range own {
 		c.own[w.Name()] = true
@@ -276,7 +279,7 @@ func (c *configCheck) sources() {
 			continue
 		}
 		if s.Name == "" {
-			s.Name = s.names()[0]
+			s.Name = s.DefinitionNames()[0]
 		}
 		if !sourceForm.MatchString(s.Name) {
 			c.fault(at+".name", "%q: use letters, digits, - _ and .", s.Name)
@@ -289,6 +292,13 @@ func (c *configCheck) sources() {
 			if len(s.Files) == 0 {
 				s.Files = d.Files
 			}
+		}
+		if s.Zone != "" {
+			zone, err := time.LoadLocation(s.Zone)
+			if err != nil {
+				c.fault(at+".zone", "%q is not a time zone; use UTC or an IANA name such as Europe/Berlin", s.Zone)
+			}
+			s.zone = zone
 		}
 		if len(s.Files) == 0 {
 			c.fault(at+".files", "is missing, and the definition %q names none", definitions[0].Name)
@@ -307,7 +317,7 @@ func (c *configCheck) sourceDefinitions(at string, s *SourceConfig) (definitions
 		c.fault(at+".definitions", "give either definition or definitions")
 		return nil
 	}
-	set, names := c.config.library.Set, s.names()
+	set, names := c.config.library.Set, s.DefinitionNames()
 	if len(names) == 0 {
 		c.fault(at+".definition", "is missing; there are: %v", set.Names())
 		return nil
@@ -339,7 +349,7 @@ func (c *configCheck) sourceDefinitions(at string, s *SourceConfig) (definitions
 func (c *configCheck) metrics() {
 	used := map[string]bool{}
 	for _, s := range c.config.Sources {
-		for _, name := range s.names() {
+		for _, name := range s.DefinitionNames() {
 			used[name] = true
 		}
 	}

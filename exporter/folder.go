@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/corkline/corkline/parsers"
 )
 
 // folder of definition files, in the order of their names.
@@ -18,6 +20,25 @@ type fileText struct {
 	path string
 	text []byte
 	err  error
+}
+
+// LoadDefinition reads a definition file, and those beside it that it extends.
+// Its error is strict.Faults when the file could be read.
+func LoadDefinition(path string) (*parsers.Definition, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read definition: %w", err)
+	}
+	var beside []parsers.Written
+	if parsers.ReadDefinition(path, text).Form.Extends != "" {
+		for _, file := range readFolder(filepath.Dir(path)).files {
+			if file.err == nil && filepath.Base(file.path) != filepath.Base(path) {
+				beside = append(beside, parsers.ReadDefinition(file.path, file.text))
+			}
+		}
+	}
+	d, faults := parsers.ParseDefinition(path, text, beside...)
+	return d, faults.Err()
 }
 
 // readFolder reads the *.yaml and *.yml files of a folder, but for hidden ones.

@@ -128,7 +128,7 @@ func (a *Agent) status() status {
 }
 
 func (a *Agent) sourceStatus(source SourceConfig, set parsers.Set, now time.Time) sourceStatus {
-	names := source.names()
+	names := source.DefinitionNames()
 	read := parsers.Set{} // what the source reads with
 	for _, name := range names {
 		read[name] = set[name]

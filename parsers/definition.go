@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -264,32 +263,22 @@ func (s Set) Names() []string {
 	return names
 }
 
-// LoadDefinition reads a definition file. Its error is strict.Faults when the
-// file could be read.
-func LoadDefinition(path string) (*Definition, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read definition: %w", err)
-	}
-	d, faults := ParseDefinition(path, text)
-	return d, faults.Err()
-}
-
-// ParseDefinition compiles the text of a definition file on its own; it may
-// extend or replace a shipped one. The definition is nil when there are faults.
-func ParseDefinition(file string, text []byte) (*Definition, strict.Faults) {
-	w, faults := ReadDefinition(file, text)
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	base := &Library{} // the name of a shipped one is no fault of the file's
+// ParseDefinition compiles the text of a definition file on its own. It may
+// replace a shipped one, and extend a shipped one or one of those beside it,
+// of which the others are left alone. The definition is nil when there are faults.
+func ParseDefinition(file string, text []byte, beside ...Written) (*Definition, strict.Faults) {
+	w := ReadDefinition(file, text)
+	base, faults := &Library{}, strict.Faults(nil) // the name of a shipped one is no fault of the file's
 	if w.Form.Extends != "" || w.Form.Replaces != "" {
 		if base, faults = shippedLibrary(); len(faults) > 0 {
 			return nil, faults
 		}
 	}
-	library, faults := base.with([]Written{w})
-	return library.Set[w.Name()], faults
+	library, faults := base.with(w.bases(beside))
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return library.Set[w.Name()], nil
 }
 
 var (
@@ -545,10 +534,21 @@ func (c *compilation) time() {
 	if len(layouts) == 0 {
 		c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form")
 	}
-	for _, layout := range layouts {
-		t, err := newTimeLayout(layout, form.Zone)
+	zone, err := time.LoadLocation(form.Zone)
+	if err != nil {
+		c.fault("time.zone", "%q is not a time zone; use UTC or an IANA name such as Europe/Berlin", form.Zone)
+		return
+	}
+	for i, layout := range layouts {
+		t, err := newTimeLayout(layout, zone)
 		if err != nil {
-			c.fault("time", "%s", err)
+			key := "time.layout"
+			if form.Layout == "" {
+				key = fmt.Sprintf("time.layouts[%d]", i)
+			} else if i > 0 {
+				key = fmt.Sprintf("time.layouts[%d]", i-1)
+			}
+			c.fault(key, "%s", err)
 			continue
 		}
 		d.times = append(d.times, *t)
@@ -910,6 +910,16 @@ func (p *Parser) Refer(unixNano int64) {
 	for _, o := range p.readers {
 		for i := range o.times {
 			o.times[i].refer(unixNano)
+		}
+	}
+}
+
+// In sets the zone of times that do not name theirs, in place of the
+// definitions' own.
+func (p *Parser) In(zone *time.Location) {
+	for _, o := range p.readers {
+		for i := range o.times {
+			o.times[i].in(zone)
 		}
 	}
 }

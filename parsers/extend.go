@@ -17,16 +17,15 @@ type Written struct {
 	Form   Form
 	Doc    *strict.Document
 	Prefix string // of its keys in Doc, such as definitions[0]; empty in a file of its own
-	Faulty bool   // its text has faults, which are reported already
+
+	faults strict.Faults // of its text
 }
 
-// ReadDefinition decodes the text of a definition file.
-func ReadDefinition(file string, text []byte) (Written, strict.Faults) {
-	var w Written
-	var faults strict.Faults
-	w.Doc, faults = strict.Decode(file, text, &w.Form)
-	w.Faulty = len(faults) > 0
-	return w, faults
+// ReadDefinition decodes the text of a definition file. Its faults are those
+// of the library that it comes into.
+func ReadDefinition(file string, text []byte) (w Written) {
+	w.Doc, w.faults = strict.Decode(file, text, &w.Form)
+	return w
 }
 
 // Name that the definition has: its own, or else that of what it replaces, or
@@ -101,14 +100,12 @@ func shippedLibrary() (*Library, strict.Faults) {
 		return &Library{}, strict.Faults{{File: "definitions", Message: err.Error()}}
 	}
 	var all []Written
-	var faults strict.Faults
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		w, wrong := ReadDefinition(name, texts[name])
-		all, faults = append(all, w), append(faults, wrong...)
+		all = append(all, ReadDefinition(name, texts[name]))
 	}
-	library, wrong := (&Library{}).with(all)
+	library, faults := (&Library{}).with(all)
 	library.own = nil
-	return library, append(faults, wrong...)
+	return library, faults
 }
 
 // with gives a library that has more definitions, those with faults left out.
@@ -207,7 +204,8 @@ func (c *composer) compose(i int) *composed {
 	w := &done.written
 	faults := c.claim(i)
 	defer func() { c.faults = append(c.faults, faults...) }()
-	if w.Faulty {
+	if len(w.faults) > 0 {
+		faults = append(faults, w.faults...)
 		return done
 	}
 	if w.Form.Extends != "" {
@@ -296,6 +294,19 @@ func (c *composer) ring(start int) string {
 		}
 		seen[i] = true
 	}
+}
+
+// bases gives a definition with those of others that it extends, and so on.
+func (w Written) bases(others []Written) []Written {
+	all, taken := []Written{w}, make([]bool, len(others))
+	for i := 0; i < len(all); i++ {
+		for k, other := range others {
+			if other.Name() != "" && other.Name() == all[i].Form.Extends && !taken[k] && !(all[i].inPlace() && other.inPlace()) {
+				all, taken[k] = append(all, other), true
+			}
+		}
+	}
+	return all
 }
 
 // misnamed gives a fault when a file of its own has another name than the

@@ -44,8 +44,8 @@ func readAll(t testing.TB, texts ...string) []Written {
 	var all []Written
 	for _, text := range texts {
 		file, text, _ := strings.Cut(text, "\n")
-		w, faults := ReadDefinition(file, []byte(text))
-		if err := faults.Err(); err != nil {
+		w := ReadDefinition(file, []byte(text))
+		if err := w.faults.Err(); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, w)
@@ -236,14 +236,11 @@ func TestCompose_Faults(t *testing.T) {
 	f := func(want string, texts ...string) {
 		t.Helper()
 		var own []Written
-		var faults strict.Faults
 		for _, text := range texts {
 			file, text, _ := strings.Cut(text, "\n")
-			w, wrong := ReadDefinition(file, []byte(text))
-			own, faults = append(own, w), append(faults, wrong...)
+			own = append(own, ReadDefinition(file, []byte(text)))
 		}
-		library, wrong := shipped.with(own)
-		faults = append(faults, wrong...)
+		library, faults := shipped.with(own)
 		if diff := cmp.Diff(strings.TrimSpace(want), faults.Error()); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", texts, diff)
 		}
@@ -436,24 +433,20 @@ func FuzzCompose(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		both := func(order ...int) (*Library, string) {
 			var own []Written
-			var faults strict.Faults
 			for _, i := range order {
-				w, wrong := ReadDefinition([]string{"a.yaml", "b.yaml"}[i], []byte([]string{a, b}[i]))
-				own, faults = append(own, w), append(faults, wrong...)
+				own = append(own, ReadDefinition([]string{"a.yaml", "b.yaml"}[i], []byte([]string{a, b}[i])))
 			}
-			library, wrong := shipped.with(own)
-			for _, fault := range wrong {
+			library, faults := shipped.with(own)
+			for _, fault := range faults {
 				if fault.File != "a.yaml" && fault.File != "b.yaml" {
 					t.Errorf("%q and %q: the fault is elsewhere: %s", a, b, fault)
 				}
 			}
 			for _, w := range own {
-				if library.Set[w.Name()] == nil && len(faults)+len(wrong) == 0 {
+				if library.Set[w.Name()] == nil && len(faults) == 0 {
 					t.Errorf("%q and %q: %q is not there, without a fault", a, b, w.Name())
 				}
 			}
-			faults = append(faults, wrong...)
-			faults.Sort()
 			return library, faults.Error()
 		}
 		one, faults := both(0, 1)

@@ -287,7 +287,7 @@ func FuzzTimeLayout(f *testing.F) {
 	f.Add(6, "Feb  3 10:11:12")
 	f.Add(7, "2024-06-02T10:11:12.345Z")
 	f.Fuzz(func(t *testing.T, i int, text string) {
-		l, err := newTimeLayout(layouts[uint(i)%uint(len(layouts))], "UTC")
+		l, err := newTimeLayout(layouts[uint(i)%uint(len(layouts))], time.UTC)
 		if err != nil {
 			t.Fatal(err)
 		}

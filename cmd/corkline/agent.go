@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/corkline/corkline/exporter"
+	"github.com/corkline/corkline/parsers"
 )
 
 type agentCmd struct {
@@ -52,6 +53,15 @@ func (c *agentCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return errors.Join(err, agent.Summary(os.Stderr))
 	}
 	return err
+}
+
+// loadLibrary gives the shipped definitions and those of a configuration.
+func loadLibrary(path string) (*parsers.Library, error) {
+	config, _, err := loadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	return config.Library(), nil
 }
 
 // loadConfig reads the configuration of a file, or without one of the default

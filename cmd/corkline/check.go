@@ -16,9 +16,9 @@ import (
 
 type checkCmd struct {
 	Config         string   `short:"c" type:"path" placeholder:"FILE" help:"Configuration file to check, with the definitions that it holds and those of its definitions_dir."`
-	Definition     string   `short:"d" placeholder:"NAME" help:"Shipped definition to show, as with --verbose."`
-	DefinitionFile []string `type:"path" placeholder:"FILE" help:"Definition file to check on its own; may be given more than once."`
-	Verbose        bool     `short:"v" help:"Show the layouts and fields of each definition."`
+	Definition     string   `short:"d" placeholder:"NAME" help:"Definition to show, as with --verbose: a shipped one, or one of the configuration's."`
+	DefinitionFile []string `type:"path" placeholder:"FILE" help:"Definition file to check, with those beside it that it extends; may be given more than once."`
+	Verbose        bool     `short:"v" help:"Show the expressions and fields of each definition."`
 }
 
 func (c *checkCmd) Help() string {
@@ -31,29 +31,26 @@ func (c *checkCmd) Help() string {
 Every fault is printed as file:line:column: key: message. The exit code is 1
 when there are any.
 
-With -v a layout is followed by what finds its fields: the matcher, or else
-regexp, which is several times slower, and why. A field is followed by what
-becomes of it: time, stream label, structured metadata; and number.`
+With -v a layout, or another expression, is followed by what finds its fields:
+the matcher, or else regexp, which is several times slower, and why. A field is
+followed by what becomes of it: time, stream label, structured metadata; and
+number.`
 }
 
 func (c *checkCmd) Run() error {
 	var problems []error
-	all := c.Config == "" && c.Definition == "" && len(c.DefinitionFile) == 0
-	if all || c.Config != "" {
+	switch all := c.Config == "" && len(c.DefinitionFile) == 0; {
+	case c.Definition != "":
+		if err := c.show(); err != nil {
+			problems = append(problems, err)
+		}
+	case all || c.Config != "":
 		if err := c.checkConfig(all); err != nil {
 			problems = append(problems, err)
 		}
 	}
-	if c.Definition != "" {
-		d, err := shippedDefinition(c.Definition)
-		if err != nil {
-			problems = append(problems, err)
-		} else {
-			describe(os.Stdout, d, d.Name, true)
-		}
-	}
 	for _, file := range c.DefinitionFile {
-		d, err := parsers.LoadDefinition(file)
+		d, err := exporter.LoadDefinition(file)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -74,20 +71,46 @@ func (c *checkCmd) checkConfig(definitions bool) error {
 	}
 	fmt.Printf("%s: good; %d sources, node %q, state in %s, %s\n", file, len(config.Sources), config.Node, config.StateDir, destination(config))
 	for _, s := range config.Sources {
-		fmt.Printf("  %s: definition %s, files %s\n", s.Name, s.Definition, strings.Join(s.Files, " "))
+		names := s.DefinitionNames()
+		what := "definition"
+		if len(names) > 1 {
+			what = "definitions"
+		}
+		if s.Zone != "" {
+			names = append(names, "in zone "+s.Zone)
+		}
+		fmt.Printf("  %s: %s %s, files %s\n", s.Name, what, strings.Join(names, " "), strings.Join(s.Files, " "))
 	}
 	if !definitions && !c.Verbose {
 		return nil
 	}
 	library := config.Library()
 	for _, name := range library.InOrder() {
-		what := name
-		if file := library.File(name); file != "" {
-			what += " of " + file
-		}
-		describe(os.Stdout, library.Set[name], what, c.Verbose)
+		describe(os.Stdout, library.Set[name], inFile(library, name), c.Verbose)
 	}
 	return nil
+}
+
+// show tells of one definition.
+func (c *checkCmd) show() error {
+	library, err := loadLibrary(c.Config)
+	if err != nil {
+		return err
+	}
+	d, err := named(library.Set, c.Definition)
+	if err != nil {
+		return err
+	}
+	describe(os.Stdout, d, inFile(library, d.Name), true)
+	return nil
+}
+
+// inFile gives the name of a definition, with the file of one that is not shipped.
+func inFile(library *parsers.Library, name string) string {
+	if file := library.File(name); file != "" {
+		return name + " of " + file
+	}
+	return name
 }
 
 // report prints every fault.
@@ -153,12 +176,8 @@ func roles(d *parsers.Definition, field int) []string {
 	return roles
 }
 
-// shippedDefinition gives the definition of a name that a user gave.
-func shippedDefinition(name string) (*parsers.Definition, error) {
-	set, err := parsers.Shipped()
-	if err != nil {
-		return nil, err
-	}
+// named gives the definition of a name that a user gave.
+func named(set parsers.Set, name string) (*parsers.Definition, error) {
 	d, ok := set[name]
 	if !ok {
 		return nil, fmt.Errorf("there is no definition %q; there are: %s", name, strings.Join(set.Names(), " "))

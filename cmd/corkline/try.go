@@ -21,8 +21,9 @@ import (
 )
 
 type tryCmd struct {
-	Definition     string `short:"d" xor:"definition" placeholder:"NAME" help:"Shipped definition; without it the content decides."`
-	DefinitionFile string `xor:"definition" type:"path" placeholder:"FILE" help:"Definition file of your own."`
+	Config         string `short:"c" xor:"definitions" type:"path" placeholder:"FILE" help:"Configuration with definitions of your own; default is that of the agent, if it is there."`
+	Definition     string `short:"d" xor:"definition" placeholder:"NAME" help:"Definition, a shipped one or one of the configuration's; without it the content decides."`
+	DefinitionFile string `xor:"definition,definitions" type:"path" placeholder:"FILE" help:"Definition file of your own; it may extend those beside it."`
 	Output         string `short:"o" enum:"table,json,metrics" default:"table" help:"table for people, json for an object a line, metrics for the exposition text that the lines lead to."`
 	File           string `arg:"" optional:"" default:"-" help:"File with lines, or - for standard input."`
 }
@@ -76,16 +77,20 @@ func (c *tryCmd) Run(ctx context.Context) error {
 // definitions gives those that may be taken: one when it is named.
 func (c *tryCmd) definitions() (parsers.Set, error) {
 	if c.DefinitionFile != "" {
-		d, err := parsers.LoadDefinition(c.DefinitionFile)
+		d, err := exporter.LoadDefinition(c.DefinitionFile)
 		if err != nil {
 			return nil, err
 		}
 		return parsers.Set{d.Name: d}, nil
 	}
-	if c.Definition == "" {
-		return parsers.Shipped()
+	library, err := loadLibrary(c.Config)
+	if err != nil {
+		return nil, err
 	}
-	d, err := shippedDefinition(c.Definition)
+	if c.Definition == "" {
+		return library.Set, nil
+	}
+	d, err := named(library.Set, c.Definition)
 	if err != nil {
 		return nil, err
 	}

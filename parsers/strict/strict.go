@@ -186,6 +186,7 @@ func Decode(file string, text []byte, into any) (*Document, Faults) {
 	} else if !errors.Is(err, io.EOF) {
 		return doc, Faults{syntaxFault(file, err)}
 	}
+	doc.places[""] = place{file: file, line: root.Content[0].Line, column: root.Content[0].Column}
 	w := walker{doc: doc}
 	w.decode(root.Content[0], "", reflect.ValueOf(into).Elem())
 	w.faults.Sort()

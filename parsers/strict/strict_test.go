@@ -94,7 +94,7 @@ func TestDocument_Fault(t *testing.T) {
 	f("list[1].rate", "c.yaml:4:11: list[1].rate: bad")
 	f("list[1].files[2]", "c.yaml:4:5: list[1].files[2]: bad")
 	f("list[7]", "c.yaml:3:3: list[7]: bad")
-	f("inner.files", "c.yaml: inner.files: bad")
+	f("inner.files", "c.yaml:1:1: inner.files: bad")
 }
 
 func TestDocument_Has(t *testing.T) {
