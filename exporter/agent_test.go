@@ -998,6 +998,19 @@ func TestAgent_ReloadByDefinition(t *testing.T) {
 	b.append("v.log", "?")
 	b.balances("mine", counts{"read": 4, "parsed": 2, "unparsed": 2, "shipped": 4})
 	b.balances("more", counts{"read": 4, "parsed": 3, "unparsed": 1, "shipped": 4})
+
+	// broken, and mended: what was taken goes on in between
+	seen = strings.Count(b.log.String(), refused)
+	writeFile(t, b.path("later/more.yaml"), "extends: theirs\nname: more\n")
+	says(refused)
+	b.says(b.path("later/more.yaml") + ":1:10: extends: there is no definition")
+	b.append("v.log", "??")
+	b.balances("more", counts{"read": 5, "parsed": 4, "unparsed": 1, "shipped": 5})
+	seen = strings.Count(b.log.String(), taken)
+	writeFile(t, b.path("later/more.yaml"), "extends: mine\nname: more\n")
+	says(taken)
+	b.append("v.log", "???")
+	b.balances("more", counts{"read": 6, "parsed": 4, "unparsed": 2, "shipped": 6})
 }
 
 // Without a file, the defaults and their folder of definitions are read again.
@@ -1106,6 +1119,26 @@ func TestAgent_Times(t *testing.T) {
 		{"no time", time.Second + 4},
 		{"2026-11-21T10:00:02 b", 2 * time.Second},
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Times that name no zone have that of their source.
+func TestAgent_Zone(t *testing.T) {
+	loki := newReceiver(t)
+	b := newBench(t, loki)
+	b.keys = "sources:\n" + strings.Replace(b.source("there", "timed", "t.log"), "{", "{zone: Asia/Kolkata, ", 1) + b.source("here", "timed", "h.log")
+	b.append("t.log", "2026-11-21T10:00:00 a")
+	b.append("h.log", "2026-11-21T10:00:00 b")
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range loki.folded() {
+		got[e.Line] = time.Unix(0, e.Time).UTC().Format(time.RFC3339)
+	}
+	want := map[string]string{"2026-11-21T10:00:00 a": "2026-11-21T04:30:00Z", "2026-11-21T10:00:00 b": "2026-11-21T10:00:00Z"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -254,6 +254,22 @@ func TestCatalogue_Conflict(t *testing.T) {
 	f(counter, strings.Replace(histogram, "words", "words_bucket", 1), `metric corkline_words_bucket of definition "two": name corkline_words_bucket ends in _bucket, as the series of histograms do`)
 }
 
+// What a refused configuration would have is no family yet.
+func TestCatalogue_Mismatch(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	c := NewCatalogue(registry, 100)
+	feederOf(t, c, define(t, "one", `{name: words_total, type: counter, labels: [word], help: Words.}`))
+	refused := define(t, "two", `{name: new_total, type: counter, help: New.}, {name: words_total, type: counter, help: Words.}`)
+	err := c.mismatch(refused)
+	if err == nil || err.Error() != `metric corkline_words_total of definition "two": labels [] differ from [word] of definition "one"` {
+		t.Errorf("got %v", err)
+	}
+	if err := c.mismatch(define(t, "one", `{name: words_total, type: counter, labels: [word], help: Words.}`)); err != nil {
+		t.Errorf("the same again: %s", err)
+	}
+	feederOf(t, c, define(t, "two", `{name: new_total, type: counter, labels: [word], help: Newer.}`))
+}
+
 // A field that is called le cannot be a histogram's label, but a counter's.
 func TestCatalogue_LabelOfBuckets(t *testing.T) {
 	f := func(metric, want string) {

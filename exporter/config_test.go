@@ -189,6 +189,8 @@ func TestParseConfig_Faults(t *testing.T) {
 	f("sources: [{definition: antrea-networkpolicy, files: ['/a[', '']}]\n",
 		c+`:1:54: sources[0].files[0]: "/a[" is not a path or glob`,
 		c+`:1:61: sources[0].files[1]: "" is not a path or glob`)
+	f("sources: [{definition: antrea-networkpolicy, zone: Mars/Crater}]\n",
+		c+`:1:52: sources[0].zone: "Mars/Crater" is not a time zone; use UTC or an IANA name such as Europe/Berlin`)
 	f("definitions_dir: words\nsources:\n  - definition: words\n", c+`:3:5: sources[0].files: is missing, and the definition "words" names none`)
 	f("definitions_dir: none\n", c+`:1:18: definitions_dir: open `+dir+`/none: no such file or directory`)
 	f("definitions_dir: file\n", c+`:1:18: definitions_dir: open `+dir+`/file: not a directory`)

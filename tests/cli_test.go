@@ -12,12 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/corkline/corkline/parsers"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -86,14 +88,33 @@ layouts:
   - {name: lazy, regex: '^d(?:ab)*?(?P<rest>.*)$'}
   - {name: empty, regex: '^e(?:a?b?)*(?P<rest>.*)$'}
   - {name: fast, grok: '^f%{INT:size:int} (?P<rest>.*)$'}
+extract:
+  - {from: rest, to: copy}
+  - {from: copy, regex: '^(?P<first>\S+)(?: \S+)*?$'}
+  - {first: [copy, rest], grok: '^%{INT:size:int}$'}
 structured_metadata: [size]
 `
 )
 
+// shippedDefinitions gives them and their names in order, as messages list them.
+func shippedDefinitions(t *testing.T) (set parsers.Set, names string) {
+	t.Helper()
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set, strings.Join(set.Names(), " ")
+}
+
 func TestTry(t *testing.T) {
 	dir := writeAll(t, map[string]string{
 		"np.log": goodLine + "\n\n" + oldLine + "\n", "words.yaml": wordsForm, "faulty.yaml": faultyForm, "w.log": "one 1\ntwo 2\n\xff 3\n",
+		"more.yaml": "name: more\nextends: words\nlayouts: [{name: other, regex: '^!(?P<word>[a-z]+)$'}]\n", "ours.yml": extendingForm,
+		"c.yaml": "definitions_dir: formats\nsources: [{definition: words, files: [/w.log]}]\n", "formats/policies.yml": extendingForm, "formats/words.yaml": wordsForm,
+		"broken.yaml": "definitions_dir: none\n",
+		"timed.yaml":  "name: timed\nlayouts: [{name: l, regex: '^(?P<time>\\S+) x$'}]\ntime: {field: time, layout: 2006-01-02T15:04:05}\n",
 	})
+	_, all := shippedDefinitions(t)
 	f := func(stdin, args string, code int, stdout, stderr string) {
 		t.Helper()
 		gotOut, gotErr, gotCode := corkline(t, stdin, append([]string{"try"}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)...)
@@ -178,7 +199,34 @@ corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",pol
 corkline_words_total{word="one"} 3
 `, "")
 	f("", "--definition-file DIR/faulty.yaml DIR/w.log", 1, "", "corkline: DIR/faulty.yaml:7:3: about: expected a text, found a list\n")
-	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: antrea-networkpolicy`+"\n")
+	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: `+all+"\n")
+
+	// One that extends another: a shipped one, or one beside it.
+	const ours = "2024/06/02 10:11:12.000123 OURS ssh Drop"
+	f(ours+"\n"+goodLine+"\n", "--definition-file DIR/ours.yml", 0, ours+`
+  layout  ours
+  time    2024-06-02T10:11:12.000123Z
+  rule    ssh
+  action  Drop  (stream label)
+
+`+strings.NewReplacer("  rule        drop-ext\n", "", "  action      Drop  (stream label)\n", "", "  table ", "  rule        drop-ext\n  action      Drop  (stream label)\n  table ").Replace(goodTable)+
+		"definition antrea-networkpolicy: 2 lines parsed, 0 not; layout ours: 1; layout 1.13: 1\n", "")
+	f("!a\none 1\n", "--definition-file DIR/more.yaml -o json", 0, `{"line":"!a","definition":"more","layout":"other","stream_labels":{"word":"a"},"fields":{"word":"a"}}
+{"line":"one 1","definition":"more","layout":"plain","stream_labels":{"word":"one"},"fields":{"number":1,"word":"one"}}
+`, "")
+
+	// Those of a configuration.
+	const wordsJSON = `{"line":"one 1","definition":"words","layout":"plain","stream_labels":{"word":"one"},"fields":{"number":1,"word":"one"}}` + "\n"
+	f("one 1\n", "-c DIR/c.yaml -o json", 0, wordsJSON, "")
+	f("one 1\n", "-c DIR/c.yaml -d words -o json", 0, wordsJSON, "")
+	f(ours+"\n", "-c DIR/c.yaml -d antrea-networkpolicy -o json", 0,
+		`{"line":"`+ours+`","definition":"antrea-networkpolicy","layout":"ours","time":"2024-06-02T10:11:12.000123Z","stream_labels":{"action":"Drop"},"fields":{"action":"Drop","rule":"ssh","time":"2024/06/02 10:11:12.000123"}}`+"\n", "")
+	f("", "-c DIR/broken.yaml", 1, "", "corkline: DIR/broken.yaml:1:18: definitions_dir: open DIR/none: no such file or directory\n")
+
+	// Times that name no zone.
+	f("2024-06-02T10:11:12 x\n", "--definition-file DIR/timed.yaml --zone Europe/Berlin -o json", 0,
+		`{"line":"2024-06-02T10:11:12 x","definition":"timed","layout":"l","time":"2024-06-02T08:11:12Z","fields":{"time":"2024-06-02T10:11:12"}}`+"\n", "")
+	f("", "--zone Mars/Crater", 1, "", `corkline: there is no time zone "Mars/Crater"; use UTC or an IANA name such as Europe/Berlin`+"\n")
 
 	// What cannot be read.
 	f("", "DIR", 1, "", `corkline: read lines: "DIR" is a directory; name a file in it`+"\n")
@@ -256,6 +304,7 @@ func TestCheck(t *testing.T) {
 		"worse/round.yaml":     "name: round\nextends: ring\n",
 		"worse/twice.yml":      "extends: words\nname: more\n",
 		"slow.yaml":            slowForm,
+		"several.yaml":         "node: node-1\nsources:\n  - {name: avi, definitions: [avi-waf, avi-dns], files: [/a.log], zone: Europe/Berlin}\n  - {name: np, definition: antrea-networkpolicy, zone: UTC}\n",
 	})
 	f := func(args string, code int, stdout, stderr string) {
 		t.Helper()
@@ -270,6 +319,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("check %s: want exit code %d, got %d", args, code, gotCode)
 		}
 	}
+	set, all := shippedDefinitions(t)
 	text, err := os.ReadFile("../parsers/definitions/antrea-networkpolicy.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -304,34 +354,53 @@ func TestCheck(t *testing.T) {
   field span        structured metadata
 `
 	const wordsGood = "DIR/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n"
-	const badFaults = `DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
+	badFaults := `DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
 DIR/bad.yaml:2:16: poll_interval: expected a duration such as 5s or 1m30s, found "5"
 DIR/bad.yaml:4:8: loki.url: must not hold a user or a password
-DIR/bad.yaml:6:17: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
+DIR/bad.yaml:6:17: sources[0].definition: there is no definition "nope"; there are: [` + all + `]
 `
 	const good = "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n"
-	f("-c DIR/good.yaml -v", 0, good+"antrea-networkpolicy of DIR/formats/policies.yml: good; 7 layouts, 17 fields, 3 metrics\n  layout ours       matcher\n"+oursFirst(policyParts)+
-		"words of DIR/formats/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n  layout plain  matcher\n  field word    stream label\n  field number  number\n", "")
+	const (
+		ours  = "antrea-networkpolicy of DIR/formats/policies.yml: good; 7 layouts, 17 fields, 3 metrics\n  layout ours       matcher\n"
+		words = "words of DIR/formats/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n  layout plain  matcher\n  field word    stream label\n  field number  number\n"
+	)
+	ends := func(args, start, end string) {
+		t.Helper()
+		stdout, stderr, code := corkline(t, "", append([]string{"check"}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)...)
+		start, end = strings.ReplaceAll(start, "DIR", dir), strings.ReplaceAll(end, "DIR", dir)
+		if code != 0 || stderr != "" || !strings.HasPrefix(stdout, start) || !strings.HasSuffix(stdout, end) {
+			t.Errorf("check %s: exit code %d, %s; want\n%s…\n%s, got\n%s", args, code, stderr, start, end, stdout)
+		}
+	}
+	ends("-c DIR/good.yaml -v", good+"ako: good; ", ours+oursFirst(policyParts)+words)
+	f("-c DIR/good.yaml -d words", 0, words, "")
+	f("-c DIR/good.yaml -d antrea-networkpolicy", 0, ours+oursFirst(policyParts), "")
+	f("-c DIR/several.yaml", 0, "DIR/several.yaml: good; 2 sources, node \"node-1\", state in /var/lib/corkline, metrics only (loki.url is not set)\n"+
+		"  avi: definitions avi-waf avi-dns in zone Europe/Berlin, files /a.log\n  np: definition antrea-networkpolicy in zone UTC, files /var/log/antrea/networkpolicy/np.log\n", "")
 	f("--config DIR/good.yaml", 0, "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n", "")
 	f("-c DIR/silent.yaml", 0, "DIR/silent.yaml: good; 1 sources, node \"node-1\", state in /var/lib/corkline, metrics only (loki.url is not set)\n"+
 		"  np: definition antrea-networkpolicy, files /var/log/antrea/networkpolicy/np.log\n", "")
 	f("--definition-file DIR/words.yaml", 0, wordsGood, "")
-	f("--definition-file DIR/slow.yaml --verbose", 0, `DIR/slow.yaml: good; 6 layouts, 2 fields, 0 metrics
+	f("--definition-file DIR/slow.yaml --verbose", 0, `DIR/slow.yaml: good; 6 layouts, 4 fields, 0 metrics
   layout free    regexp: not anchored at the start
   layout either  regexp: alternatives that are not within ^(…)
   layout lines   regexp: a (?m) anchor
   layout lazy    regexp: a lazy group
   layout empty   regexp: a repeated group that may be empty
   layout fast    matcher
+  extract[1]     regexp: a lazy group
+  extract[2]     matcher
   field rest     -
   field size     structured metadata, number
+  field copy     -
+  field first    -
 `, "")
 	f("-c DIR/bad.yaml", 1, "", badFaults+"corkline: 4 faults\n")
 	f("-c DIR/worse.yaml", 1, "", `DIR/worse/broken.yaml:2:10: extends: breaks antrea-networkpolicy.yaml:`+place+`: time.field: layout "0.11" has no field "time", so no line would parse as it
-DIR/worse/more.yaml:4:12: metrics[0].name: definition "words" has a metric corkline_words_total, too, with another help; make them the same, or name them differently
+DIR/worse/more.yaml:4:46: metrics[0].help: "Other words." differs from "Words." of definition "words"; make the metrics corkline_words_total the same, or name them differently
 DIR/worse/ring.yaml:2:10: extends: comes back to itself: ring extends round extends ring
 DIR/worse/round.yaml:2:10: extends: comes back to itself: round extends ring extends round
-DIR/worse/taken.yaml:1:7: name: "antrea-networkpolicy" is a shipped definition; change it with extends: antrea-networkpolicy, take its place with replaces: true, or choose another name
+DIR/worse/taken.yaml:1:7: name: "antrea-networkpolicy" is a shipped definition; change it with extends: antrea-networkpolicy, take its place with replaces: antrea-networkpolicy, or choose another name
 DIR/worse/twice.yml:2:7: name: there is a definition "more" already: DIR/worse/more.yaml:1:7
 corkline: 6 faults
 `)
@@ -340,13 +409,23 @@ corkline: 6 faults
 	f("-c DIR/none.yaml", 1, "", "read configuration: open DIR/none.yaml: no such file or directory\ncorkline: 1 faults\n")
 
 	// Without a file, what an agent would run with here, and what is shipped.
-	const shipped = "antrea-networkpolicy: good; 6 layouts, 17 fields, 2 metrics\n"
-	defaults := "defaults: good; 1 sources, node \"" + host + "\", state in /var/lib/corkline, metrics only (loki.url is not set)\n" +
-		"  antrea-networkpolicy: definition antrea-networkpolicy, files /var/log/antrea/networkpolicy/np.log\n"
-	f("", 0, defaults+shipped, "")
-	f("-v", 0, defaults+shipped+policyParts, "")
-	f("--definition antrea-networkpolicy", 0, shipped+policyParts, "")
-	f("-d nope", 1, "", `there is no definition "nope"; there are: antrea-networkpolicy`+"\ncorkline: 1 faults\n")
+	var lines, shipped []string
+	for _, name := range set.Names() {
+		d := set[name]
+		if len(d.Files) > 0 {
+			lines = append(lines, fmt.Sprintf("  %s: definition %s, files %s\n", name, name, strings.Join(d.Files, " ")))
+		}
+		shipped = append(shipped, fmt.Sprintf("%s: good; %d layouts, %d fields, %d metrics\n", name, len(d.Layouts), len(d.Fields), len(d.Metrics)))
+	}
+	const policy = "antrea-networkpolicy: good; 6 layouts, 17 fields, 2 metrics\n"
+	if !slices.Contains(shipped, policy) {
+		t.Errorf("the definition antrea-networkpolicy is another one: %s", shipped)
+	}
+	defaults := fmt.Sprintf("defaults: good; %d sources, node %q, state in /var/lib/corkline, metrics only (loki.url is not set)\n", len(lines), host) + strings.Join(lines, "")
+	f("", 0, defaults+strings.Join(shipped, ""), "")
+	ends("-v", defaults+shipped[0]+"  frame.head            matcher\n  layout zap            matcher\n", "\n")
+	f("--definition antrea-networkpolicy", 0, policy+policyParts, "")
+	f("-d nope", 1, "", `there is no definition "nope"; there are: `+all+"\ncorkline: 1 faults\n")
 }
 
 // oursFirst has the fields of extendingForm's layout first.
@@ -616,8 +695,9 @@ func TestAgent_DoesNotStart(t *testing.T) {
 			t.Errorf("%s: exit code %d, stdout %q, stderr (-want +got):\n%s", config, code, stdout, diff)
 		}
 	}
+	_, all := shippedDefinitions(t)
 	f("bad.yaml", `corkline: DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
-DIR/bad.yaml:3:17: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
+DIR/bad.yaml:3:17: sources[0].definition: there is no definition "nope"; there are: [`+all+`]
 `)
 	f("none.yaml", "corkline: read configuration: open DIR/none.yaml: no such file or directory\n")
 	f("taken.yaml", "corkline: start the agent: listen for /metrics (key listen): listen tcp "+other.address+": bind: address already in use\n")

@@ -24,6 +24,7 @@ type tryCmd struct {
 	Config         string `short:"c" xor:"definitions" type:"path" placeholder:"FILE" help:"Configuration with definitions of your own; default is that of the agent, if it is there."`
 	Definition     string `short:"d" xor:"definition" placeholder:"NAME" help:"Definition, a shipped one or one of the configuration's; without it the content decides."`
 	DefinitionFile string `xor:"definition,definitions" type:"path" placeholder:"FILE" help:"Definition file of your own; it may extend those beside it."`
+	Zone           string `placeholder:"NAME" help:"Zone of times that name none, such as Europe/Berlin; default is the definition's."`
 	Output         string `short:"o" enum:"table,json,metrics" default:"table" help:"table for people, json for an object a line, metrics for the exposition text that the lines lead to."`
 	File           string `arg:"" optional:"" default:"-" help:"File with lines, or - for standard input."`
 }
@@ -33,6 +34,7 @@ func (c *tryCmd) Help() string {
   corkline try /var/log/antrea/networkpolicy/np.log
   corkline try -d antrea-networkpolicy -o json np.log | jq .fields
   corkline try --definition-file my-format.yaml -o metrics my.log
+  corkline try -c corkline.yaml -d my-format --zone Europe/Berlin my.log
   kubectl exec … -- tail -100 np.log | corkline try
 
 The exit code is 1 when a line did not parse.`
@@ -62,6 +64,11 @@ func (c *tryCmd) Run(ctx context.Context) error {
 	if f, ok := in.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			t.reference = info.ModTime() // years that the lines leave out are those before it
+		}
+	}
+	if c.Zone != "" {
+		if t.zone, err = time.LoadLocation(c.Zone); err != nil {
+			return fmt.Errorf("there is no time zone %q; use UTC or an IANA name such as Europe/Berlin", c.Zone)
 		}
 	}
 	err = t.run(ctx, c.Output)
@@ -115,6 +122,7 @@ func openRegular(path string) (*os.File, error) {
 // trial runs lines through a definition.
 type trial struct {
 	set            parsers.Set
+	zone           *time.Location // nil for the definitions'
 	lines          *bufio.Reader
 	out            *bufio.Writer
 	parser         *parsers.Parser
@@ -137,6 +145,9 @@ func (t *trial) run(ctx context.Context, output string) error {
 	if len(definitions) > 0 {
 		t.parser, t.framer = parsers.NewParser(definitions...), definitions[0].NewFramer(tryLineBytes)
 		t.parser.Refer(t.reference.UnixNano())
+		if t.zone != nil {
+			t.parser.In(t.zone)
+		}
 	}
 	report, finish, err := t.reporter(output, definitions)
 	if err != nil {
