@@ -19,9 +19,12 @@ const everything = `
 cluster: test
 config:
   loki: {url: "https://loki.example", tenant: network}
-  sources: [{definition: antrea-networkpolicy, files: [/var/log/antrea/networkpolicy/np.log]}]
+  sources:
+    - {definition: antrea-networkpolicy, files: [/var/log/antrea/networkpolicy/np.log]}
+    - {name: avi, definitions: [avi-application, avi-event], files: [/var/log/avi.log], zone: Europe/Berlin}
+    - {definition: more}
 definitions:
-  more.yaml: |
+  more: |
     name: more
     extends: antrea-networkpolicy
     files: [/var/log/antrea/networkpolicy/more.log]
