@@ -55,6 +55,22 @@ func TestTimeLayout_Zones(t *testing.T) {
 	})
 }
 
+// In other zones, too, nothing is allocated for a line of a day that is known.
+func TestTimeLayout_ZonesAllocateNothing(t *testing.T) {
+	l, err := newTimeLayout("2006-01-02 15:04:05.000", zoneOf(t, "Europe/Berlin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := []byte("2024-06-02 10:11:12.345")
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := l.parse(text); err != nil {
+			t.Error(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // The zone of a parser is that of times that name none.
 func TestParser_In(t *testing.T) {
 	d, faults := ParseDefinition("x.yaml", []byte(`name: x
