@@ -241,6 +241,8 @@ func (c *configCheck) definitions(folder folder) error {
 	case c.config.dir == "":
 		c.fault("definitions_dir", "is empty; name a folder, or leave the key out")
 	case errors.Is(folder.err, fs.ErrNotExist) && c.config.dir == DefaultDefinitionsDir:
+	case errors.Is(folder.err, fs.ErrNotExist):
+		c.fault("definitions_dir", "%s; make the folder, or leave the key out", folder.err)
 	case folder.err != nil:
 		c.fault("definitions_dir", "%s", folder.err)
 	}

@@ -192,14 +192,14 @@ func TestParseConfig_Faults(t *testing.T) {
 	f("sources: [{definition: antrea-networkpolicy, zone: Mars/Crater}]\n",
 		c+`:1:52: sources[0].zone: "Mars/Crater" is not a time zone; use UTC or an IANA name such as Europe/Berlin`)
 	f("definitions_dir: words\nsources:\n  - definition: words\n", c+`:3:5: sources[0].files: is missing, and the definition "words" names none`)
-	f("definitions_dir: none\n", c+`:1:18: definitions_dir: open `+dir+`/none: no such file or directory`)
+	f("definitions_dir: none\n", c+`:1:18: definitions_dir: open `+dir+`/none: no such file or directory; make the folder, or leave the key out`)
 	f("definitions_dir: file\n", c+`:1:18: definitions_dir: open `+dir+`/file: not a directory`)
 	f("definitions_dir: folder\n", c+`:1:18: definitions_dir: read `+dir+`/folder/words.yaml: is a directory`)
 	f("definitions_dir: ''\n", c+`:1:18: definitions_dir: is empty; name a folder, or leave the key out`)
 	f("definitions_dir: [words]\n", c+`:1:18: definitions_dir: expected a text, found a list`)
 	f("definitions_dir: other\n", dir+`/other/other.yaml:2:7: name: is "words", but the file is named "other.yaml"; they must be the same`)
-	f("definitions_dir: twice\n", dir+`/twice/words.yml:2:7: name: there is a definition "words" already: `+dir+`/twice/words.yaml:2:7`)
-	f("definitions_dir: words\ndefinitions:\n"+indent(wordsForm), dir+`/words/words.yaml:2:7: name: there is a definition "words" already: `+c+`:3:11`)
+	f("definitions_dir: twice\n", dir+`/twice/words.yml:2:7: name: there is a definition "words" already, at `+dir+`/twice/words.yaml:2:7; choose another name`)
+	f("definitions_dir: words\ndefinitions:\n"+indent(wordsForm), dir+`/words/words.yaml:2:7: name: there is a definition "words" already, at `+c+`:3:11; choose another name`)
 	f("definitions:\n"+indent(strings.Replace(wordsForm, "words", "antrea-networkpolicy", 1)),
 		c+`:2:11: definitions[0].name: "antrea-networkpolicy" is a shipped definition; change it with extends: antrea-networkpolicy, take its place with replaces: antrea-networkpolicy, or choose another name`)
 	f("definitions:\n"+indent(strings.Replace(wordsForm, "labels: [word]", "labels: [wort]", 1)),

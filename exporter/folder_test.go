@@ -63,9 +63,9 @@ func TestLoadDefinition(t *testing.T) {
 	bad("none.yaml", "read definition: open DIR/none.yaml: no such file or directory")
 	bad("breaks.yaml", `DIR/broken.yaml:2:1: laiouts: unknown key; did you mean "layouts"?`)
 	bad("nothing.yaml", `DIR/nothing.yaml:2:10: extends: there is no definition "nope"; there are: `+strings.Join(all, " "))
-	bad("ring.yaml", `DIR/ring.yaml:2:10: extends: comes back to itself: ring extends round extends ring
-DIR/round.yaml:2:10: extends: comes back to itself: round extends ring extends round`)
-	bad("np-both.yaml", `DIR/np.yaml:1:10: extends: there is an extension in place of "antrea-networkpolicy" already: DIR/np-new.yaml:1:10`)
+	bad("ring.yaml", `DIR/ring.yaml:2:10: extends: comes back to itself: ring extends round extends ring; end the ring
+DIR/round.yaml:2:10: extends: comes back to itself: round extends ring extends round; end the ring`)
+	bad("np-both.yaml", `DIR/np.yaml:1:10: extends: "antrea-networkpolicy" is extended in its place already, at DIR/np-new.yaml:1:10; put both into one, or give this one a name`)
 }
 
 // A mounted ConfigMap has its files behind links, and swaps them all at once.

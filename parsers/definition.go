@@ -268,11 +268,13 @@ func (s Set) Names() []string {
 // of which the others are left alone. The definition is nil when there are faults.
 func ParseDefinition(file string, text []byte, beside ...Written) (*Definition, strict.Faults) {
 	w := ReadDefinition(file, text)
-	base, faults := &Library{}, strict.Faults(nil) // the name of a shipped one is no fault of the file's
+	base := &Library{} // the name of a shipped one is no fault of the file's
 	if w.Form.Extends != "" || w.Form.Replaces != "" {
-		if base, faults = shippedLibrary(); len(faults) > 0 {
+		all, faults := shippedLibrary()
+		if len(faults) > 0 {
 			return nil, faults
 		}
+		base = all
 	}
 	library, faults := base.with(w.bases(beside))
 	if len(faults) > 0 {
@@ -351,7 +353,7 @@ func (c *compilation) run() {
 	for i, name := range c.form.StreamLabels {
 		key := fmt.Sprintf("stream_labels[%d]", i)
 		if slices.Contains([]string{"job", "cluster", "node", "source"}, name) {
-			c.fault(key, "%q is a label that every stream has already", name)
+			c.fault(key, "%q is a label that every stream has already; choose another field", name)
 		}
 		d.StreamLabels = append(d.StreamLabels, c.field(key, name))
 	}
@@ -528,7 +530,7 @@ func (c *compilation) time() {
 	d.timeField, d.timeOptional = c.field("time.field", form.Field), form.Optional
 	for _, layout := range d.Layouts {
 		if d.timeField >= 0 && !form.Optional && len(d.steps) == 0 && !slices.Contains(layout.fields, d.timeField) {
-			c.fault("time.field", "layout %q has no field %q, so no line would parse as it", layout.Name, form.Field)
+			c.fault("time.field", "layout %q has no field %q, so no line would parse as it; capture it there, or set optional", layout.Name, form.Field)
 		}
 	}
 	if len(layouts) == 0 {
@@ -654,7 +656,7 @@ func (c *compilation) metrics() {
 			Value: -1, Default: 1, Scale: 1, Buckets: form.Buckets, Each: -1, Gaps: -1, SecondsAt: form.SecondsAt,
 		}
 		if names[m.Name] {
-			c.fault(at+".name", "%q is defined twice", form.Name)
+			c.fault(at+".name", "%q is defined twice; name one differently", form.Name)
 		}
 		names[m.Name] = true
 		if strings.TrimSpace(form.Help) == "" {
@@ -709,7 +711,7 @@ func (c *compilation) counter(at string, form MetricForm, m *Metric) {
 		m.Default = *form.Default
 	}
 	if m.Default < 0 || math.IsNaN(m.Default) || math.IsInf(m.Default, 0) {
-		c.fault(at+".default", "a counter only goes up")
+		c.fault(at+".default", "must not be below 0, for a counter only goes up")
 	}
 	if form.Gaps != "" {
 		m.Gaps = c.numberField(at+".gaps", form.Gaps)
@@ -751,7 +753,7 @@ func (c *compilation) histogram(at string, form MetricForm, m *Metric) {
 func (c *compilation) numberField(key, name string) int {
 	i := c.field(key, name)
 	if i >= 0 && !c.definition.Fields[i].Number {
-		c.fault(key, "field %q is not listed in numbers", name)
+		c.fault(key, "field %q is not listed in numbers; add it there", name)
 	}
 	return i
 }

@@ -112,14 +112,14 @@ func TestParseDefinition_Faults(t *testing.T) {
 	}
 	f(old, "'^(?P<time>[^ ]+ (?P<n>[0-9]+)$'", noN(":5: layouts[1].regex: error parsing regexp: missing closing ): `^(?P<time>[^ ]+ (?P<n>[0-9]+)$`")...)
 	f("(?P<n>[0-9]+)", "(?P<N>[0-9]+)", noN(`:5: layouts[1].regex: field "N": use lower-case letters, digits and _`)...)
-	f("(?P<word>[a-z]+)=(?P<n>", "(?P<n>[a-z]+)=(?P<n>", noN(`:5: layouts[1].regex: field "n" is captured twice`)...)
+	f("(?P<word>[a-z]+)=(?P<n>", "(?P<n>[a-z]+)=(?P<n>", noN(`:5: layouts[1].regex: field "n" is captured twice; name one differently`)...)
 	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give either grok or regex`)...)
 	f("{name: old, regex: "+old+"}", "{name: old, regex: "+old+"}, {name: old}, {grok: '^a$'}",
 		`:5: layouts[2]: give either grok or regex`,
 		`:5: layouts[2].name: every layout needs a name of its own`,
 		`:5: layouts[3].name: every layout needs a name of its own`,
 		`:5: layouts[3].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`,
-		`:8: time.field: layout "" has no field "time", so no line would parse as it`)
+		`:8: time.field: layout "" has no field "time", so no line would parse as it; capture it there, or set optional`)
 	noSize := func(first string) []string {
 		return []string{
 			first,
@@ -132,12 +132,12 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f("size:int}$", "size:integer}$", noSize(`:5: layouts[0].grok: %{INT:size:integer}`+form)...)
 
 	// number marks
-	f("size:int}$", "size}$", `:11: metrics[0].add: field "size" is not listed in numbers`)
-	f("size:int}$", "size:string}$", `:11: metrics[0].add: field "size" is not listed in numbers`)
+	f("size:int}$", "size}$", `:11: metrics[0].add: field "size" is not listed in numbers; add it there`)
+	f("size:int}$", "size:string}$", `:11: metrics[0].add: field "size" is not listed in numbers; add it there`)
 	f("numbers: [n]", "numbers: [n, nn]", `:7: numbers[1]: no layout has a field "nn"; there are: time word size n`)
 
 	// time
-	f("(?P<time>[^ ]+) (", "(?P<when>[^ ]+) (", `:8: time.field: layout "old" has no field "time", so no line would parse as it`)
+	f("(?P<time>[^ ]+) (", "(?P<when>[^ ]+) (", `:8: time.field: layout "old" has no field "time", so no line would parse as it; capture it there, or set optional`)
 	f("field: time, ", "", `:8: time.field: is missing; name the field that holds the time`)
 	f("{field: time, layout", "{field: tim, layout", `:8: time.field: no layout has a field "tim"; there are: time word size n`)
 	f(`layout: "2006-01-02T15:04:05Z07:00", `, "", `:8: time.layout: is missing; write Mon Jan 2 15:04:05 2006 in the line's form`)
@@ -159,11 +159,11 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f("name: words_total", "name: words", `:11: metrics[0].name: "words" is a counter; its name must end in _total`)
 	f("name: words_total", "name: words-total", `:11: metrics[0].name: "words-total" is not a metric name; use lower-case letters, digits and _`)
 	f("type: counter", "type: gauge", `:11: metrics[0].type: "gauge" is not a type; there are: counter histogram`)
-	f("default: 0.5", "default: -1", `:11: metrics[0].default: a counter only goes up`)
-	f("default: 0.5", "default: .inf", `:11: metrics[0].default: a counter only goes up`)
-	f("default: 0.5", "default: .nan", `:11: metrics[0].default: a counter only goes up`)
+	f("default: 0.5", "default: -1", `:11: metrics[0].default: must not be below 0, for a counter only goes up`)
+	f("default: 0.5", "default: .inf", `:11: metrics[0].default: must not be below 0, for a counter only goes up`)
+	f("default: 0.5", "default: .nan", `:11: metrics[0].default: must not be below 0, for a counter only goes up`)
 	f("default: 0.5", "default: half", `:11: metrics[0].default: expected a number, found "half"`)
-	f("metrics: [", "metrics: [{name: corkline_words_total, type: counter, help: W.}, ", `:11: metrics[1].name: "words_total" is defined twice`)
+	f("metrics: [", "metrics: [{name: corkline_words_total, type: counter, help: W.}, ", `:11: metrics[1].name: "words_total" is defined twice; name one differently`)
 
 	// samples
 	f("Z a=1", "Z a=b", `:12: samples[1]: fits no layout; layout old got to column 24, where it expected n`)
@@ -187,10 +187,10 @@ func TestParseDefinition_FaultsAtOnce(t *testing.T) {
 	f("x.yaml", "", `x.yaml: name: "" is not a name; use lower-case letters and digits, joined by -`+"\n"+
 		`x.yaml: layouts: is missing; give at least one {name, grok} or {name, regex}`)
 	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<job>.)'}]\nstream_labels: [job]\n",
-		`x.yaml:3:17: stream_labels[0]: "job" is a label that every stream has already`)
+		`x.yaml:3:17: stream_labels[0]: "job" is a label that every stream has already; choose another field`)
 	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<node>.)(?P<source>.)'}]\nstream_labels: [node, source]\n",
-		`x.yaml:3:17: stream_labels[0]: "node" is a label that every stream has already`+"\n"+
-			`x.yaml:3:23: stream_labels[1]: "source" is a label that every stream has already`)
+		`x.yaml:3:17: stream_labels[0]: "node" is a label that every stream has already; choose another field`+"\n"+
+			`x.yaml:3:23: stream_labels[1]: "source" is a label that every stream has already; choose another field`)
 	f("x.yaml", "name: X\nlayouts:\n  - {name: a, regex: '('}\nmetrics:\n  - {name: b}\n",
 		`x.yaml:1:7: name: "X" is not a name; use lower-case letters and digits, joined by -`+"\n"+
 			"x.yaml:3:22: layouts[0].regex: error parsing regexp: missing closing ): `(`\n"+

@@ -249,11 +249,11 @@ func (c *composer) claim(i int) strict.Faults {
 	case !c.mayHave(w):
 		return strict.Faults{w.fault(key, "%q is a shipped definition; change it with extends: %s, take its place with replaces: %s, or choose another name", name, name, name)}
 	case one != i:
-		there := "there is a definition"
+		what, instead := "there is a definition %q already, at %s; %s", "choose another name"
 		if w.inPlace() {
-			there = "there is an extension in place of"
+			what, instead = "%q is extended in its place already, at %s; %s", "put both into one, or give this one a name"
 		}
-		return strict.Faults{w.fault(key, "%s %q already: %s", there, name, c.own[one].fault(c.own[one].nameKey(), "").Place())}
+		return strict.Faults{w.fault(key, what, name, c.own[one].fault(c.own[one].nameKey(), "").Place(), instead)}
 	default:
 		return nil
 	}
@@ -266,7 +266,7 @@ func (c *composer) extended(i int) (base Written, faults strict.Faults, ok bool)
 	name := w.Form.Extends
 	if k := c.extends(i); k >= 0 {
 		if ring := c.ring(i); ring != "" {
-			return base, strict.Faults{w.fault("extends", "comes back to itself: %s", ring)}, false
+			return base, strict.Faults{w.fault("extends", "comes back to itself: %s; end the ring", ring)}, false
 		}
 		done := c.compose(k)
 		return done.written, nil, done.definition != nil
@@ -301,7 +301,7 @@ func (w Written) bases(others []Written) []Written {
 	all, taken := []Written{w}, make([]bool, len(others))
 	for i := 0; i < len(all); i++ {
 		for k, other := range others {
-			if other.Name() != "" && other.Name() == all[i].Form.Extends && !taken[k] && !(all[i].inPlace() && other.inPlace()) {
+			if other.Name() != "" && other.Name() == all[i].Form.Extends && !taken[k] && (!all[i].inPlace() || !other.inPlace()) {
 				all, taken[k] = append(all, other), true
 			}
 		}

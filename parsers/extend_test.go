@@ -266,8 +266,8 @@ func TestCompose_Faults(t *testing.T) {
 base.yaml:1:7: name: "base" is a shipped definition; change it with extends: base, take its place with replaces: base, or choose another name
 x.yaml:1:10: extends: breaks base.yaml:15:11: samples[0]: fits no layout; layout new got to column 1, where it expected level
 `, stays, "x.yaml\nextends: base\nname: x\npatterns: {LEVEL: X}\n")
-	f(`words.yml:1:7: name: there is a definition "words" already: words.yaml:1:7`, "words.yaml\n"+words, "words.yml\n"+words)
-	f(`b.yaml:1:10: extends: there is an extension in place of "base" already: a.yaml:2:10`, "a.yaml\n#\nextends: base\n", "b.yaml\nextends: base\n")
+	f(`words.yml:1:7: name: there is a definition "words" already, at words.yaml:1:7; choose another name`, "words.yaml\n"+words, "words.yml\n"+words)
+	f(`b.yaml:1:10: extends: "base" is extended in its place already, at a.yaml:2:10; put both into one, or give this one a name`, "a.yaml\n#\nextends: base\n", "b.yaml\nextends: base\n")
 	f(`words.yaml:1:11: replaces: there is no shipped definition "words"; there are: base other`, "words.yaml\nreplaces: words\n"+words)
 	f(`
 a.yaml:1:7: name: is "mine", but what replaces "base" has its name; leave name out
@@ -280,19 +280,19 @@ b.yaml:1:11: replaces: there is no shipped definition "nope"; there are: base ot
 	f(`a.yaml:1:10: extends: there is no definition "nope"; there are: base other words`, "a.yaml\nextends: nope\nname: a\n", "words.yaml\n"+words)
 	f(`a.yaml:1:10: extends: there is no definition "a"; there are: base other`, "a.yaml\nextends: a\n")
 	f(`
-a.yaml:1:10: extends: comes back to itself: a extends b extends c extends a
-b.yaml:1:10: extends: comes back to itself: b extends c extends a extends b
-c.yaml:1:10: extends: comes back to itself: c extends a extends b extends c
+a.yaml:1:10: extends: comes back to itself: a extends b extends c extends a; end the ring
+b.yaml:1:10: extends: comes back to itself: b extends c extends a extends b; end the ring
+c.yaml:1:10: extends: comes back to itself: c extends a extends b extends c; end the ring
 `, "a.yaml\nextends: b\nname: a\n", "b.yaml\nextends: c\nname: b\n", "c.yaml\nextends: a\nname: c\n", "d.yaml\nextends: a\nname: d\n")
 	f(`
-a.yaml:1:10: extends: comes back to itself: base extends other extends base
-b.yaml:1:10: extends: comes back to itself: other extends base extends other
+a.yaml:1:10: extends: comes back to itself: base extends other extends base; end the ring
+b.yaml:1:10: extends: comes back to itself: other extends base extends other; end the ring
 `, "a.yaml\nextends: other\nreplaces: base\n", "b.yaml\nextends: base\nreplaces: other\n")
 
 	f(`
-a.yaml:3:10: extends: comes back to itself: words extends more extends words extends words
-b.yaml:1:10: extends: comes back to itself: more extends words extends words extends more
-c.yaml:1:10: extends: comes back to itself: words extends words extends more extends words
+a.yaml:3:10: extends: comes back to itself: words extends more extends words extends words; end the ring
+b.yaml:1:10: extends: comes back to itself: more extends words extends words extends more; end the ring
+c.yaml:1:10: extends: comes back to itself: words extends words extends more extends words; end the ring
 `, "a.yaml\n# may be in any file\nname: words\nextends: more\n", "b.yaml\nextends: words\nname: more\n", "c.yaml\nextends: words\n")
 
 	// What a base has wrong is said once, where it is.
@@ -451,7 +451,7 @@ func FuzzCompose(f *testing.F) {
 		}
 		one, faults := both(0, 1)
 		two, other := both(1, 0)
-		if strings.Contains(faults, "already: ") {
+		if strings.Contains(faults, "already, at ") {
 			return // the second one is at fault
 		}
 		if diff := cmp.Diff(faults, other); diff != "" || !slices.Equal(one.Names(), two.Names()) {

@@ -40,7 +40,7 @@ func compilePattern(source string) (*pattern, error) {
 	seen := map[string]bool{}
 	for _, name := range p.names {
 		if name != "" && seen[name] {
-			return nil, fmt.Errorf("field %q is captured twice", name)
+			return nil, fmt.Errorf("field %q is captured twice; name one differently", name)
 		}
 		seen[name] = true
 	}

@@ -221,7 +221,7 @@ corkline_words_total{word="one"} 3
 	f("one 1\n", "-c DIR/c.yaml -d words -o json", 0, wordsJSON, "")
 	f(ours+"\n", "-c DIR/c.yaml -d antrea-networkpolicy -o json", 0,
 		`{"line":"`+ours+`","definition":"antrea-networkpolicy","layout":"ours","time":"2024-06-02T10:11:12.000123Z","stream_labels":{"action":"Drop"},"fields":{"action":"Drop","rule":"ssh","time":"2024/06/02 10:11:12.000123"}}`+"\n", "")
-	f("", "-c DIR/broken.yaml", 1, "", "corkline: DIR/broken.yaml:1:18: definitions_dir: open DIR/none: no such file or directory\n")
+	f("", "-c DIR/broken.yaml", 1, "", "corkline: DIR/broken.yaml:1:18: definitions_dir: open DIR/none: no such file or directory; make the folder, or leave the key out\n")
 
 	// Times that name no zone.
 	f("2024-06-02T10:11:12 x\n", "--definition-file DIR/timed.yaml --zone Europe/Berlin -o json", 0,
@@ -396,12 +396,12 @@ DIR/bad.yaml:6:17: sources[0].definition: there is no definition "nope"; there a
   field first    -
 `, "")
 	f("-c DIR/bad.yaml", 1, "", badFaults+"corkline: 4 faults\n")
-	f("-c DIR/worse.yaml", 1, "", `DIR/worse/broken.yaml:2:10: extends: breaks antrea-networkpolicy.yaml:`+place+`: time.field: layout "0.11" has no field "time", so no line would parse as it
+	f("-c DIR/worse.yaml", 1, "", `DIR/worse/broken.yaml:2:10: extends: breaks antrea-networkpolicy.yaml:`+place+`: time.field: layout "0.11" has no field "time", so no line would parse as it; capture it there, or set optional
 DIR/worse/more.yaml:4:46: metrics[0].help: "Other words." differs from "Words." of definition "words"; make the metrics corkline_words_total the same, or name them differently
-DIR/worse/ring.yaml:2:10: extends: comes back to itself: ring extends round extends ring
-DIR/worse/round.yaml:2:10: extends: comes back to itself: round extends ring extends round
+DIR/worse/ring.yaml:2:10: extends: comes back to itself: ring extends round extends ring; end the ring
+DIR/worse/round.yaml:2:10: extends: comes back to itself: round extends ring extends round; end the ring
 DIR/worse/taken.yaml:1:7: name: "antrea-networkpolicy" is a shipped definition; change it with extends: antrea-networkpolicy, take its place with replaces: antrea-networkpolicy, or choose another name
-DIR/worse/twice.yml:2:7: name: there is a definition "more" already: DIR/worse/more.yaml:1:7
+DIR/worse/twice.yml:2:7: name: there is a definition "more" already, at DIR/worse/more.yaml:1:7; choose another name
 corkline: 6 faults
 `)
 	f("-c DIR/bad.yaml --definition-file DIR/words.yaml --definition-file DIR/faulty.yaml --definition-file DIR/none.yaml", 1, wordsGood,
