@@ -64,26 +64,33 @@ type shape struct {
 	buckets []float64
 }
 
-// metricError is what keeps a metric from having a family: the key of its form
-// and what is wrong there.
+// metricError is what keeps a metric from having a family: the key of its form,
+// what is wrong there, and the definition whose family differs, if it does.
 type metricError struct {
-	key, what string
+	key, what, other string
 }
 
-func (e *metricError) Error() string { return e.key + " " + e.what }
+func (e *metricError) Error() string { return e.key + " " + e.message() }
+
+func (e *metricError) message() string {
+	if e.other == "" {
+		return e.what
+	}
+	return fmt.Sprintf("%s of definition %q", e.what, e.other)
+}
 
 // difference to another shape; nil when there is none.
 func (s *shape) difference(other *shape) *metricError {
 	kinds := map[parsers.MetricType]string{parsers.Counter: "counter", parsers.Histogram: "histogram"}
 	switch {
 	case s.kind != other.kind:
-		return &metricError{"type", fmt.Sprintf("%s differs from %s", kinds[s.kind], kinds[other.kind])}
+		return &metricError{key: "type", what: fmt.Sprintf("%s differs from %s", kinds[s.kind], kinds[other.kind])}
 	case s.help != other.help:
-		return &metricError{"help", fmt.Sprintf("%q differs from %q", s.help, other.help)}
+		return &metricError{key: "help", what: fmt.Sprintf("%q differs from %q", s.help, other.help)}
 	case !slices.Equal(s.labels, other.labels):
-		return &metricError{"labels", fmt.Sprintf("%v differ from %v", s.labels, other.labels)}
+		return &metricError{key: "labels", what: fmt.Sprintf("%v differ from %v", s.labels, other.labels)}
 	case !slices.Equal(s.buckets, other.buckets):
-		return &metricError{"buckets", fmt.Sprintf("%v differ from %v", s.buckets, other.buckets)}
+		return &metricError{key: "buckets", what: fmt.Sprintf("%v differ from %v", s.buckets, other.buckets)}
 	}
 	return nil
 }
@@ -126,7 +133,7 @@ func (c *Catalogue) mismatch(d *parsers.Definition) error {
 // differs is the error for a shape that is not the family's.
 func (f *family) differs(want *shape) error {
 	if err := want.difference(&f.shape); err != nil {
-		err.what += fmt.Sprintf(" of definition %q", f.definition)
+		err.other = f.definition
 		return err
 	}
 	return nil
@@ -166,11 +173,11 @@ func (f *family) register(registry prometheus.Registerer, name string) error {
 	// A histogram brings series of these names and with this label.
 	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 		if strings.HasSuffix(name, suffix) {
-			return &metricError{"name", fmt.Sprintf("%s ends in %s, as the series of histograms do; choose another", name, suffix)}
+			return &metricError{key: "name", what: fmt.Sprintf("%s ends in %s, as the series of histograms do; choose another", name, suffix)}
 		}
 	}
 	if slices.Contains(f.labels, "le") {
-		return &metricError{"labels", "have le, which is that of a histogram's buckets"}
+		return &metricError{key: "labels", what: "have le, which is that of a histogram's buckets; name the field differently"}
 	}
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: f.help, Buckets: f.buckets}, f.labels)
 	f.open = func(values []string) *series { return &series{histogram: vec.WithLabelValues(values...)} }
@@ -181,7 +188,7 @@ func (f *family) register(registry prometheus.Registerer, name string) error {
 // registerOnce fails for what the agent itself has: all else is in the catalogue.
 func registerOnce(registry prometheus.Registerer, name string, collector prometheus.Collector) error {
 	if err := registry.Register(collector); err != nil {
-		return &metricError{"name", fmt.Sprintf("%s is that of a metric of the agent itself; choose another", name)}
+		return &metricError{key: "name", what: fmt.Sprintf("%s is that of a metric of the agent itself; choose another", name)}
 	}
 	return nil
 }

@@ -283,7 +283,7 @@ func TestCatalogue_LabelOfBuckets(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", metric, diff)
 		}
 	}
-	f(`{name: s, type: histogram, observe: number, buckets: [1], labels: [le], help: H.}`, `metric corkline_s of definition "x": labels have le, which is that of a histogram's buckets`)
+	f(`{name: s, type: histogram, observe: number, buckets: [1], labels: [le], help: H.}`, `metric corkline_s of definition "x": labels have le, which is that of a histogram's buckets; name the field differently`)
 	f(`{name: s_total, type: counter, labels: [le], help: H.}`, "")
 }
 

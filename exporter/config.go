@@ -345,9 +345,8 @@ func (c *configCheck) sourceDefinitions(at string, s *SourceConfig) (definitions
 	return definitions
 }
 
-// metrics finds what the agent could not register: a name that two definitions
-// or the agent itself have for different metrics. Definitions without a source
-// feed none.
+// metrics finds what the agent could not register. Definitions without a source
+// feed no metrics.
 func (c *configCheck) metrics() {
 	used := map[string]bool{}
 	for _, s := range c.config.Sources {
@@ -355,22 +354,30 @@ func (c *configCheck) metrics() {
 			used[name] = true
 		}
 	}
-	library, families := c.config.library, dryAgent().families
+	c.faults = append(c.faults, metricFaults(c.config.library, used)...)
+}
+
+// metricFaults are names of metrics that two of the used definitions, or the
+// agent itself, have for different ones.
+func metricFaults(library *parsers.Library, used map[string]bool) (faults strict.Faults) {
+	families := dryAgent().families
 	for _, name := range library.InOrder() {
 		if !used[name] {
 			continue
 		}
 		d := library.Set[name]
 		for i := range d.Metrics {
-			m, at := &d.Metrics[i], fmt.Sprintf("metrics[%d].", i)
+			m := &d.Metrics[i]
 			var wrong *metricError
 			if _, err := families.open(d, m); errors.As(err, &wrong) {
-				what := wrong.what
-				if wrong.key != "name" {
+				what := wrong.message()
+				if wrong.other != "" {
 					what += fmt.Sprintf("; make the metrics %s the same, or name them differently", m.Name)
 				}
-				c.faults = append(c.faults, library.Fault(name, at+wrong.key, "%s", what))
+				faults = append(faults, library.Fault(name, fmt.Sprintf("metrics[%d].%s", i, wrong.key), "%s", what))
 			}
 		}
 	}
+	faults.Sort()
+	return faults
 }

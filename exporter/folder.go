@@ -37,8 +37,14 @@ func LoadDefinition(path string) (*parsers.Definition, error) {
 			}
 		}
 	}
-	d, faults := parsers.ParseDefinition(path, text, beside...)
-	return d, faults.Err()
+	library, name, faults := parsers.ComposeFile(path, text, beside...)
+	if len(faults) == 0 {
+		faults = metricFaults(library, map[string]bool{name: true})
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return library.Set[name], nil
 }
 
 // readFolder reads the *.yaml and *.yml files of a folder, but for hidden ones.

@@ -23,6 +23,8 @@ func TestLoadDefinition(t *testing.T) {
 		"nothing.yaml": "name: nothing\nextends: nope\n",
 		"ring.yaml":    "name: ring\nextends: round\n",
 		"round.yaml":   "name: round\nextends: ring\n",
+		"taken.yaml":   strings.NewReplacer("name: words\n", "name: taken\n", "words_total", "pipeline_lines_read_total").Replace(wordsForm),
+		"le.yaml":      "name: le\nlayouts: [{name: l, grok: '^(?P<le>.) %{INT:n:int}$'}]\nmetrics: [{name: s, type: histogram, observe: n, labels: [le], buckets: [1], help: H.}]\n",
 		".hidden.yaml": "name: nope\nlayouts: [{name: l, regex: '^(?P<x>.)$'}]\n",
 	} {
 		writeFile(t, filepath.Join(dir, name), text)
@@ -61,6 +63,8 @@ func TestLoadDefinition(t *testing.T) {
 	_, all, _ := shippedNames(t)
 	bad("", "read definition: read DIR: is a directory")
 	bad("none.yaml", "read definition: open DIR/none.yaml: no such file or directory")
+	bad("taken.yaml", `DIR/taken.yaml:5:18: metrics[0].name: corkline_pipeline_lines_read_total is that of a metric of the agent itself; choose another`)
+	bad("le.yaml", `DIR/le.yaml:3:58: metrics[0].labels: have le, which is that of a histogram's buckets; name the field differently`)
 	bad("breaks.yaml", `DIR/broken.yaml:2:1: laiouts: unknown key; did you mean "layouts"?`)
 	bad("nothing.yaml", `DIR/nothing.yaml:2:10: extends: there is no definition "nope"; there are: `+strings.Join(all, " "))
 	bad("ring.yaml", `DIR/ring.yaml:2:10: extends: comes back to itself: ring extends round extends ring; end the ring

@@ -263,24 +263,14 @@ func (s Set) Names() []string {
 	return names
 }
 
-// ParseDefinition compiles the text of a definition file on its own. It may
-// replace a shipped one, and extend a shipped one or one of those beside it,
-// of which the others are left alone. The definition is nil when there are faults.
-func ParseDefinition(file string, text []byte, beside ...Written) (*Definition, strict.Faults) {
-	w := ReadDefinition(file, text)
-	base := &Library{} // the name of a shipped one is no fault of the file's
-	if w.Form.Extends != "" || w.Form.Replaces != "" {
-		all, faults := shippedLibrary()
-		if len(faults) > 0 {
-			return nil, faults
-		}
-		base = all
-	}
-	library, faults := base.with(w.bases(beside))
+// ParseDefinition compiles the text of a definition file on its own, as
+// ComposeFile does. The definition is nil when there are faults.
+func ParseDefinition(file string, text []byte) (*Definition, strict.Faults) {
+	library, name, faults := ComposeFile(file, text)
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	return library.Set[w.Name()], nil
+	return library.Set[name], nil
 }
 
 var (

@@ -77,6 +77,21 @@ func Compose(own []Written) (*Library, strict.Faults, error) {
 	return library, faults, nil
 }
 
+// ComposeFile compiles the text of a definition file on its own, and gives its
+// name. It may replace a shipped definition, and extend a shipped one or one of
+// those beside it, of which the others are left alone.
+func ComposeFile(file string, text []byte, beside ...Written) (library *Library, name string, faults strict.Faults) {
+	w := ReadDefinition(file, text)
+	base := &Library{} // the name of a shipped one is no fault of the file's
+	if w.Form.Extends != "" || w.Form.Replaces != "" {
+		if base, faults = shippedLibrary(); len(faults) > 0 {
+			return base, "", faults
+		}
+	}
+	library, faults = base.with(w.bases(beside))
+	return library, w.Name(), faults
+}
+
 // InOrder gives the names: first the shipped ones, then a user's own as they
 // were given, each behind the one that it extends.
 func (l *Library) InOrder() []string { return l.order }
