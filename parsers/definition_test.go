@@ -140,11 +140,11 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f("(?P<time>[^ ]+) (", "(?P<when>[^ ]+) (", `:8: time.field: layout "old" has no field "time", so no line would parse as it; capture it there, or set optional`)
 	f("field: time, ", "", `:8: time.field: is missing; name the field that holds the time`)
 	f("{field: time, layout", "{field: tim, layout", `:8: time.field: no layout has a field "tim"; there are: time word size n`)
-	f(`layout: "2006-01-02T15:04:05Z07:00", `, "", `:8: time.layout: is missing; write Mon Jan 2 15:04:05 2006 in the line's form`)
-	f(`"2006-01-02T15:04:05Z07:00"`, `"YYYY-MM-DD"`, `:8: time.layout: "YYYY-MM-DD" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form`)
+	f(`layout: "2006-01-02T15:04:05Z07:00", `, "", `:8: time.layout: is missing; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
+	f(`"2006-01-02T15:04:05Z07:00"`, `"YYYY-MM-DD"`, `:8: time.layout: "YYYY-MM-DD" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
 	f("zone: UTC", "zone: Mars/Crater", `:8: time.zone: "Mars/Crater" is not a time zone; use UTC or an IANA name such as Europe/Berlin`)
-	f(`layout: "2006-01-02T15:04:05Z07:00"`, `layouts: ["2006-01-02T15:04:05Z07:00", x]`, `:8: time.layouts[1]: "x" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form`)
-	f(`layout: "2006-01-02T15:04:05Z07:00"`, `layout: "2006-01-02T15:04:05Z07:00", layouts: [x]`, `:8: time.layouts[0]: "x" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form`)
+	f(`layout: "2006-01-02T15:04:05Z07:00"`, `layouts: ["2006-01-02T15:04:05Z07:00", x]`, `:8: time.layouts[1]: "x" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
+	f(`layout: "2006-01-02T15:04:05Z07:00"`, `layout: "2006-01-02T15:04:05Z07:00", layouts: [x]`, `:8: time.layouts[0]: "x" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
 
 	// labels
 	f("stream_labels: [word]", "stream_labels: [wort]", `:9: stream_labels[0]: no layout has a field "wort"; there are: time word size n`)
