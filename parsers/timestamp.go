@@ -62,7 +62,8 @@ const (
 )
 
 func newTimeLayout(layout string, zone *time.Location) (*timeLayout, error) {
-	t := &timeLayout{layout: layout, zone: zone, resolution: time.Second, unix: unixLayouts[layout]}
+	t := &timeLayout{layout: layout, zone: time.UTC, resolution: time.Second, unix: unixLayouts[layout]}
+	t.in(zone)
 	if t.unix != 0 {
 		return t, nil
 	}
@@ -118,7 +119,7 @@ func (t *timeLayout) learn() {
 	t.dayWidth, t.fast = len(day), true
 }
 
-// in sets the zone of times that do not name theirs.
+// in sets the zone of times that do not name theirs, as a Z at the end does.
 func (t *timeLayout) in(zone *time.Location) {
 	if !strings.HasSuffix(t.layout, "Z") {
 		t.zone, t.dayLen = zone, 0
@@ -281,7 +282,8 @@ func two(a, b byte) uint {
 	return uint(a)*10 + uint(b)
 }
 
-// learnDay fails for days on which the clocks of the zone are changed.
+// learnDay fails for days on which the clocks of the zone are changed, and for
+// those beside them: they may have an hour twice, or lack one.
 func (t *timeLayout) learnDay(text []byte) bool {
 	w, given := t.dayWidth, t.zone
 	if t.tail != noTail {
@@ -296,7 +298,7 @@ func (t *timeLayout) learnDay(text []byte) bool {
 	}
 	year, month, day := at.Date()
 	start := time.Date(year, month, day, 0, 0, 0, 0, zone)
-	if _, end := start.ZoneBounds(); start.Hour() != 0 || !end.IsZero() && end.Before(start.AddDate(0, 0, 1)) || at.Hour() != int(two(text[w], text[w+1])) {
+	if from, to := start.ZoneBounds(); from.After(start.AddDate(0, 0, -1)) || !to.IsZero() && to.Before(start.AddDate(0, 0, 2)) {
 		return false
 	}
 	t.dayLen, t.dayStart = copy(t.day[:], text[:w]), start.Unix()
