@@ -18,6 +18,7 @@ const (
 	taken  verdict = iota // all of it is in Loki
 	again                 // nothing is known; send the same bytes again
 	narrow                // some of its entries are refused for good, or it is too large
+	pack                  // structured metadata is refused
 )
 
 // answer to a request.
@@ -53,7 +54,6 @@ type wholeFault struct{ text, advice string }
 // wholeFaults by a part of Loki's text: 3.7, pkg/validation/validate.go, and
 // the tenant's ones in dskit, tenant/tenant.go.
 var wholeFaults = []wholeFault{
-	{"allow_structured_metadata", "loki must allow structured metadata (limits_config.allow_structured_metadata, schema v13)"},
 	{"no org id", "check loki.tenant"},
 	{"multiple org IDs", "check loki.tenant"},
 	{"tenant ID", "check loki.tenant"},
@@ -61,6 +61,10 @@ var wholeFaults = []wholeFault{
 	{"label names; limit", "check loki.labels"},
 	{"ingestion blocked for user", "loki blocks this tenant"},
 }
+
+// noMetadata is in the text of a 400 of a Loki that does not take structured
+// metadata (2.9 by default, 3.x with a schema before v13).
+const noMetadata = "allow_structured_metadata"
 
 // brokenRequests by the start of the text: Loki could not read the request at
 // all (3.7, pkg/loghttp/push/push.go, parsePushRequestBody).
@@ -89,6 +93,9 @@ func (s *Sink) judge(r *http.Response, body string, now time.Time) answer {
 		a.text, advice = "a web page", s.checkURL()
 	case r.StatusCode == http.StatusRequestEntityTooLarge:
 		a.verdict = narrow
+		return a
+	case r.StatusCode == http.StatusBadRequest && strings.Contains(body, noMetadata):
+		a.verdict = pack
 		return a
 	case r.StatusCode == http.StatusBadRequest:
 		if advice = wholeAdvice(body); advice == "" {
