@@ -27,6 +27,8 @@ type answer struct {
 	kind       string // one of the statuses below, or "refused"
 	text       string
 	retryAfter time.Duration
+	// away: Loki did not see the request, so that to try again costs it little.
+	away bool
 }
 
 // Values of the label status, and the kinds of faults.
@@ -110,6 +112,10 @@ func (s *Sink) judge(r *http.Response, body string, now time.Time) answer {
 	if advice != "" {
 		a.text = advice + ": " + a.text
 	}
+	switch r.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		a.away = true // it is what stands before Loki that answers
+	}
 	a.text = fmt.Sprintf("loki answered %d: %s", r.StatusCode, a.text)
 	return a
 }
@@ -120,11 +126,10 @@ func (s *Sink) unanswered(err error) answer {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
-	text := fmt.Sprintf("reach loki at %s: %s", s.url.Host, firstLine(err.Error()))
 	if errors.Is(err, context.DeadlineExceeded) {
-		text = fmt.Sprintf("loki at %s did not answer within %s", s.url.Host, s.timeout)
+		return answer{verdict: again, kind: statusError, text: fmt.Sprintf("loki at %s did not answer within %s", s.url.Host, s.timeout)}
 	}
-	return answer{verdict: again, kind: statusError, text: text}
+	return answer{verdict: again, kind: statusError, away: true, text: fmt.Sprintf("reach loki at %s: %s", s.url.Host, firstLine(err.Error()))}
 }
 
 // checkURL is an advice that leaves out what may be secret in the URL.

@@ -45,8 +45,8 @@ type Options struct {
 	Budget *Budget
 	// Timeout of one request, default 10 s.
 	Timeout time.Duration
-	// MaxBackoff is the longest pause between two tries, default 30 s. It also
-	// caps a Retry-After.
+	// MaxBackoff is the longest pause between two tries, default 30 s, and 4 s
+	// at most while Loki cannot be reached. It also caps a Retry-After.
 	MaxBackoff time.Duration
 	// BatchBytes is how large a request may be before compression, default
 	// 1 MiB. Only a single record may exceed it.
@@ -76,6 +76,8 @@ const (
 	defaultMaxBackoff = 30 * time.Second
 	defaultBatchBytes = 1 << 20
 	firstBackoff      = 500 * time.Millisecond
+	// awayBackoff is the longest pause while Loki cannot be reached.
+	awayBackoff = 4 * time.Second
 )
 
 // Sink pushes batches to one Loki. It may be used by many goroutines.
@@ -389,7 +391,7 @@ func (s *Sink) persist(ctx context.Context, try func() answer) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		pause := s.pause(n, a.retryAfter)
+		pause := s.pause(n, a)
 		s.health.failed(time.Now(), pause, a.kind, a.text)
 		timer := time.NewTimer(pause)
 		select {
@@ -403,11 +405,14 @@ func (s *Sink) persist(ctx context.Context, try func() answer) error {
 
 // pause before the try that follows the n-th, counted from 0: doubled each
 // time, its second half drawn by lot so that agents do not come back in step.
-func (s *Sink) pause(n int, retryAfter time.Duration) time.Duration {
+func (s *Sink) pause(n int, a answer) time.Duration {
 	d := s.maxBackoff
+	if a.away {
+		d = min(d, awayBackoff) // its return is to be seen soon
+	}
 	if n < 16 {
 		d = min(d, firstBackoff<<n)
 	}
 	d -= rand.N(d/2 + 1)
-	return min(max(d, retryAfter), s.maxBackoff)
+	return min(max(d, a.retryAfter), s.maxBackoff)
 }

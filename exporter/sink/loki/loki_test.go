@@ -404,7 +404,7 @@ func TestBackoff(t *testing.T) {
 			Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 				at = append(at, time.Now())
 				r.Body.Close()
-				response := respond(503, "")
+				response := respond(500, "")
 				switch len(at) {
 				case 10:
 					response.Header.Set("Retry-After", "7")
@@ -433,6 +433,32 @@ func TestBackoff(t *testing.T) {
 			}
 		}
 	})
+}
+
+// While Loki cannot be reached its return is noticed within seconds.
+func TestBackoff_Away(t *testing.T) {
+	f := func(away func() (*http.Response, error)) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			back := time.Now().Add(10 * time.Minute)
+			s := newSink(t, Options{URL: "http://loki", Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				r.Body.Close()
+				if time.Now().Before(back) {
+					return away()
+				}
+				return respond(204, ""), nil
+			})}})
+			if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
+				t.Fatal(err)
+			}
+			if late := time.Since(back); late > awayBackoff {
+				t.Errorf("Loki was back for %s", late)
+			}
+		})
+	}
+	f(func() (*http.Response, error) { return nil, errors.New("connection refused") })
+	f(func() (*http.Response, error) { return respond(502, ""), nil })
+	f(func() (*http.Response, error) { return respond(503, ""), nil })
 }
 
 func TestTimeoutAndCancel(t *testing.T) {
