@@ -236,13 +236,15 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 	a.sink = nil
 	if c.Loki.URL != "" {
 		dead := &deadLetters{dir: filepath.Join(c.StateDir, "dead-letters"), max: maxDeadLetterBytes}
-		a.sink, err = loki.New(loki.Options{
-			URL: c.Loki.URL, Tenant: c.Loki.Tenant, Timeout: c.Loki.Timeout, MaxBackoff: c.Loki.MaxBackoff,
-			Labels:    []loki.Label{{Name: "job", Value: Job}, {Name: "cluster", Value: c.Cluster}, {Name: "node", Value: c.Node}},
-			Budget:    a.budget,
-			UserAgent: "corkline/" + a.options.Version,
-			Client:    a.options.Client, Metrics: a.push, Refused: dead.store, Log: a.log,
-		})
+		o := c.Loki.options()
+		o.Labels = []loki.Label{{Name: "job", Value: Job}, {Name: "cluster", Value: c.Cluster}, {Name: "node", Value: c.Node}}
+		o.Budget = a.budget
+		o.UserAgent = "corkline/" + a.options.Version
+		o.Client, o.Metrics, o.Refused, o.Log = a.options.Client, a.push, dead.store, a.log
+		a.sink, err = loki.New(o)
+		if c.Loki.insecure() {
+			a.log.Warn("loki.url is http: credentials and lines can be read on the way", "loki", c.Loki.Address())
+		}
 		sink = a.sink
 	}
 	a.mu.Unlock()
@@ -302,7 +304,7 @@ func (a *Agent) watch(ctx context.Context) *Config {
 	defer ticker.Stop()
 	// Of what was read, not of what is there by now: the generation before may
 	// have taken its time to end.
-	dir, last := a.config.dir, a.config.digest
+	in, last := a.config.inputs, a.config.digest
 	for {
 		asked := false
 		select {
@@ -312,11 +314,11 @@ func (a *Agent) watch(ctx context.Context) *Config {
 			asked = true
 		case <-ticker.C:
 		}
-		if digestNow(a.options.ConfigFile, dir) == last && !asked {
+		if in.digestNow(a.options.ConfigFile) == last && !asked {
 			continue
 		}
 		changed, err := readConfig(a.options.ConfigFile)
-		dir, last = changed.dir, changed.digest // of a refused one, too: what it names may become good
+		in, last = changed.inputs, changed.digest // of a refused one, too: what it names may become good
 		if err == nil {
 			err = a.replaceable(changed)
 		}

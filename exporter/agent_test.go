@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -75,7 +76,7 @@ func (b *bench) source(name, definition string, files ...string) string {
 func (b *bench) text() string {
 	loki := ""
 	if b.loki != nil {
-		loki = "loki: {url: '" + b.loki.URL + "', timeout: 500ms, max_backoff: 5ms}\n"
+		loki = "loki: {url: '" + b.loki.URL + "', timeout: 500ms, max_backoff: 5ms, max_age: 0s}\n"
 	}
 	return "node: node-1\ncluster: test\nstate_dir: " + b.path("state") + `
 listen: 127.0.0.1:0
@@ -999,6 +1000,17 @@ func TestAgent_ReloadByDefinition(t *testing.T) {
 	b.balances("mine", counts{"read": 4, "parsed": 2, "unparsed": 2, "shipped": 4})
 	b.balances("more", counts{"read": 4, "parsed": 3, "unparsed": 1, "shipped": 4})
 
+	// a file that another key names, and that comes later
+	seen = strings.Count(b.log.String(), refused)
+	writeFile(t, b.path("c.yaml"), strings.Replace(b.text(), "timeout: 500ms", "timeout: 500ms, tls: {ca_file: "+b.path("ca.crt")+"}", 1))
+	says(refused)
+	b.says("loki.tls.ca_file: open " + b.path("ca.crt"))
+	seen = strings.Count(b.log.String(), taken)
+	writeFile(t, b.path("ca.crt"), certificate(t))
+	says(taken)
+	b.config()
+	says(taken)
+
 	// broken, and mended: what was taken goes on in between
 	seen = strings.Count(b.log.String(), refused)
 	writeFile(t, b.path("later/more.yaml"), "extends: theirs\nname: more\n")
@@ -1011,6 +1023,14 @@ func TestAgent_ReloadByDefinition(t *testing.T) {
 	says(taken)
 	b.append("v.log", "???")
 	b.balances("more", counts{"read": 6, "parsed": 4, "unparsed": 2, "shipped": 6})
+}
+
+// certificate in PEM.
+func certificate(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 }
 
 // Without a file, the defaults and their folder of definitions are read again.

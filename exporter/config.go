@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/corkline/corkline/parsers"
@@ -37,26 +35,8 @@ type Config struct {
 	DefinitionsDir string         `yaml:"definitions_dir"`
 
 	library *parsers.Library
-	dir     string // DefinitionsDir, resolved
-	digest  digest // of the texts that the configuration was read from
-}
-
-// LokiConfig says where the lines go. Without a URL the agent feeds metrics only.
-type LokiConfig struct {
-	URL        string        `yaml:"url"`
-	Tenant     string        `yaml:"tenant"`
-	Timeout    time.Duration `yaml:"timeout"`
-	MaxBackoff time.Duration `yaml:"max_backoff"`
-}
-
-// Address is where Loki is, without what may be secret in the URL; empty when
-// no Loki is configured.
-func (c LokiConfig) Address() string {
-	u, err := url.Parse(c.URL)
-	if err != nil || c.URL == "" {
-		return ""
-	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	inputs  inputs
+	digest  digest // of what the configuration was read from
 }
 
 // SourceConfig is one set of files and the definition that reads them.
@@ -100,7 +80,7 @@ func defaultConfig() Config {
 		MaxLineBytes:    256 << 10,
 		MaxSeries:       2000,
 		MaxLabelValues:  32,
-		Loki:            LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
+		Loki:            defaultLoki(),
 		DefinitionsDir:  DefaultDefinitionsDir,
 	}
 }
@@ -126,16 +106,16 @@ func ParseConfig(file string, text []byte) (*Config, error) {
 	return c, nil
 }
 
-// readConfig gives a configuration even with an error: its dir and digest tell
-// when it has changed.
+// readConfig gives a configuration even with an error: its inputs and digest
+// tell when it has changed.
 func readConfig(path string) (*Config, error) {
 	if path == "" {
 		return parseConfig("defaults", nil)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		dir := DefaultDefinitionsDir
-		return &Config{dir: dir, digest: digestOf(text, err, readFolder(dir))}, fmt.Errorf("read configuration: %w", err)
+		in := inputs{dir: DefaultDefinitionsDir}
+		return &Config{inputs: in, digest: in.digestNow(path)}, fmt.Errorf("read configuration: %w", err)
 	}
 	return parseConfig(path, text)
 }
@@ -144,13 +124,13 @@ func parseConfig(file string, text []byte) (*Config, error) {
 	c := defaultConfig()
 	doc, faults := strict.Decode(file, text, &c)
 	check := &configCheck{config: &c, doc: doc, faults: faults, own: map[string]bool{}}
-	check.scalars()
-	c.dir = c.DefinitionsDir
-	if c.dir != "" && !filepath.IsAbs(c.dir) {
-		c.dir = filepath.Join(filepath.Dir(file), c.dir)
+	c.inputs = inputs{c.DefinitionsDir, c.Loki.files()}
+	if c.DefinitionsDir != "" && !filepath.IsAbs(c.DefinitionsDir) {
+		c.inputs.dir = filepath.Join(filepath.Dir(file), c.DefinitionsDir)
 	}
-	folder := readFolder(c.dir)
-	c.digest = digestOf(text, nil, folder)
+	folder := readFolder(c.inputs.dir)
+	c.digest = c.inputs.digest(text, nil, folder)
+	check.scalars()
 	if err := check.definitions(folder); err != nil {
 		return &c, err
 	}
@@ -214,21 +194,7 @@ func (c *configCheck) scalars() {
 	if config.MaxLabelValues < 1 {
 		c.fault("max_label_values", "must be at least 1")
 	}
-	if config.Loki.URL != "" {
-		// What does not look like a URL may hold a password all the same, so
-		// no message quotes it.
-		u, err := url.Parse(config.Loki.URL)
-		switch {
-		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-			c.fault("loki.url", "is not a URL, such as http://loki:3100")
-		case u.User != nil:
-			c.fault("loki.url", "must not hold a user or a password")
-		}
-	}
-	// The sink would refuse it, too, but a reload must know before the old one is stopped.
-	if strings.ContainsFunc(config.Loki.Tenant, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		c.fault("loki.tenant", "%q: use printable ASCII without blanks", config.Loki.Tenant)
-	}
+	c.loki()
 }
 
 // definitions fails only when shipped definitions are broken.
@@ -238,9 +204,9 @@ func (c *configCheck) definitions(folder folder) error {
 		own = append(own, parsers.Written{Form: form, Doc: c.doc, Prefix: fmt.Sprintf("definitions[%d]", i)})
 	}
 	switch {
-	case c.config.dir == "":
+	case c.config.DefinitionsDir == "":
 		c.fault("definitions_dir", "is empty; name a folder, or leave the key out")
-	case errors.Is(folder.err, fs.ErrNotExist) && c.config.dir == DefaultDefinitionsDir:
+	case errors.Is(folder.err, fs.ErrNotExist) && c.config.DefinitionsDir == DefaultDefinitionsDir:
 	case errors.Is(folder.err, fs.ErrNotExist):
 		c.fault("definitions_dir", "%s; make the folder, or leave the key out", folder.err)
 	case folder.err != nil:

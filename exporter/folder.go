@@ -72,8 +72,15 @@ func readFolder(dir string) folder {
 // digest tells whether the texts that a configuration is read from have changed.
 type digest [sha256.Size]byte
 
-// digestOf a configuration's text, or its absence, and its definitions.
-func digestOf(text []byte, err error, f folder) digest {
+// inputs are what a configuration is read from besides its own file.
+type inputs struct {
+	dir   string   // of definitions
+	files []string // that other keys name
+}
+
+// digest of a configuration's text, or its absence, its folder of definitions,
+// and the other files.
+func (in inputs) digest(text []byte, err error, f folder) digest {
 	h := sha256.New() // never fails
 	add := func(path string, text []byte, err error) {
 		fmt.Fprintf(h, "%q %t %x\n", path, err == nil, sha256.Sum256(text))
@@ -83,16 +90,20 @@ func digestOf(text []byte, err error, f folder) digest {
 	for _, file := range f.files {
 		add(file.path, file.text, file.err)
 	}
+	for _, path := range in.files {
+		text, err := os.ReadFile(path)
+		add(path, text, err)
+	}
 	return digest(h.Sum(nil))
 }
 
 // digestNow reads the texts anew; one that cannot be read is a change like any
 // other. Without a file the configuration is the defaults.
-func digestNow(file, dir string) digest {
+func (in inputs) digestNow(file string) digest {
 	var text []byte
 	var err error
 	if file != "" {
 		text, err = os.ReadFile(file)
 	}
-	return digestOf(text, err, readFolder(dir))
+	return in.digest(text, err, readFolder(in.dir))
 }

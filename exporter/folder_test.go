@@ -88,7 +88,7 @@ func TestReadFolder_ConfigMap(t *testing.T) {
 		if got.err != nil || len(got.files) != 1 || got.files[0].err != nil || got.files[0].path != filepath.Join(dir, "words.yaml") || string(got.files[0].text) != text {
 			t.Errorf("want %q, got %v", text, got)
 		}
-		return digestNow("", dir)
+		return inputs{dir: dir}.digestNow("")
 	}
 	before := f("one")
 	if again := f("one"); again != before {

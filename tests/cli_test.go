@@ -356,7 +356,7 @@ func TestCheck(t *testing.T) {
 	const wordsGood = "DIR/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n"
 	badFaults := `DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
 DIR/bad.yaml:2:16: poll_interval: expected a duration such as 5s or 1m30s, found "5"
-DIR/bad.yaml:4:8: loki.url: must not hold a user or a password
+DIR/bad.yaml:4:8: loki.url: must not hold a user or a password; there is loki.basic_auth
 DIR/bad.yaml:6:17: sources[0].definition: there is no definition "nope"; there are: [` + all + `]
 `
 	const good = "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n"
