@@ -1,0 +1,351 @@
+// Package ovs parses what ovs-ofctl and ovs-appctl print about the flows,
+// groups, tables and ports of an Open vSwitch bridge.
+//
+// The formats are those of Open vSwitch 2.5 to 3.x: lib/ofp-flow.c,
+// lib/ofp-match.c, lib/ofp-actions.c, lib/ofp-group.c, lib/ofp-table.c and
+// lib/ofp-port.c of its source, and ofproto/ofproto.c for bridge/dump-flows.
+package ovs
+
+import (
+	"bytes"
+	"math"
+	"time"
+
+	"github.com/corkline/corkline/parsers/internal/dump"
+)
+
+// Error of a line that is not what it should be: the column, in bytes from 1
+// and without colours, and what was expected there.
+type Error = dump.Error
+
+// Count is a counter. The switch knows not every counter of every port and flow.
+type Count struct {
+	Value uint64
+	Known bool // false where ? is printed, and where nothing is
+}
+
+// Flow is one flow as ovs-ofctl dump-flows prints it, for OpenFlow 1.0 to 1.5,
+// with or without --names, --no-stats and --color; as ovs-appctl
+// bridge/dump-flows prints it; or from table= on, as in the support bundles of
+// Antrea.
+type Flow struct {
+	Has Fields // what the line has
+
+	Cookie   Cookie
+	Duration time.Duration // since the flow was added
+	// Table as it is printed: a number or a name, without quotes (see Unquote
+	// for the escapes in it). Empty is table 0.
+	Table   []byte
+	TableID int // -1 when the table is given by its name
+
+	Packets, Bytes               Count
+	OffloadPackets, OffloadBytes Count // only of bridge/dump-flows
+
+	IdleTimeout, HardTimeout uint16 // seconds; 0 is none
+	Flags                    Flags
+	Importance               uint16
+	// IdleAge and HardAge are seconds since the last packet and the last
+	// change. In OpenFlow 1.0 they stop at 65534, while Duration goes on. A
+	// HardAge that is not printed is the same as Duration.
+	IdleAge, HardAge uint32
+
+	Priority uint16 // DefaultPriority when it is not printed
+	Match    []byte // without the priority; see MatchFields
+	Actions  []byte // see Actions
+
+	plain []byte // the line without its colours
+}
+
+// DefaultPriority of flows that are added without one.
+const DefaultPriority = 32768
+
+// Fields are what a flow's line may have or not.
+type Fields uint16
+
+const (
+	HasCookie Fields = 1 << iota // --no-stats leaves out 0
+	HasDuration
+	HasTable // --no-stats and bridge/dump-flows leave out table 0
+	HasIdleAge
+	HasHardAge
+	HasPriority
+	allFields = 1<<iota - 1
+)
+
+// What needs no telling whether it is there, but is taken once too.
+const (
+	seenPackets Fields = (allFields + 1) << iota
+	seenBytes
+	seenOffloadPackets
+	seenOffloadBytes
+	seenIdleTimeout
+	seenHardTimeout
+	seenImportance
+)
+
+// Flags of a flow, as in OpenFlow 1.3 (ofp_flow_mod_flags) and, from
+// AllowHiddenFields on, of Open vSwitch's own.
+type Flags uint16
+
+const (
+	SendFlowRem Flags = 1 << iota
+	CheckOverlap
+	ResetCounts
+	NoPacketCounts
+	NoByteCounts
+	AllowHiddenFields
+	NoReadonlyTable
+)
+
+func flag(name []byte) Flags {
+	switch string(name) {
+	case "send_flow_rem":
+		return SendFlowRem
+	case "check_overlap":
+		return CheckOverlap
+	case "reset_counts":
+		return ResetCounts
+	case "no_packet_counts":
+		return NoPacketCounts
+	case "no_byte_counts":
+		return NoByteCounts
+	case "allow_hidden_fields":
+		return AllowHiddenFields
+	case "no_readonly_table":
+		return NoReadonlyTable
+	default:
+		return 0
+	}
+}
+
+// Parse reads a line into f, whatever f held before. f then refers to the
+// memory of the line, or to its own when the line has colours. The error is
+// an Error, and leaves f undefined.
+func (f *Flow) Parse(line []byte) error {
+	*f = Flow{Priority: DefaultPriority, plain: f.plain}
+	line = dump.TrimEnd(line)
+	if bytes.IndexByte(line, escape) >= 0 {
+		f.plain = appendPlain(f.plain[:0], line)
+		line = f.plain
+	}
+	s := dump.Scanner{Text: line}
+	s.Blanks()
+	if err := f.parseHead(&s); err != nil {
+		return err
+	}
+	if err := f.parseMatch(&s); err != nil {
+		return err
+	}
+	f.Actions = s.Rest()
+	return checkActions(&s)
+}
+
+// parseHead reads what stands before the match: key=value and a comma, flags.
+func (f *Flow) parseHead(s *dump.Scanner) error {
+	var seen Fields
+	for {
+		f.Has = seen & allFields
+		start := s.At
+		name := s.Word()
+		if s.Next(' ') {
+			bit := flag(name)
+			if bit == 0 { // of the match, as ip
+				s.At = start
+				return nil
+			}
+			f.Flags |= bit
+			s.At++
+			continue
+		}
+		if string(name) == "flags" && s.Take(":") {
+			bits, ok := s.Hex()
+			if !ok || bits > math.MaxUint16 {
+				return s.Expected("flags in hexadecimal")
+			}
+			if !s.Take(" ") {
+				return s.Expected("a blank")
+			}
+			f.Flags |= Flags(bits)
+			continue
+		}
+		if !s.Take("=") {
+			s.At = start
+			return nil
+		}
+
+		var has Fields
+		var n uint64
+		ok, expected := true, "a number"
+		switch string(name) {
+		case "cookie":
+			has, expected = HasCookie, "a cookie in hexadecimal"
+			n, ok = s.Hex()
+			f.Cookie = Cookie(n)
+		case "duration":
+			has, expected = HasDuration, "seconds"
+			f.Duration, ok = s.Duration()
+		case "table":
+			has, expected = HasTable, "a table's number or name"
+			ok = f.parseTable(s)
+		case "table_id":
+			has, expected = HasTable, "a table's number"
+			ok = f.parseTableID(s)
+		case "n_packets":
+			has = seenPackets
+			f.Packets, ok = count(s)
+		case "n_bytes":
+			has = seenBytes
+			f.Bytes, ok = count(s)
+		case "n_offload_packets":
+			has = seenOffloadPackets
+			f.OffloadPackets, ok = count(s)
+		case "n_offload_bytes":
+			has = seenOffloadBytes
+			f.OffloadBytes, ok = count(s)
+		case "idle_timeout":
+			has = seenIdleTimeout
+			n, ok = s.Number(math.MaxUint16)
+			f.IdleTimeout = uint16(n)
+		case "hard_timeout":
+			has = seenHardTimeout
+			n, ok = s.Number(math.MaxUint16)
+			f.HardTimeout = uint16(n)
+		case "importance":
+			has = seenImportance
+			n, ok = s.Number(math.MaxUint16)
+			f.Importance = uint16(n)
+		case "idle_age":
+			has = HasIdleAge
+			n, ok = s.Number(math.MaxUint32)
+			f.IdleAge = uint32(n)
+		case "hard_age":
+			has = HasHardAge
+			n, ok = s.Number(math.MaxUint32)
+			f.HardAge = uint32(n)
+		default:
+			s.At = start
+			return nil
+		}
+		if !ok {
+			return s.Expected(expected)
+		}
+		if seen&has != 0 {
+			s.At = start
+			return s.Expected("each field once")
+		}
+		seen |= has
+		if !s.Take(", ") {
+			return s.Expected("a comma and a blank")
+		}
+	}
+}
+
+func (f *Flow) parseTable(s *dump.Scanner) bool {
+	start, end := s.At, s.At
+	if s.Next('"') {
+		if end = quoted(s.Text, start); end < 0 {
+			return false
+		}
+		f.Table, f.TableID, s.At = s.Text[start+1:end-1:end-1], -1, end
+		return true
+	}
+	if f.parseTableID(s) {
+		return true
+	}
+	for end < len(s.Text) && class[s.Text[end]]&bare != 0 {
+		end++
+	}
+	if end == start || s.Text[start] <= '9' { // a digit, - or .
+		return false
+	}
+	f.Table, f.TableID, s.At = s.Text[start:end:end], -1, end
+	return true
+}
+
+func (f *Flow) parseTableID(s *dump.Scanner) bool {
+	start := s.At
+	n, ok := s.Number(math.MaxUint8)
+	f.Table, f.TableID = s.Text[start:s.At:s.At], int(n)
+	return ok
+}
+
+// count takes a number, or ? for one that the switch does not know.
+func count(s *dump.Scanner) (Count, bool) {
+	if s.Take("?") {
+		return Count{}, true
+	}
+	n, ok := s.Number(math.MaxUint64)
+	return Count{n, ok}, ok
+}
+
+const (
+	actionsKey = "actions="
+	expectMore = "a field of the match, or actions="
+)
+
+// parseMatch reads the priority and the match, and goes past actions=.
+// ovs-ofctl puts a blank before actions=, unless the match is empty and has no
+// priority; bridge/dump-flows always puts a comma.
+func (f *Flow) parseMatch(s *dump.Scanner) error {
+	if s.Take(actionsKey) || s.Take(","+actionsKey) {
+		return nil
+	}
+	if s.Take("priority=") {
+		n, ok := s.Number(math.MaxUint16)
+		if !ok {
+			return s.Expected("a priority up to 65535")
+		}
+		f.Priority = uint16(n)
+		f.Has |= HasPriority
+		if s.Take(" "+actionsKey) || s.Take(","+actionsKey) {
+			return nil
+		}
+		if !s.Take(",") {
+			return s.Expected("a comma, or actions=")
+		}
+	}
+	start := s.At
+	for {
+		name, end, ok := matchField(s.Rest())
+		if !ok {
+			s.At += end
+			return s.Expected(expectMore)
+		}
+		if string(s.Text[s.At:s.At+name]) == "priority" {
+			return s.Expected("the priority before the match")
+		}
+		s.At += end
+		f.Match = s.Text[start:s.At:s.At]
+		if s.Take(" "+actionsKey) || s.Take(","+actionsKey) {
+			return nil
+		}
+		if !s.Take(",") {
+			return s.Expected(expectMore)
+		}
+	}
+}
+
+const escape = 0x1b
+
+// appendPlain appends a line without its terminal sequences.
+func appendPlain(to, line []byte) []byte {
+	for {
+		at := bytes.IndexByte(line, escape)
+		if at < 0 {
+			return append(to, line...)
+		}
+		to = append(to, line[:at]...)
+		line = line[at+sequence(line[at:]):]
+	}
+}
+
+// sequence gives the length of the terminal sequence that text begins with:
+// escape, [, parameters, and the letter that ends them.
+func sequence(text []byte) int {
+	end := 1
+	if end < len(text) && text[end] == '[' {
+		for end++; end < len(text) && (text[end]-'0' <= 9 || text[end] == ';'); end++ {
+		}
+	}
+	return min(end+1, len(text))
+}
