@@ -135,7 +135,7 @@ func (p *parser) datapathValue(key, value []byte) error {
 // status takes the names of the kernel's status bits, with | between. The
 // userspace datapath has none of them, and prints 0 or nothing.
 func (e *Entry) status(value []byte) {
-	seenReply, any := false, false
+	seenReply, known := false, false
 	for name := range bytes.SplitSeq(value, []byte("|")) {
 		switch string(name) {
 		case "SEEN_REPLY":
@@ -145,9 +145,9 @@ func (e *Entry) status(value []byte) {
 		case "", "0":
 			continue
 		}
-		any = true
+		known = true
 	}
-	if any && !seenReply {
+	if known && !seenReply {
 		e.Status |= Unreplied
 	}
 }

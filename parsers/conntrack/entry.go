@@ -32,6 +32,7 @@ const (
 // Event that conntrack -E tells of.
 type Event uint8
 
+// The events.
 const (
 	NoEvent Event = iota
 	New
@@ -48,15 +49,17 @@ const (
 	Unreplied Status = 1 << iota
 	// Assured connections are not evicted when the table is full.
 	Assured
-	// Offloaded connections bypass the tracker, in software or in hardware;
-	// they have neither a timeout nor a state.
+	// Offload means that the connection bypasses the tracker in software; it has
+	// neither a timeout nor a state.
 	Offload
+	// HWOffload is the same in hardware.
 	HWOffload
 )
 
 // Fields are what an entry's line may have or not.
 type Fields uint16
 
+// What Entry.Has tells.
 const (
 	HasTimeout Fields = 1 << iota
 	HasMark
@@ -119,6 +122,7 @@ type Pair struct{ Key, Value []byte }
 // TupleFields are what a tuple may have or not, which its protocol tells.
 type TupleFields uint8
 
+// What Tuple.Has tells.
 const (
 	HasPorts TupleFields = 1 << iota
 	HasICMP

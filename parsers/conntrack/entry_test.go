@@ -2,6 +2,7 @@ package conntrack
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -835,8 +836,9 @@ func FuzzEntry(f *testing.F) {
 		}
 		kind := LineKind(line)
 		if err != nil {
-			if column := err.(Error).Column; column < 1 || column > len(line)+1 {
-				t.Fatalf("%q: column %d", line, column)
+			var wrong Error
+			if !errors.As(err, &wrong) || wrong.Column < 1 || wrong.Column > len(line)+1 {
+				t.Fatalf("%q: %v", line, err)
 			}
 			return
 		}

@@ -10,6 +10,7 @@ import (
 // Kind tells what a line is.
 type Kind uint8
 
+// The kinds of lines.
 const (
 	OtherLine   Kind = iota // neither of those below
 	EntryLine               // see Entry

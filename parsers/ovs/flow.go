@@ -9,6 +9,7 @@ package ovs
 import (
 	"bytes"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/corkline/corkline/parsers/internal/dump"
@@ -27,16 +28,16 @@ type Count struct {
 // Flow is one flow as ovs-ofctl dump-flows prints it, for OpenFlow 1.0 to 1.5,
 // with or without --names, --no-stats and --color; as ovs-appctl
 // bridge/dump-flows prints it; or from table= on, as in the support bundles of
-// Antrea.
+// Antrea. What is left out has the value that it stands for, so that a flow is
+// the same in all forms, but for Has and for what a form does not tell.
 type Flow struct {
 	Has Fields // what the line has
 
 	Cookie   Cookie
 	Duration time.Duration // since the flow was added
-	// Table as it is printed: a number or a name, without quotes (see Unquote
-	// for the escapes in it). Empty is table 0.
-	Table   []byte
-	TableID int // -1 when the table is given by its name
+	// The table, of which a line tells the number or the name.
+	TableID   int    // -1 when only the name is known
+	TableName []byte // empty when only the number is known
 
 	Packets, Bytes               Count
 	OffloadPackets, OffloadBytes Count // only of bridge/dump-flows
@@ -62,6 +63,7 @@ const DefaultPriority = 32768
 // Fields are what a flow's line may have or not.
 type Fields uint16
 
+// What Flow.Has tells.
 const (
 	HasCookie Fields = 1 << iota // --no-stats leaves out 0
 	HasDuration
@@ -87,6 +89,7 @@ const (
 // AllowHiddenFields on, of Open vSwitch's own.
 type Flags uint16
 
+// The flags of a flow.
 const (
 	SendFlowRem Flags = 1 << iota
 	CheckOverlap
@@ -97,25 +100,41 @@ const (
 	NoReadonlyTable
 )
 
+// flagNames are the names of the flags, from the lowest bit on.
+var flagNames = [...]string{
+	"send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts", "allow_hidden_fields", "no_readonly_table",
+}
+
 func flag(name []byte) Flags {
-	switch string(name) {
-	case "send_flow_rem":
-		return SendFlowRem
-	case "check_overlap":
-		return CheckOverlap
-	case "reset_counts":
-		return ResetCounts
-	case "no_packet_counts":
-		return NoPacketCounts
-	case "no_byte_counts":
-		return NoByteCounts
-	case "allow_hidden_fields":
-		return AllowHiddenFields
-	case "no_readonly_table":
-		return NoReadonlyTable
-	default:
-		return 0
+	for i := range flagNames {
+		if string(name) == flagNames[i] {
+			return 1 << i
+		}
 	}
+	return 0
+}
+
+// Append appends the names of the flags, with commas between, and in
+// hexadecimal what has no name.
+func (f Flags) Append(to []byte) []byte {
+	start := len(to)
+	comma := func() {
+		if len(to) > start {
+			to = append(to, ',')
+		}
+	}
+	for i := range flagNames {
+		if f&(1<<i) != 0 {
+			comma()
+			to = append(to, flagNames[i]...)
+			f &^= 1 << i
+		}
+	}
+	if f != 0 {
+		comma()
+		to = strconv.AppendUint(append(to, "0x"...), uint64(f), 16)
+	}
+	return to
 }
 
 // Parse reads a line into f, whatever f held before. f then refers to the
@@ -175,7 +194,8 @@ func (f *Flow) parseHead(s *dump.Scanner) error {
 
 		var has Fields
 		var n uint64
-		ok, expected := true, "a number"
+		var ok bool
+		expected := "a number"
 		switch string(name) {
 		case "cookie":
 			has, expected = HasCookie, "a cookie in hexadecimal"
@@ -246,7 +266,7 @@ func (f *Flow) parseTable(s *dump.Scanner) bool {
 		if end = quoted(s.Text, start); end < 0 {
 			return false
 		}
-		f.Table, f.TableID, s.At = s.Text[start+1:end-1:end-1], -1, end
+		f.TableName, f.TableID, s.At = Unquote(s.Text[start:end:end]), -1, end
 		return true
 	}
 	if f.parseTableID(s) {
@@ -258,14 +278,13 @@ func (f *Flow) parseTable(s *dump.Scanner) bool {
 	if end == start || s.Text[start] <= '9' { // a digit, - or .
 		return false
 	}
-	f.Table, f.TableID, s.At = s.Text[start:end:end], -1, end
+	f.TableName, f.TableID, s.At = s.Text[start:end:end], -1, end
 	return true
 }
 
 func (f *Flow) parseTableID(s *dump.Scanner) bool {
-	start := s.At
 	n, ok := s.Number(math.MaxUint8)
-	f.Table, f.TableID = s.Text[start:s.At:s.At], int(n)
+	f.TableID = int(n)
 	return ok
 }
 

@@ -2,6 +2,7 @@ package ovs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -32,45 +33,45 @@ func samples() []sample {
 		{
 			" cookie=0x7030000000000, duration=3.5s, table=0, n_packets=18, n_bytes=1532, priority=200,in_port=1 actions=load:0x3->NXM_NX_REG0[0..3],resubmit(,1)",
 			Flow{
-				Has: stats | HasPriority, Cookie: 0x7030000000000, Duration: 3500 * time.Millisecond, Table: []byte("0"), Packets: known(18), Bytes: known(1532), Priority: 200,
+				Has: stats | HasPriority, Cookie: 0x7030000000000, Duration: 3500 * time.Millisecond, Packets: known(18), Bytes: known(1532), Priority: 200,
 				Match: []byte("in_port=1"), Actions: []byte("load:0x3->NXM_NX_REG0[0..3],resubmit(,1)"),
 			},
 		},
 		{ // no decimals; an empty match of another priority than the default
 			" cookie=0x0, duration=86401s, table=254, n_packets=0, n_bytes=0, priority=0 actions=drop",
-			Flow{Has: stats | HasPriority, Duration: 86401 * time.Second, Table: []byte("254"), TableID: 254, Packets: known(0), Bytes: known(0), Actions: []byte("drop")},
+			Flow{Has: stats | HasPriority, Duration: 86401 * time.Second, TableID: 254, Packets: known(0), Bytes: known(0), Actions: []byte("drop")},
 		},
 		{ // nothing between the head and the actions: no match, the default priority
 			" cookie=0xffffffffffffffff, duration=0.000000001s, table=6, n_packets=18446744073709551614, n_bytes=0, actions=NORMAL",
 			Flow{
-				Has: stats, Cookie: 0xffffffffffffffff, Duration: 1, Table: []byte("6"), TableID: 6, Packets: known(18446744073709551614), Bytes: known(0),
+				Has: stats, Cookie: 0xffffffffffffffff, Duration: 1, TableID: 6, Packets: known(18446744073709551614), Bytes: known(0),
 				Priority: DefaultPriority, Actions: []byte("NORMAL"),
 			},
 		},
 		{ // the default priority is not printed
 			" cookie=0x1, duration=0.468s, table=5, n_packets=0, n_bytes=0, in_port=LOCAL actions=NORMAL",
 			Flow{
-				Has: stats, Cookie: 1, Duration: 468 * time.Millisecond, Table: []byte("5"), TableID: 5, Packets: known(0), Bytes: known(0),
+				Has: stats, Cookie: 1, Duration: 468 * time.Millisecond, TableID: 5, Packets: known(0), Bytes: known(0),
 				Priority: DefaultPriority, Match: []byte("in_port=LOCAL"), Actions: []byte("NORMAL"),
 			},
 		},
 		{ // counters that the switch does not know
 			" cookie=0x0, duration=1.2s, table=0, n_packets=?, n_bytes=?, priority=1,ip actions=drop",
-			Flow{Has: stats | HasPriority, Duration: 1200 * time.Millisecond, Table: []byte("0"), Priority: 1, Match: []byte("ip"), Actions: []byte("drop")},
+			Flow{Has: stats | HasPriority, Duration: 1200 * time.Millisecond, Priority: 1, Match: []byte("ip"), Actions: []byte("drop")},
 		},
 
 		// NXST_FLOW, and OFPST_FLOW of OpenFlow 1.5: ages
 		{
 			" cookie=0x7020000000000, duration=86400.123s, table=2, n_packets=7, n_bytes=490, idle_age=65534, hard_age=65534, priority=14500,conj_id=5,ip actions=load:0x5->NXM_NX_REG6[]",
 			Flow{
-				Has: stats | HasIdleAge | HasHardAge | HasPriority, Cookie: 0x7020000000000, Duration: 86400123 * time.Millisecond, Table: []byte("2"), TableID: 2,
+				Has: stats | HasIdleAge | HasHardAge | HasPriority, Cookie: 0x7020000000000, Duration: 86400123 * time.Millisecond, TableID: 2,
 				Packets: known(7), Bytes: known(490), IdleAge: 65534, HardAge: 65534, Priority: 14500, Match: []byte("conj_id=5,ip"), Actions: []byte("load:0x5->NXM_NX_REG6[]"),
 			},
 		},
 		{ // timeouts and importance; flags have a blank and no comma behind them
 			" cookie=0x0, duration=9.1s, table=5, n_packets=0, n_bytes=0, idle_timeout=600, hard_timeout=1200, send_flow_rem check_overlap reset_counts importance=9, idle_age=4, priority=7,arp,arp_spa=192.0.2.0/24,arp_op=1 actions=IN_PORT",
 			Flow{
-				Has: stats | HasIdleAge | HasPriority, Duration: 9100 * time.Millisecond, Table: []byte("5"), TableID: 5, Packets: known(0), Bytes: known(0),
+				Has: stats | HasIdleAge | HasPriority, Duration: 9100 * time.Millisecond, TableID: 5, Packets: known(0), Bytes: known(0),
 				IdleTimeout: 600, HardTimeout: 1200, Flags: SendFlowRem | CheckOverlap | ResetCounts, Importance: 9, IdleAge: 4,
 				Priority: 7, Match: []byte("arp,arp_spa=192.0.2.0/24,arp_op=1"), Actions: []byte("IN_PORT"),
 			},
@@ -78,7 +79,7 @@ func samples() []sample {
 		{ // all flags, and bits without a name
 			" cookie=0x0, duration=9.1s, table=5, n_packets=0, n_bytes=0, send_flow_rem check_overlap reset_counts no_packet_counts no_byte_counts allow_hidden_fields no_readonly_table flags:0x80 actions=drop",
 			Flow{
-				Has: stats, Duration: 9100 * time.Millisecond, Table: []byte("5"), TableID: 5, Packets: known(0), Bytes: known(0), Flags: 0xff,
+				Has: stats, Duration: 9100 * time.Millisecond, TableID: 5, Packets: known(0), Bytes: known(0), Flags: 0xff,
 				Priority: DefaultPriority, Actions: []byte("drop"),
 			},
 		},
@@ -87,21 +88,21 @@ func samples() []sample {
 		{
 			` cookie=0x0, duration=1s, table=AntreaPolicyIngressRule, n_packets=0, n_bytes=0, priority=1,in_port="web-0-0a1b2c" actions=output:"coredns--0a1b2c",resubmit(,L3Forwarding)`,
 			Flow{
-				Has: stats | HasPriority, Duration: time.Second, Table: []byte("AntreaPolicyIngressRule"), TableID: -1, Packets: known(0), Bytes: known(0),
+				Has: stats | HasPriority, Duration: time.Second, TableID: -1, TableName: []byte("AntreaPolicyIngressRule"), Packets: known(0), Bytes: known(0),
 				Priority: 1, Match: []byte(`in_port="web-0-0a1b2c"`), Actions: []byte(`output:"coredns--0a1b2c",resubmit(,L3Forwarding)`),
 			},
 		},
 		{ // names with all that divides fields
 			` cookie=0x0, duration=1s, table="a, \"b\" (actions=", n_packets=0, n_bytes=0, priority=1,in_port="p,1 (x" actions=output:"q)1,[ ",drop`,
 			Flow{
-				Has: stats | HasPriority, Duration: time.Second, Table: []byte(`a, \"b\" (actions=`), TableID: -1, Packets: known(0), Bytes: known(0),
+				Has: stats | HasPriority, Duration: time.Second, TableID: -1, TableName: []byte(`a, "b" (actions=`), Packets: known(0), Bytes: known(0),
 				Priority: 1, Match: []byte(`in_port="p,1 (x"`), Actions: []byte(`output:"q)1,[ ",drop`),
 			},
 		},
 		{ // a name that looks like a number
 			` cookie=0x0, duration=1s, table="7", n_packets=0, n_bytes=0, in_port="7" actions="7"`,
 			Flow{
-				Has: stats, Duration: time.Second, Table: []byte("7"), TableID: -1, Packets: known(0), Bytes: known(0),
+				Has: stats, Duration: time.Second, TableID: -1, TableName: []byte("7"), Packets: known(0), Bytes: known(0),
 				Priority: DefaultPriority, Match: []byte(`in_port="7"`), Actions: []byte(`"7"`),
 			},
 		},
@@ -110,7 +111,7 @@ func samples() []sample {
 		{
 			" cookie=0x203000000000a, table=4, priority=192,tcp,tp_dst=443 actions=group:10",
 			Flow{
-				Has: HasCookie | HasTable | HasPriority, Cookie: 0x203000000000a, Table: []byte("4"), TableID: 4, Priority: 192,
+				Has: HasCookie | HasTable | HasPriority, Cookie: 0x203000000000a, TableID: 4, Priority: 192,
 				Match: []byte("tcp,tp_dst=443"), Actions: []byte("group:10"),
 			},
 		},
@@ -123,14 +124,14 @@ func samples() []sample {
 		},
 		{ // a bracket in the match
 			" table=8, reset_counts priority=3,packet_type=(1,0x800) actions=decap()",
-			Flow{Has: HasTable | HasPriority, Table: []byte("8"), TableID: 8, Flags: ResetCounts, Priority: 3, Match: []byte("packet_type=(1,0x800)"), Actions: []byte("decap()")},
+			Flow{Has: HasTable | HasPriority, TableID: 8, Flags: ResetCounts, Priority: 3, Match: []byte("packet_type=(1,0x800)"), Actions: []byte("decap()")},
 		},
 
 		// bridge/dump-flows: another key for the table, and a comma before actions=
 		{
 			"table_id=254, duration=147s, n_packets=1, n_bytes=70, n_offload_packets=3, n_offload_bytes=4, priority=0,reg0=0x2,actions=drop",
 			Flow{
-				Has: HasTable | HasDuration | HasPriority, Table: []byte("254"), TableID: 254, Duration: 147 * time.Second, Packets: known(1), Bytes: known(70),
+				Has: HasTable | HasDuration | HasPriority, TableID: 254, Duration: 147 * time.Second, Packets: known(1), Bytes: known(70),
 				OffloadPackets: known(3), OffloadBytes: known(4), Match: []byte("reg0=0x2"), Actions: []byte("drop"),
 			},
 		},
@@ -141,7 +142,7 @@ func samples() []sample {
 		{ // the comma is there even where nothing is before it
 			"table_id=6, duration=2s, n_packets=0, n_bytes=0, ,actions=resubmit:1,resubmit(,7)",
 			Flow{
-				Has: HasTable | HasDuration, Table: []byte("6"), TableID: 6, Duration: 2 * time.Second, Packets: known(0), Bytes: known(0),
+				Has: HasTable | HasDuration, TableID: 6, Duration: 2 * time.Second, Packets: known(0), Bytes: known(0),
 				Priority: DefaultPriority, Actions: []byte("resubmit:1,resubmit(,7)"),
 			},
 		},
@@ -150,7 +151,7 @@ func samples() []sample {
 		{
 			"table=IngressMetric, n_packets=3, n_bytes=222, idle_age=5, priority=200,ct_state=+new,ct_label=0x5/0xffffffff,ip actions=goto_table:ConntrackCommit",
 			Flow{
-				Has: HasTable | HasIdleAge | HasPriority, Table: []byte("IngressMetric"), TableID: -1, Packets: known(3), Bytes: known(222), IdleAge: 5, Priority: 200,
+				Has: HasTable | HasIdleAge | HasPriority, TableID: -1, TableName: []byte("IngressMetric"), Packets: known(3), Bytes: known(222), IdleAge: 5, Priority: 200,
 				Match: []byte("ct_state=+new,ct_label=0x5/0xffffffff,ip"), Actions: []byte("goto_table:ConntrackCommit"),
 			},
 		},
@@ -160,7 +161,7 @@ func samples() []sample {
 			" \x1b[36m\x1b[Kcookie=\x1b[m\x1b[K0x1, \x1b[36m\x1b[Kduration=\x1b[m\x1b[K2s, \x1b[33m\x1b[Ktable=\x1b[m\x1b[K3, \x1b[36m\x1b[Kn_packets=\x1b[m\x1b[K4, \x1b[36m\x1b[Kn_bytes=\x1b[m\x1b[K5, " +
 				"\x1b[33m\x1b[Kpriority=\x1b[m\x1b[K6,\x1b[32m\x1b[Kip\x1b[m\x1b[K \x1b[1;31m\x1b[Kactions=\x1b[m\x1b[K\x1b[35m\x1b[Kct(\x1b[m\x1b[K\x1b[33m\x1b[Ktable=\x1b[m\x1b[K7\x1b[35m\x1b[K)\x1b[m\x1b[K",
 			Flow{
-				Has: stats | HasPriority, Cookie: 1, Duration: 2 * time.Second, Table: []byte("3"), TableID: 3, Packets: known(4), Bytes: known(5),
+				Has: stats | HasPriority, Cookie: 1, Duration: 2 * time.Second, TableID: 3, Packets: known(4), Bytes: known(5),
 				Priority: 6, Match: []byte("ip"), Actions: []byte("ct(table=7)"),
 			},
 		},
@@ -183,6 +184,19 @@ func TestFlow_Parse(t *testing.T) {
 			t.Errorf("%s: is of kind %d", s.line, got)
 		}
 	}
+}
+
+func TestFlags(t *testing.T) {
+	f := func(flags Flags, want string) {
+		t.Helper()
+		if got := string(flags.Append([]byte("x"))); got != "x"+want {
+			t.Errorf("%x: want %q, got %q", uint16(flags), want, got)
+		}
+	}
+	f(0, "")
+	f(SendFlowRem, "send_flow_rem")
+	f(CheckOverlap|NoReadonlyTable|0x180, "check_overlap,no_readonly_table,0x180")
+	f(0x8000, "0x8000")
 }
 
 func TestFlow_ParseErrors(t *testing.T) {
@@ -403,7 +417,9 @@ func TestUnquote(t *testing.T) {
 func TestFlow_Allocations(t *testing.T) {
 	var lines [][]byte
 	for _, s := range samples() {
-		lines = append(lines, []byte(s.line))
+		if !strings.Contains(s.line, `table="a`) { // whose escapes cost one
+			lines = append(lines, []byte(s.line))
+		}
 	}
 	var f Flow
 	parts := 0
@@ -455,9 +471,9 @@ func printed(f *Flow, how style) string {
 		}
 		fmt.Fprintf(&b, name+format, args...)
 	}
-	table := string(f.Table)
+	table := strconv.Itoa(f.TableID)
 	if f.TableID < 0 {
-		table = strconv.Quote(table)
+		table = strconv.Quote(string(f.TableName))
 	}
 	count := func(c Count) string {
 		if c.Known {
@@ -551,9 +567,8 @@ func aFlow(t *rapid.T, how style) (f Flow) {
 	if how == withStats || how == colours || how == bundle || has("table") {
 		f.Has |= HasTable
 		f.TableID = rapid.IntRange(0, 254).Draw(t, "table")
-		f.Table = []byte(strconv.Itoa(f.TableID))
 		if how != bridge && has("name") {
-			f.TableID, f.Table = -1, text("name", `[A-Za-z0-9 ,=()\[\]{}:;_-]{1,20}`)
+			f.TableID, f.TableName = -1, text("name", `[A-Za-z0-9 ,=()\[\]{}:;"\\_-]{1,20}`)
 		}
 	}
 	if how != noStats {
@@ -652,24 +667,27 @@ func whole(f *Flow) error {
 }
 
 // reader finds the values of a line slowly: by searching for keys.
-type reader struct{ keyed *regexp.Regexp }
+type reader struct{ keyed, named *regexp.Regexp }
 
 func newReader() *reader {
-	return &reader{regexp.MustCompile(`(?:^|[\s,])([a-z_]+)=([^, ]*)`)}
+	return &reader{
+		keyed: regexp.MustCompile(`(?:^|[\s,])([a-z_]+)=([^, ]*)`),
+		named: regexp.MustCompile(`(?s)table=("(?:[^"\\]|\\.)*"|[^,"]+)`),
+	}
 }
 
 // holds compares what was taken from a line with what the reader finds.
 func (r *reader) holds(line string, f *Flow) error {
 	head, _, _ := strings.Cut(line, "actions=")
 	if f.TableID < 0 { // names may have anything in them
-		switch {
-		case strings.Contains(line, "table="+string(f.Table)+", "):
-			head = strings.Replace(line, "table="+string(f.Table)+", ", "", 1)
-		case strings.Contains(line, `table="`+string(f.Table)+`", `):
-			head = strings.Replace(line, `table="`+string(f.Table)+`", `, "", 1)
-		default:
-			return fmt.Errorf("table %s is not in the line", f.Table)
+		m := r.named.FindStringSubmatchIndex(line)
+		if m == nil {
+			return fmt.Errorf("table %s is not in the line", f.TableName)
 		}
+		if name := strings.Trim(line[m[2]:m[3]], `"`); name != string(f.TableName) && !strings.Contains(name, `\`) {
+			return fmt.Errorf("table %q is %q", name, f.TableName)
+		}
+		head = line[:m[2]] + line[m[3]:]
 		head, _, _ = strings.Cut(head, "actions=")
 	}
 	pairs := map[string]string{}
@@ -773,8 +791,9 @@ func FuzzFlow(f *testing.F) {
 		}
 		kind := LineKind(line)
 		if err != nil {
-			if column := err.(Error).Column; column < 1 || column > len(line)+1 {
-				t.Fatalf("%q: column %d", line, column)
+			var wrong Error
+			if !errors.As(err, &wrong) || wrong.Column < 1 || wrong.Column > len(line)+1 {
+				t.Fatalf("%q: %v", line, err)
 			}
 			return
 		}

@@ -10,6 +10,7 @@ import (
 // Kind tells what a line is.
 type Kind uint8
 
+// The kinds of lines.
 const (
 	OtherLine      Kind = iota // none of those below, or of a table's features
 	ReplyLine                  // the head of a reply, see ReplyName

@@ -95,7 +95,10 @@ func TestTables(t *testing.T) {
 	f(tables20, TableStats{0, "classifier", 12, 7, 6}, TableStats{1, "table1", 0, 0, 0}, TableStats{2, "a: wild= , active=x", 1, 2, 1})
 	f("")
 
-	for range Tables(bytes.Lines([]byte(tables13))) { // a reader may stop
+	for _, err := range Tables(bytes.Lines([]byte(tables13))) { // a reader may stop
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 }
@@ -200,9 +203,13 @@ func TestPorts(t *testing.T) {
 		PortStats{
 			Port: `p: rx, "1"`, Number: -1, RxPackets: known(0), RxBytes: known(0), TxPackets: known(0), TxBytes: known(0), Duration: 2 * time.Second,
 			More: []PortCounter{
-				{"rx rfc2819", "1_to_64_packets", known(5)}, {"rx rfc2819", "65_to_127_packets", known(0)}, {"rx rfc2819", "broadcast_packets", known(18446744073709551614)},
+				{"rx rfc2819", "1_to_64_packets", known(5)},
+				{"rx rfc2819", "65_to_127_packets", known(0)},
+				{"rx rfc2819", "broadcast_packets", known(18446744073709551614)},
 				{"tx rfc2819", "multicast_packets", known(7)},
-				{"CUSTOM Statistics", "rx_q0_errors", known(1)}, {"CUSTOM Statistics", "rx_q0_bytes", Count{}}, {"CUSTOM Statistics", "ovs_tx_failure_drops", known(3)},
+				{"CUSTOM Statistics", "rx_q0_errors", known(1)},
+				{"CUSTOM Statistics", "rx_q0_bytes", Count{}},
+				{"CUSTOM Statistics", "ovs_tx_failure_drops", known(3)},
 				{"CUSTOM Statistics", "rx_missed_errors", known(4)},
 			},
 		},
@@ -212,7 +219,10 @@ func TestPorts(t *testing.T) {
 		zero(PortStats{Port: "65534", Number: 65534}))
 	f("")
 
-	for range Ports(bytes.Lines([]byte(ports14))) { // a reader may stop
+	for _, err := range Ports(bytes.Lines([]byte(ports14))) { // a reader may stop
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 }

@@ -152,13 +152,13 @@ func (s *Scanner) Duration() (time.Duration, bool) {
 		s.At++
 		digits := s.At
 		fraction, ok := s.Number(999_999_999)
-		if n := s.At - digits; !ok || n > 9 {
+		n := s.At - digits
+		if !ok || n > 9 {
 			s.At = start
 			return 0, false
-		} else {
-			for range 9 - n {
-				fraction *= 10
-			}
+		}
+		for range 9 - n {
+			fraction *= 10
 		}
 		d += time.Duration(fraction)
 	}
