@@ -40,6 +40,9 @@ const (
 	Destroy
 )
 
+// String gives the word of conntrack for the event, or nothing.
+func (e Event) String() string { return [...]string{"", "NEW", "UPDATE", "DESTROY"}[min(e, Destroy)] }
+
 // Status of a connection, as far as the lines tell.
 type Status uint8
 
@@ -55,6 +58,21 @@ const (
 	// HWOffload is the same in hardware.
 	HWOffload
 )
+
+// Append appends the words of conntrack for the status, with commas between.
+func (s Status) Append(to []byte) []byte {
+	start := len(to)
+	for i, word := range [...]string{"UNREPLIED", "ASSURED", "OFFLOAD", "HW_OFFLOAD"} {
+		if s&(1<<i) == 0 {
+			continue
+		}
+		if len(to) > start {
+			to = append(to, ',')
+		}
+		to = append(to, word...)
+	}
+	return to
+}
 
 // Fields are what an entry's line may have or not.
 type Fields uint16

@@ -50,7 +50,7 @@ type Flow struct {
 	// HardAge that is not printed is the same as Duration.
 	IdleAge, HardAge uint32
 
-	Priority uint16 // DefaultPriority when it is not printed
+	Priority uint32 // DefaultPriority when it is not printed; above 65535 of the switch's own flows
 	Match    []byte // without the priority; see MatchFields
 	Actions  []byte // see Actions
 
@@ -310,11 +310,11 @@ func (f *Flow) parseMatch(s *dump.Scanner) error {
 		return nil
 	}
 	if s.Take("priority=") {
-		n, ok := s.Number(math.MaxUint16)
+		n, ok := s.Number(math.MaxInt32)
 		if !ok {
-			return s.Expected("a priority up to 65535")
+			return s.Expected("a priority")
 		}
-		f.Priority = uint16(n)
+		f.Priority = uint32(n)
 		f.Has |= HasPriority
 		if s.Take(" "+actionsKey) || s.Take(","+actionsKey) {
 			return nil

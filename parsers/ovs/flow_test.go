@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -139,6 +140,13 @@ func samples() []sample {
 			"duration=147s, n_packets=19, n_bytes=1602, priority=0,actions=NORMAL",
 			Flow{Has: HasDuration | HasPriority, Duration: 147 * time.Second, Packets: known(19), Bytes: known(1602), Actions: []byte("NORMAL")},
 		},
+		{ // what the switch adds itself, as for in-band control, has priorities that no controller can give
+			"duration=147s, n_packets=19, n_bytes=1602, priority=180008,tcp,nw_src=192.0.2.1,tp_src=6653,actions=NORMAL",
+			Flow{
+				Has: HasDuration | HasPriority, Duration: 147 * time.Second, Packets: known(19), Bytes: known(1602), Priority: 180008,
+				Match: []byte("tcp,nw_src=192.0.2.1,tp_src=6653"), Actions: []byte("NORMAL"),
+			},
+		},
 		{ // the comma is there even where nothing is before it
 			"table_id=6, duration=2s, n_packets=0, n_bytes=0, ,actions=resubmit:1,resubmit(,7)",
 			Flow{
@@ -231,7 +239,7 @@ func TestFlow_ParseErrors(t *testing.T) {
 	f(" idle_age=4294967296, ", "column 11: expected a number")
 	f(" flags:7 ", "column 8: expected flags in hexadecimal")
 	f(" flags:0x8,", "column 11: expected a blank")
-	f(" priority=65536 actions=drop", "column 11: expected a priority up to 65535")
+	f(" priority=2147483648 actions=drop", "column 11: expected a priority")
 	f(" priority=1;ip actions=drop", "column 12: expected a comma, or actions=")
 	f(" priority=1,ip", "column 15: "+more)
 	f(" priority=1,ip drop", "column 15: "+more)
@@ -593,7 +601,7 @@ func aFlow(t *rapid.T, how style) (f Flow) {
 	}
 	if has("priority") {
 		f.Has |= HasPriority
-		f.Priority = rapid.Uint16().Draw(t, "priority")
+		f.Priority = rapid.OneOf(rapid.Uint32Range(0, math.MaxUint16), rapid.Uint32Range(0, math.MaxInt32)).Draw(t, "priority")
 	}
 	fields := rapid.SliceOfN(rapid.OneOf(
 		rapid.SampledFrom([]string{"ip", "tcp6", "mplsm", "arp"}),
