@@ -126,6 +126,11 @@ func TestParseDefinition_Faults(t *testing.T) {
 			`:11: metrics[0].add: no layout has a field "size"; there are: time word n`,
 		}
 	}
+	f("{name: old, regex: "+old+"}", "{name: old, dump: nope}",
+		`:5: layouts[1].dump: there is no parser "nope"; there are: conntrack ovs-flow`,
+		`:7: numbers[0]: no layout has a field "n"; there are: time word size`,
+		`:10: structured_metadata[1]: no layout has a field "n"; there are: time word size`)
+	f("{name: old, regex: "+old+"}", "{name: old, regex: x, dump: ovs-flow}", noN(`:5: layouts[1]: give one of grok, regex and dump`)...)
 	const form = ` is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names`
 	f("%{WORT:word}", "%{WORD-:word}", noSize(`:5: layouts[0].grok: %{WORD-:word}`+form)...)
 	f("size:int}$", "size:integer}$", noSize(`:5: layouts[0].grok: %{INT:size:integer}`+form)...)
