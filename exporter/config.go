@@ -87,6 +87,9 @@ type SourceConfig struct {
 	// several formats: they are tried in this order.
 	Definitions []string `yaml:"definitions"`
 	Files       []string `yaml:"files"`
+
+	// implied by no sources being configured: its files need not be there.
+	implied bool
 }
 
 // names of the definitions.
@@ -276,7 +279,7 @@ func (c *configCheck) sources() {
 	if config.Sources == nil { // not given, or with nothing behind the key
 		for _, name := range config.set.Names() {
 			if d := config.set[name]; len(d.Files) > 0 {
-				config.Sources = append(config.Sources, SourceConfig{Definition: name})
+				config.Sources = append(config.Sources, SourceConfig{Definition: name, implied: true})
 			}
 		}
 	}
