@@ -43,8 +43,8 @@ Of a bundle each member is tried with the definition that its content has; those
 of no known format, such as configuration and profiles, are named and skipped.
 Nothing is written to disk.
 
-The exit code is 1 when a line did not parse, and when no member of a bundle has
-a known format.`
+The exit code is 1 when a line did not parse. So it is when no member of a
+bundle has a known format.`
 }
 
 const (
