@@ -48,8 +48,9 @@ func (l *limited) Read(p []byte) (int, error) {
 // unpacked reads in, or what is compressed in it with gzip.
 func unpacked(in io.Reader, left *int64) (*bufio.Reader, error) {
 	r := bufio.NewReaderSize(in, tryLineBytes)
-	if magic, err := r.Peek(2); err != nil || string(magic) != "\x1f\x8b" {
-		return r, nil // who reads on gets the error
+	magic, _ := r.Peek(2) // who reads on gets the error
+	if string(magic) != "\x1f\x8b" {
+		return r, nil
 	}
 	z, err := gzip.NewReader(r)
 	if err != nil {
