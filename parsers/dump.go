@@ -205,11 +205,11 @@ func (l *flowLine) Parse(line []byte) error {
 	if l.table = l.TableName; l.TableID >= 0 {
 		l.table = strconv.AppendInt(l.tableNumber[:0], int64(l.TableID), 10)
 	}
-	at := max(bytes.Index(line, l.Match), 0)
+	at := 0
 	for name, value := range l.MatchFields() {
 		at += len(name) + 1
 		if expected := l.take(name, value); expected != "" {
-			return dump.Error{Column: at + 1, Expected: expected}
+			return dump.Error{Column: max(bytes.Index(line, l.Match), 0) + at + 1, Expected: expected}
 		}
 		if value != nil {
 			at += len(value) + 1

@@ -2,6 +2,7 @@ package parsers_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/corkline/corkline/parsers"
 	"pgregory.net/rapid"
@@ -108,6 +110,38 @@ func TestConntrack(t *testing.T) {
 			tuple(format, ""), want["packets"], want["bytes"], tuple(format, "reply_"), want["mark"], want["vendor"], want["zone"])
 		read(t, "entry", line, want)
 	})
+}
+
+// What a definition says of its fields holds for those of a dump, too.
+func TestDumps_Definition(t *testing.T) {
+	d, faults := parsers.ParseDefinition("", []byte(`name: x
+layouts: [{name: entry, dump: conntrack}]
+absent: ["0"]
+redact: {parameters: [secctx]}
+values: {protocol: [UDP]}
+extract: [{from: status, to: kept, map: {ASSURED: "yes"}}]
+stream_labels: [protocol]
+metrics: [{name: x_bytes_total, type: counter, add: bytes, labels: [kept], help: Bytes.}]
+`))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	const line = "udp      17 29 src=192.0.2.10 dst=192.0.2.53 sport=5353 dport=53 packets=1 bytes=70 src=192.0.2.53 dst=192.0.2.10 sport=53 dport=5353 packets=1 bytes=99 [ASSURED] mark=0 secctx=hidden use=1"
+	r := parsers.Record{Line: []byte(line)}
+	if err := d.NewParser().Parse(&r); err != nil {
+		t.Fatal(err)
+	}
+	got := r.Result(time.Time{})
+	if got.Fields["mark"] != nil || got.Fields["kept"] != "yes" || got.Fields["bytes"] != json.Number("70") || got.StreamLabels["protocol"] != "UDP" {
+		t.Errorf("got %v, %v", got.Fields, got.StreamLabels)
+	}
+	if strings.Contains(got.Line, "hidden") || got.Fields["secctx"] == "hidden" {
+		t.Errorf("secctx is not hidden: %v, %s", got.Fields["secctx"], got.Line)
+	}
+	r.Line = []byte(strings.Replace(line, "udp      17", "udplite  136", 1))
+	if err := d.NewParser().Parse(&r); err == nil || err.Error() != `field protocol is not one of ["UDP"]` {
+		t.Errorf("got %v", err)
+	}
 }
 
 // dumpLines are the lines of a sample that are no heads or summaries.

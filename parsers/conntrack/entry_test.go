@@ -266,6 +266,31 @@ func TestEntry_Parse(t *testing.T) {
 	}
 }
 
+func TestStatus(t *testing.T) {
+	f := func(status Status, want string) {
+		t.Helper()
+		if got := string(status.Append([]byte("x"))); got != "x"+want {
+			t.Errorf("%d: want %q, got %q", status, want, got)
+		}
+	}
+	f(0, "")
+	f(HWOffload, "HW_OFFLOAD")
+	f(Unreplied|Assured|Offload|1<<7, "UNREPLIED,ASSURED,OFFLOAD")
+}
+
+func TestEvent(t *testing.T) {
+	f := func(event Event, want string) {
+		t.Helper()
+		if event.String() != want {
+			t.Errorf("%d: want %q, got %q", event, want, event)
+		}
+	}
+	f(NoEvent, "")
+	f(New, "NEW")
+	f(Update, "UPDATE")
+	f(Destroy, "DESTROY")
+}
+
 func TestEntry_ParseErrors(t *testing.T) {
 	f := func(line, want string) {
 		t.Helper()

@@ -77,3 +77,49 @@ func BenchmarkFlows(b *testing.B) {
 		}
 	})
 }
+
+// A dump of tables has some lines, one of ports several for each pod of a node.
+func BenchmarkStats(b *testing.B) {
+	var tables, ports, groups bytes.Buffer
+	for i := range 254 {
+		fmt.Fprintf(&tables, "  table %d (\"table-%d\"):\n    active=%d, lookup=%d, matched=%d\n\n", i, i, i, i*1000, i*999)
+		fmt.Fprintf(&ports, "  port  \"web-%d-0a1b2c\": rx pkts=%d, bytes=%d, drop=0, errs=0, frame=0, over=0, crc=0\n           tx pkts=%d, bytes=%d, drop=0, errs=0, coll=0\n           duration=%d.123s\n", i, i, i*84, i, i*84, i)
+		fmt.Fprintf(&groups, " group_id=%d,type=select,bucket=bucket_id:0,weight:100,actions=set_field:0xc0000214->reg3,resubmit(,EndpointDNAT),bucket=bucket_id:1,weight:100,actions=set_field:0xc0000215->reg3,resubmit(,EndpointDNAT)\n", i)
+	}
+	run := func(name string, dump []byte, read func() error) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(dump)))
+			for b.Loop() {
+				if err := read(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	run("tables", tables.Bytes(), func() error {
+		for _, err := range Tables(bytes.Lines(tables.Bytes())) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	run("ports", ports.Bytes(), func() error {
+		for _, err := range Ports(bytes.Lines(ports.Bytes())) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var g Group
+	run("groups", groups.Bytes(), func() error {
+		for line := range bytes.Lines(groups.Bytes()) {
+			if err := g.Parse(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
