@@ -65,12 +65,7 @@ func (v *dumpValues) word(name, value string) {
 }
 
 func (v *dumpValues) address(name string, value netip.Addr) {
-	v.add(name, false, func(to []byte) []byte {
-		if !value.IsValid() {
-			return to
-		}
-		return value.AppendTo(to)
-	})
+	v.add(name, false, value.AppendTo)
 }
 
 // number writes a number that the line has, or that is known without it.
@@ -305,10 +300,7 @@ type entryLine struct{ conntrack.Entry }
 func (l *entryLine) values(to *dumpValues) {
 	orig, reply := &l.Orig, &l.Reply
 	ports, icmp, keys := orig.Has&conntrack.HasPorts != 0, orig.Has&conntrack.HasICMP != 0, orig.Has&conntrack.HasKeys != 0
-	protocol, state, tcpState := "", l.State, []byte(nil)
-	if l.Family != 0 { // an entry was read
-		protocol = protocolName(l.Protocol)
-	}
+	protocol, state, tcpState := protocolName(l.Protocol), l.State, []byte(nil)
 	if protocol == tcp {
 		state, tcpState = nil, l.State
 	}
