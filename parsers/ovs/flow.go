@@ -149,6 +149,9 @@ func (f *Flow) Parse(line []byte) error {
 	}
 	s := dump.Scanner{Text: line}
 	s.Blanks()
+	if s.Sees(groupKey) { // pairs with commas between and actions=, as a match may be
+		return s.Expected("a flow, not a group")
+	}
 	if err := f.parseHead(&s); err != nil {
 		return err
 	}

@@ -218,6 +218,7 @@ func TestFlow_ParseErrors(t *testing.T) {
 	const more = "expected a field of the match, or actions="
 	f("", "column 1: "+more)
 	f("OFPST_FLOW reply (OF1.3) (xid=0x2):", "column 1: "+more)
+	f(" group_id=10,type=select,bucket=weight:100,actions=output:1", "column 2: expected a flow, not a group")
 	f(" cookie=7, ", "column 9: expected a cookie in hexadecimal")
 	f(" cookie=0x, ", "column 9: expected a cookie in hexadecimal")
 	f(" cookie=0x10000000000000000, ", "column 9: expected a cookie in hexadecimal")
