@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/corkline/corkline/parsers/internal/dump"
 	"github.com/corkline/corkline/parsers/strict"
 )
 
@@ -48,12 +49,14 @@ type Form struct {
 	Samples            []string            `yaml:"samples"`
 }
 
-// LayoutForm is one layout of a Form: an expression, either grok or regex.
+// LayoutForm is one layout of a Form: an expression, either grok or regex, or
+// the name of a typed parser of dumps, which has its own fields.
 type LayoutForm struct {
 	Name  string `yaml:"name"`
 	About string `yaml:"about"`
 	Grok  string `yaml:"grok"`
 	Regex string `yaml:"regex"`
+	Dump  string `yaml:"dump"`
 }
 
 // TimeForm says which field holds the time, and how: a layout of package time,
@@ -131,8 +134,17 @@ type Field struct {
 type Layout struct {
 	Name    string
 	pattern *pattern
-	fields  []int // of the pattern's groups, -1 for those without a name
-	scrub   bool  // may hold secrets that no JSON step comes upon
+	dump    func() dumpReader // in place of a pattern
+	fields  []int             // of the pattern's groups, -1 for those without a name; or of the dump's values
+	scrub   bool              // may hold secrets that no JSON step comes upon
+}
+
+// fits tells whether a line has the layout.
+func (l *Layout) fits(s *search) bool {
+	if l.dump != nil {
+		return l.dump().Parse(s.line) == nil
+	}
+	return l.pattern.match(s)
 }
 
 // MetricType says what a metric is to Prometheus.
@@ -561,8 +573,11 @@ func (c *compilation) layouts(expander *grokExpander) {
 		names[form.Name] = true
 		key, source := at+".regex", form.Regex
 		switch {
-		case (form.Grok == "") == (form.Regex == ""):
-			c.fault(at, "give either grok or regex")
+		case given(form.Grok, form.Regex, form.Dump) != 1:
+			c.fault(at, "give one of grok, regex and dump")
+			continue
+		case form.Dump != "":
+			c.dump(at+".dump", form)
 			continue
 		case form.Grok != "":
 			key = at + ".grok"
@@ -584,6 +599,36 @@ func (c *compilation) layouts(expander *grokExpander) {
 	if len(patterns) > 1 {
 		share(patterns)
 	}
+}
+
+// given counts the texts that are not empty.
+func given(texts ...string) (n int) {
+	for _, text := range texts {
+		if text != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// dump adds a layout that a typed parser reads.
+func (c *compilation) dump(key string, form LayoutForm) {
+	all := dumps()
+	read, ok := all[form.Dump]
+	if !ok {
+		c.fault(key, "there is no parser %q; there are: %s", form.Dump, strings.Join(slices.Sorted(maps.Keys(all)), " "))
+		return
+	}
+	layout := &Layout{Name: form.Name, dump: read}
+	var learn dumpValues
+	read().values(&learn)
+	for _, f := range learn.fields {
+		layout.fields = append(layout.fields, c.addField(f.Name))
+		if f.Number {
+			c.numbers = append(c.numbers, f.Name)
+		}
+	}
+	c.definition.Layouts = append(c.definition.Layouts, layout)
 }
 
 // expression compiles an expression whose groups are fields: -1 for those
@@ -790,7 +835,7 @@ func (d *Definition) Fits(line []byte) []string {
 	var s search
 	s.begin(line)
 	for _, layout := range d.Layouts {
-		if layout.pattern.match(&s) {
+		if layout.fits(&s) {
 			names = append(names, layout.Name)
 		}
 	}
@@ -818,15 +863,29 @@ func (d *Definition) Closest(line []byte) Closest {
 		return Closest{Layout: d.Layouts[0].Name, Column: 1, Expected: d.contained()}
 	}
 	for _, layout := range d.Layouts {
-		if layout.pattern.re.Match(line) { // then a value was wrong
+		n, column, expected, whole := layout.reached(line)
+		if whole { // then a value was wrong
 			return d.wrongValue(layout, line)
 		}
-		n, column, expected := layout.pattern.reached(line)
 		if best.Layout == "" || column > best.Column || column == best.Column && n > best.elements {
 			best = Closest{layout.Name, column, expected, n}
 		}
 	}
 	return best
+}
+
+// reached tells how far a line got, and whether it is whole.
+func (l *Layout) reached(line []byte) (elements, column int, expected string, whole bool) {
+	if l.dump != nil {
+		var wrong dump.Error
+		whole = !errors.As(l.dump().Parse(line), &wrong)
+		return math.MaxInt, wrong.Column, wrong.Expected, whole // it knows best
+	}
+	if l.pattern.re.Match(line) {
+		return 0, 0, "", true
+	}
+	elements, column, expected = l.pattern.reached(line)
+	return elements, column, expected, false
 }
 
 // contained says what a line of the format contains.
@@ -853,6 +912,9 @@ func (d *Definition) wrongValue(layout *Layout, line []byte) Closest {
 }
 
 func (d *Definition) timeColumn(layout *Layout, line []byte) int {
+	if layout.dump != nil {
+		return 1
+	}
 	found := layout.pattern.re.FindSubmatchIndex(line)
 	for g, field := range layout.fields {
 		if field == d.timeField && field >= 0 && found[2*g] >= 0 {
@@ -874,6 +936,8 @@ type reader struct {
 	inner      search // of steps
 	times      times
 	walkers    []*jsonWalker // of the steps that have one
+	dumps      []dumpReader  // of the layouts that have one
+	values     dumpValues    // of the line at hand
 }
 
 // NewParser gives a parser for use by one goroutine. The definitions are tried
@@ -881,10 +945,15 @@ type reader struct {
 func NewParser(definitions ...*Definition) *Parser {
 	p := &Parser{}
 	for _, d := range definitions {
-		o := &reader{definition: d, times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps))}
+		o := &reader{definition: d, times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps)), dumps: make([]dumpReader, len(d.Layouts))}
 		for i := range d.steps {
 			if plan := d.steps[i].json; plan != nil {
 				o.walkers[i] = plan.newWalker()
+			}
+		}
+		for i, layout := range d.Layouts {
+			if layout.dump != nil {
+				o.dumps[i] = layout.dump()
 			}
 		}
 		p.readers = append(p.readers, o)
@@ -970,25 +1039,17 @@ func (p *reader) parse(r *Record) error {
 		return ErrNoLayout
 	}
 	p.search.begin(r.Line)
-	for _, layout := range d.Layouts {
-		if !layout.pattern.match(&p.search) {
+	for i, layout := range d.Layouts {
+		if !p.fits(i) {
 			continue
 		}
 		if layout.scrub { // which may move what was found
 			r.Line = d.secrets.scrub(r.Line)
-			if p.search.begin(r.Line); !layout.pattern.match(&p.search) {
+			if p.search.begin(r.Line); !p.fits(i) {
 				return ErrNoLayout
 			}
 		}
-		line, spans, slots := r.Line, r.Spans, p.search.slots
-		for group, field := range layout.fields {
-			if field < 0 {
-				continue
-			}
-			if start, end := slots[2*group], slots[2*group+1]; end > start && !d.isAbsent(line[start:end]) {
-				spans[field] = Span{start, end}
-			}
-		}
+		p.fill(r, i)
 		if err := p.finish(r); err != nil {
 			return err
 		}
@@ -996,6 +1057,37 @@ func (p *reader) parse(r *Record) error {
 		return nil
 	}
 	return ErrNoLayout
+}
+
+// fits tells whether the line that is searched has a layout.
+func (p *reader) fits(layout int) bool {
+	if from := p.dumps[layout]; from != nil {
+		return from.Parse(p.search.line) == nil
+	}
+	return p.definition.Layouts[layout].pattern.match(&p.search)
+}
+
+// fill takes the values of the line that fits a layout.
+func (p *reader) fill(r *Record, layout int) {
+	d := p.definition
+	fields := d.Layouts[layout].fields
+	if from := p.dumps[layout]; from != nil {
+		if r.Scratch == nil {
+			r.Scratch = new(Scratch)
+		}
+		p.values = dumpValues{record: r, indices: fields}
+		from.values(&p.values)
+		return
+	}
+	line, spans, slots := r.Line, r.Spans, p.search.slots
+	for group, field := range fields {
+		if field < 0 {
+			continue
+		}
+		if start, end := slots[2*group], slots[2*group+1]; end > start && !d.isAbsent(line[start:end]) {
+			spans[field] = Span{start, end}
+		}
+	}
 }
 
 // mayBe tells whether a line has what lines of the format contain.

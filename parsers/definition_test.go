@@ -16,7 +16,7 @@ func TestShipped(t *testing.T) {
 	}
 	for name, d := range set {
 		for _, l := range d.Layouts {
-			if l.pattern.fast == nil {
+			if l.dump == nil && l.pattern.fast == nil {
 				t.Errorf("%s: layout %s is left to regexp", name, l.Name)
 			}
 		}
@@ -113,9 +113,9 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f(old, "'^(?P<time>[^ ]+ (?P<n>[0-9]+)$'", noN(":5: layouts[1].regex: error parsing regexp: missing closing ): `^(?P<time>[^ ]+ (?P<n>[0-9]+)$`")...)
 	f("(?P<n>[0-9]+)", "(?P<N>[0-9]+)", noN(`:5: layouts[1].regex: field "N": use lower-case letters, digits and _`)...)
 	f("(?P<word>[a-z]+)=(?P<n>", "(?P<n>[a-z]+)=(?P<n>", noN(`:5: layouts[1].regex: field "n" is captured twice; name one differently`)...)
-	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give either grok or regex`)...)
+	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give one of grok, regex and dump`)...)
 	f("{name: old, regex: "+old+"}", "{name: old, regex: "+old+"}, {name: old}, {grok: '^a$'}",
-		`:5: layouts[2]: give either grok or regex`,
+		`:5: layouts[2]: give one of grok, regex and dump`,
 		`:5: layouts[2].name: every layout needs a name of its own`,
 		`:5: layouts[3].name: every layout needs a name of its own`,
 		`:5: layouts[3].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`,
@@ -127,6 +127,11 @@ func TestParseDefinition_Faults(t *testing.T) {
 			`:11: metrics[0].add: no layout has a field "size"; there are: time word n`,
 		}
 	}
+	f("{name: old, regex: "+old+"}", "{name: old, dump: nope}",
+		`:5: layouts[1].dump: there is no parser "nope"; there are: conntrack ovs-flow`,
+		`:7: numbers[0]: no layout has a field "n"; there are: time word size`,
+		`:10: structured_metadata[1]: no layout has a field "n"; there are: time word size`)
+	f("{name: old, regex: "+old+"}", "{name: old, regex: x, dump: ovs-flow}", noN(`:5: layouts[1]: give one of grok, regex and dump`)...)
 	const form = ` is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names`
 	f("%{WORT:word}", "%{WORD-:word}", noSize(`:5: layouts[0].grok: %{WORD-:word}`+form)...)
 	f("size:int}$", "size:integer}$", noSize(`:5: layouts[0].grok: %{INT:size:integer}`+form)...)

@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -247,6 +249,103 @@ func TestTry_FaultyDefinition(t *testing.T) {
 	}
 }
 
+// tarball packs texts by name, in the order given.
+func tarball(t *testing.T, namesAndTexts ...string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for i := 0; i < len(namesAndTexts); i += 2 {
+		text := namesAndTexts[i+1]
+		if err := w.WriteHeader(&tar.Header{Name: namesAndTexts[i], Size: int64(len(text)), ModTime: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestTry_Bundle(t *testing.T) {
+	const flow, lost = " cookie=0x7020000000000, duration=9.1s, table=IngressMetric, n_packets=3, n_bytes=222, priority=200,ct_label=0x5/0xffffffff,ip actions=goto_table:ConntrackCommit", " cookie=0x7020000000000, duration=9.1"
+	const vlog = "2024-06-02T10:11:12.345Z|00042|bridge|INFO|bridge br-lab: added interface antrea-gw0 on port 2"
+	good := tarball(t, "flows", flow+"\n", "logs/ovs/ovs-vswitchd.log", vlog+"\n", "agentinfo", "name: node-1\n", "memprofile", "\x1f\x00", "np.log", goodLine+"\n"+oldLine+"\n")
+	bad := tarball(t, "flows", flow+"\n"+flow+"\n"+lost)
+	dir := writeAll(t, map[string]string{"bundle.tar.gz": good, "bad.tgz": bad})
+	f := func(stdin, args string, code int, stdout, stderr string) {
+		t.Helper()
+		gotOut, gotErr, gotCode := corkline(t, stdin, append([]string{"try"}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)...)
+		if diff := cmp.Diff(stdout, gotOut); diff != "" {
+			t.Errorf("try %s: stdout (-want +got):\n%s", args, diff)
+		}
+		if diff := cmp.Diff(stderr, gotErr); diff != "" {
+			t.Errorf("try %s: stderr (-want +got):\n%s", args, diff)
+		}
+		if gotCode != code {
+			t.Errorf("try %s: want exit code %d, got %d", args, code, gotCode)
+		}
+	}
+	const summary = `flows: definition ovs-flows: 1 lines parsed, 0 not; layout flow: 1
+logs/ovs/ovs-vswitchd.log: definition ovs-vswitchd: 1 lines parsed, 0 not; layout file: 1
+agentinfo: no definition parses most of its first lines
+memprofile: binary
+np.log: definition antrea-networkpolicy: 2 lines parsed, 0 not; layout 1.13: 1; layout 0.11: 1
+
+3 members of known formats: 4 lines parsed, 0 not; 2 members of none
+`
+	f("", "DIR/bundle.tar.gz", 0, summary, "")
+	f(good, "-", 0, summary, "")
+	f("", "-d ovs-flows DIR/bundle.tar.gz", 0, `flows: definition ovs-flows: 1 lines parsed, 0 not; layout flow: 1
+logs/ovs/ovs-vswitchd.log: no definition parses most of its first lines
+agentinfo: no definition parses most of its first lines
+memprofile: binary
+np.log: no definition parses most of its first lines
+
+1 members of known formats: 1 lines parsed, 0 not; 4 members of none
+`, "")
+	f("", "DIR/bad.tgz", 1, `flows: definition ovs-flows: 2 lines parsed, 1 not; layout flow: 2
+  fits no layout: layout flow got to column 35, where it expected seconds
+    `+lost+`
+
+1 members of known formats: 2 lines parsed, 1 not; 0 members of none
+`, "corkline: 1 of 3 lines did not parse\n")
+	f("", "-o metrics -d ovs-vswitchd DIR/bundle.tar.gz", 0, `# HELP corkline_ovs_log_messages_total Messages in the logs of Open vSwitch's daemons, without the rows of their coverage tables. Rate limits leave messages out.
+# TYPE corkline_ovs_log_messages_total counter
+corkline_ovs_log_messages_total{level="INFO",module="bridge"} 1
+`, `flows: no definition parses most of its first lines
+logs/ovs/ovs-vswitchd.log: definition ovs-vswitchd: 1 lines parsed, 0 not; layout file: 1
+agentinfo: no definition parses most of its first lines
+memprofile: binary
+np.log: no definition parses most of its first lines
+
+1 members of known formats: 1 lines parsed, 0 not; 4 members of none
+`)
+	f("", "-o json DIR/bad.tgz", 1,
+		strings.Repeat(`{"member":"flows","line":"`+flow+`","definition":"ovs-flows","layout":"flow","fields":{"actions":"goto_table:ConntrackCommit","bytes":222,"cookie":"0x7020000000000",`+
+			`"ct_label":"0x5/0xffffffff","duration":9.1,"match":"ct_label=0x5/0xffffffff,ip","packets":3,"priority":200,"table":"IngressMetric"}}`+"\n", 2)+
+			`{"member":"flows","line":"`+lost+`","definition":"ovs-flows","error":"fits no layout","closest":{"layout":"flow","column":35,"expected":"seconds"}}`+"\n",
+		"corkline: 1 of 3 lines did not parse\n")
+	f(tarball(t, "agentinfo", "name: node-1\n"), "-o json", 1, `{"member":"agentinfo","skipped":"no definition parses most of its first lines"}`+"\n", "corkline: no member has lines of a known format\n")
+
+	// A file in gzip, and one that is cut.
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(flow + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f(b.String(), "-d ovs-flows -o json", 0, `{"line":"`+flow+`","definition":"ovs-flows","layout":"flow","fields":{"actions":"goto_table:ConntrackCommit","bytes":222,"cookie":"0x7020000000000",`+
+		`"ct_label":"0x5/0xffffffff","duration":9.1,"match":"ct_label=0x5/0xffffffff,ip","packets":3,"priority":200,"table":"IngressMetric"}}`+"\n", "")
+	f(b.String()[:b.Len()-8], "", 1, "", "corkline: read lines: unexpected EOF\n")
+	f("\x1f\x8bx", "", 1, "", "corkline: read lines: unpack gzip: unexpected EOF\n")
+}
+
 func TestTry_JSON(t *testing.T) {
 	stdout, stderr, code := corkline(t, goodLine+"\n"+badLine+"\n", "try", "-o", "json")
 	if code != 1 || stderr != "corkline: 1 of 2 lines did not parse\n" {
@@ -452,7 +551,7 @@ func TestHelp(t *testing.T) {
 	f("", "Usage: corkline <command> [flags]", "agent", "try", "check", "quickstart")
 	f("--help", "Usage: corkline <command> [flags]")
 	f("agent --help", "Examples:", "corkline agent --config corkline.yaml", "SIGHUP")
-	f("try --help", "Examples:", "corkline try -d antrea-networkpolicy -o json", "The exit code is 1 when a line did not parse.")
+	f("try --help", "Examples:", "corkline try -d antrea-networkpolicy -o json", "corkline try support-bundle.tar.gz", "The exit code is 1 when a line did not parse.")
 	f("check --help", "Examples:", "corkline check --config corkline.yaml", "file:line:column: key: message")
 	f("quickstart --help", "Examples:", "corkline quickstart --for=30s")
 	f("--version", "dev")
