@@ -1,0 +1,716 @@
+package parsers
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// What is put in the place of a secret: so many of the bytes of stars as the
+// secret has when it is shorter than the word.
+const (
+	redacted = `[redacted]`
+	stars    = `**********`
+)
+
+// secrets says what is to be hidden. It does not change, and may be shared by
+// goroutines. One that is nil hides nothing.
+type secrets struct {
+	members    names // of JSON objects, and headers: the roles are those of the former
+	parameters names // of URLs
+}
+
+// role is what a JSON member is in the hiding of secrets. Those of the pairs
+// come behind roleSecret: of pair i, element is roleElement+2*i and value
+// roleElement+2*i+1.
+type role uint8
+
+const (
+	roleSecret role = iota + 1
+	roleElement
+)
+
+func (r role) pair() int     { return int(r-roleElement) / 2 }
+func (r role) isValue() bool { return r > roleElement && (r-roleElement)%2 == 1 }
+
+// newSecrets hides the values of JSON members and HTTP headers that have one
+// of the keys, and of URL parameters that have one of the other names. Case
+// does not matter (in ASCII).
+func newSecrets(keys, parameters []string) *secrets {
+	h := &secrets{}
+	for _, key := range keys {
+		h.members.add(key, roleSecret)
+	}
+	for _, name := range parameters {
+		h.parameters.add(name, roleSecret)
+	}
+	for i, pair := range []struct{ element, value string }{
+		{"match_element", "match_value"}, // a match of AVI's WAF
+		{"key", "value"},                 // a header of a Hubble flow
+	} {
+		h.members.add(pair.element, roleElement+role(2*i))
+		h.members.add(pair.value, roleElement+role(2*i+1))
+	}
+	return h
+}
+
+// role of the member with that key.
+func (h *secrets) role(key []byte) role {
+	if h == nil {
+		return 0
+	}
+	return h.members.role(key)
+}
+
+// names is a small set, in which most of what is asked for is not.
+type names struct {
+	list        []string // in lower case
+	roles       []role
+	lengths     uint64    // bit i is set for names of i bytes, bit 63 for longer ones
+	first, last [256]bool // in both cases
+}
+
+func (n *names) add(name string, role role) {
+	name = strings.ToLower(name)
+	if name == "" || slices.Contains(n.list, name) {
+		return
+	}
+	n.list, n.roles = append(n.list, name), append(n.roles, role)
+	n.lengths |= 1 << min(len(name), 63)
+	for _, both := range []string{name, strings.ToUpper(name)} {
+		n.first[both[0]], n.last[both[len(both)-1]] = true, true
+	}
+}
+
+// role of a name, or 0.
+func (n *names) role(name []byte) role {
+	if n.lengths>>min(len(name), 63)&1 == 0 || !n.first[name[0]] {
+		return 0
+	}
+	for i, own := range n.list {
+		if len(own) == len(name) && equalFold(name, own) {
+			return n.roles[i]
+		}
+	}
+	return 0
+}
+
+// ending gives the role of the name that a text ends with: the whole of its
+// last word.
+func (n *names) ending(text []byte) role {
+	if len(text) == 0 || !n.last[text[len(text)-1]] {
+		return 0
+	}
+	for i, own := range n.list {
+		if at := len(text) - len(own); at >= 0 && equalFold(text[at:], own) && beginsWord(text, at) {
+			return n.roles[i]
+		}
+	}
+	return 0
+}
+
+// beginsWord is true where no letter, digit, _ or - comes before. The letter
+// of a \n or \r that was not unescaped is none.
+func beginsWord(text []byte, at int) bool {
+	if at == 0 {
+		return true
+	}
+	c := text[at-1]
+	if at > 1 && text[at-2] == '\\' && (c == 'n' || c == 'r') {
+		return true
+	}
+	return c != '_' && c != '-' && !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z')
+}
+
+// equalFold compares a text with one of lower case and of the same length.
+func equalFold(text []byte, lower string) bool {
+	for i, c := range text {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// reveals tells whether the element of a pair says that its value is a secret:
+// it is a secret's name, or has one behind its collection (ARGS:token), or is
+// of a collection of cookies (REQUEST_COOKIES:id).
+func (h *secrets) reveals(element []byte) bool {
+	collection, name, _ := bytes.Cut(element, []byte(":"))
+	for len(collection) >= len("_cookies") {
+		if equalFold(collection[:len("_cookies")], "_cookies") {
+			return true
+		}
+		collection = collection[1:]
+	}
+	return h.isName(element) || h.isName(name)
+}
+
+func (h *secrets) isName(text []byte) bool {
+	return h.members.role(text) == roleSecret || h.parameters.role(text) == roleSecret
+}
+
+// find appends the places of secrets in a text: up to the line's end behind a
+// header's name, which begins a line, and up to & ; # or white space behind a
+// parameter's, which begins a line or stands behind ? & ; #. \n and \r that
+// are no line ends (the text was escaped twice) may be some all the same.
+func (h *secrets) find(to []Span, text []byte) []Span {
+	begin, line := 0, true // where a name would begin, and if as a line does
+	for i := 0; i < len(text); i++ {
+		end := -1
+		switch text[i] {
+		case '?', '&', ';', '#':
+			begin, line = i+1, false
+		case '\n', '\r':
+			begin, line = i+1, true
+		case '\\':
+			if i+1 < len(text) && (text[i+1] == 'n' || text[i+1] == 'r') {
+				i++
+				begin, line = i+1, true
+			}
+		case ' ', '\t':
+			if begin == i {
+				begin++
+			}
+		case ':':
+			if line && begin < i && h.members.role(trimEnd(text[begin:i])) == roleSecret {
+				for i+1 < len(text) && (text[i+1] == ' ' || text[i+1] == '\t') {
+					i++
+				}
+				end = until(text, i+1, endsLine)
+			}
+			line = false
+		case '=':
+			if begin < i && h.parameters.role(trimEnd(text[begin:i])) == roleSecret {
+				end = until(text, i+1, endsParameter)
+			}
+			begin, line = len(text), false
+		}
+		if end > i+1 {
+			to = append(to, Span{int32(i + 1), int32(end)})
+			i = end - 1
+		}
+	}
+	return to
+}
+
+const (
+	endsLine      = "\n\r"
+	endsParameter = "&;# \t\n\r"
+)
+
+// until gives the first position at or behind i with one of the bytes, or the end.
+func until(text []byte, i int, bytes string) int {
+	for i < len(text) && strings.IndexByte(bytes, text[i]) < 0 {
+		i++
+	}
+	return i
+}
+
+func trimEnd(text []byte) []byte {
+	for len(text) > 0 && (text[len(text)-1] == ' ' || text[len(text)-1] == '\t') {
+		text = text[:len(text)-1]
+	}
+	return text
+}
+
+// beginsWithHeader tells whether find would begin with a header.
+func (h *secrets) beginsWithHeader(text []byte) bool {
+	colon := bytes.IndexByte(text, ':')
+	return colon > 0 && h.members.role(trimEnd(text[:colon])) == roleSecret
+}
+
+// edit replaces the part [start, end) of a text, which is not empty.
+type edit struct {
+	start, end int
+	form       form
+	off        bool // it is not to be made after all
+	next       int  // index of the first edit that is not within this one
+	pair       int  // see pairState
+	previous   int  // index of the pair value before it in the same object, or -1
+}
+
+// form of what an edit puts in its place.
+type form uint8
+
+const (
+	formContent form = iota // content of a string, or any text
+	formString              // a JSON string
+	formLoose               // a string if it can hold the word, or text
+)
+
+// put writes what replaces a secret of n bytes, and gives its length.
+func (e edit) put(to []byte) int {
+	n := e.end - e.start
+	switch {
+	case e.form != formContent && n >= len(redacted)+2:
+		return copy(to, `"`+redacted+`"`)
+	case e.form == formContent && n >= len(redacted):
+		return copy(to, redacted)
+	case e.form != formString:
+		return copy(to, stars[:min(n, len(stars))])
+	case n == 1:
+		return copy(to, "0") // no string is so short
+	}
+	copy(to, stars[:n-1])
+	to[0], to[n-1] = '"', '"'
+	return n
+}
+
+// move tells that [start, end) became [from, to).
+type move struct {
+	start, end, from, to int
+	form                 form
+}
+
+// redact makes the edits, in order, and gives the length that the text has
+// then: at most the one it had. It appends to moves, which may be nil, what they
+// came to.
+func redact(text []byte, edits []edit, moves *[]move) int {
+	read, write := 0, 0
+	for i := 0; i < len(edits); {
+		e := edits[i]
+		if i++; e.off {
+			continue
+		}
+		i = max(i, e.next)
+		write += copy(text[write:], text[read:e.start])
+		m := move{e.start, e.end, write, write, e.form}
+		write += e.put(text[write:])
+		read = e.end
+		m.to = write
+		if moves != nil {
+			*moves = append(*moves, m)
+		}
+	}
+	if read != write {
+		write += copy(text[write:], text[read:])
+	} else {
+		write = len(text)
+	}
+	return write
+}
+
+// moved gives the place that a value has after redact: none when it was within
+// something that was replaced.
+func (w *jsonWalker) moved(v jsonValue) jsonValue {
+	if len(w.moves) == 0 {
+		return v
+	}
+	i := w.movesBefore(v.start)
+	if i < len(w.moves) && w.moves[i].start <= v.start {
+		m := w.moves[i]
+		if v.start != m.start || v.end != m.end {
+			return jsonValue{}
+		}
+		if m.form == formString && m.to-m.from > 1 {
+			m.from, m.to = m.from+1, m.to-1
+		}
+		return jsonValue{m.from, m.to, false}
+	}
+	return jsonValue{w.movedTo(v.start), w.movedTo(v.end), v.escaped}
+}
+
+// movedTo gives the place that a position has after redact: the end of what it
+// was within.
+func (w *jsonWalker) movedTo(p int) int {
+	i := w.movesBefore(p)
+	if i < len(w.moves) && w.moves[i].start < p {
+		return w.moves[i].to
+	}
+	if i > 0 {
+		p += w.moves[i-1].to - w.moves[i-1].end
+	}
+	return p
+}
+
+// movesBefore counts those of what ended at p or before.
+func (w *jsonWalker) movesBefore(p int) int {
+	low, high := 0, len(w.moves)
+	for low < high {
+		if mid := (low + high) / 2; w.moves[mid].end <= p {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// pairState is what is known about the pairs of one object. Either member of a
+// pair may come first, so the edits of values wait for the object's end.
+type pairState struct {
+	seen, secret uint8 // bit i is set for an element of pair i, and one that reveals a secret
+	last         int   // index of the last edit of a value, or -1
+}
+
+// settle takes back the edits of values that are no secrets. Of a bare object
+// it cannot be known that it has ended: the element may have been cut off.
+func (s *pairState) settle(edits []edit, bare bool) {
+	for i := s.last; i >= 0; i = edits[i].previous {
+		pair := uint8(1) << edits[i].pair
+		edits[i].off = s.secret&pair == 0 && (!bare || s.seen&pair != 0)
+	}
+}
+
+// hidden reads the value of a member that has a role.
+func (w *jsonWalker) hidden(p int, n *jsonNode, depth int, does role, pairs *pairState) int {
+	if does != roleSecret && !does.isValue() { // an element
+		end := w.value(p, n, depth)
+		if end > p && w.text[p] == '"' {
+			pairs.seen |= 1 << does.pair()
+			element := w.text[p+1 : end-1]
+			if bytes.IndexByte(element, '\\') >= 0 {
+				w.buffer = unescape(w.buffer[:0], element)
+				element = w.buffer
+			}
+			if w.hide.reveals(element) {
+				pairs.secret |= 1 << does.pair()
+			}
+		}
+		return end
+	}
+	// Should the text be cut off, all that is left of it belongs to the value.
+	at := len(w.edits)
+	w.edits = append(w.edits, edit{start: p, end: len(w.text), form: formString, next: math.MaxInt})
+	end := w.value(p, n, depth)
+	if end < 0 {
+		return end
+	}
+	e := edit{start: p, end: end, form: formString, next: len(w.edits)}
+	switch w.text[p] {
+	case '"':
+		e.start, e.end, e.form = p+1, end-1, formContent
+	case 't', 'f', 'n': // says nothing
+		e.end = p
+	}
+	if e.start == e.end {
+		w.edits = w.edits[:at]
+		return end
+	}
+	if does.isValue() {
+		e.pair, e.previous = does.pair(), pairs.last
+		pairs.last = at
+	}
+	w.edits[at] = e
+	return end
+}
+
+// inspect hides headers and parameters in a string.
+func (w *jsonWalker) inspect(start, end int, has escapes) {
+	if w.equals < start {
+		w.equals = len(w.text)
+		if i := bytes.IndexByte(w.text[start:], '='); i >= 0 {
+			w.equals = start + i
+		}
+	}
+	text := w.text[start:end]
+	if has&escapesNames != 0 {
+		w.buffer, w.places = unescapeAt(w.buffer[:0], w.places[:0], text)
+		text = w.buffer
+	} else if w.equals >= end && !w.hide.beginsWithHeader(text) {
+		return
+	}
+	w.found = w.hide.find(w.found[:0], text)
+	for _, s := range w.found {
+		from, to := int(s.Start), int(s.End)
+		if has&escapesNames != 0 {
+			from, to = int(w.places[from]), int(w.places[to])
+		}
+		w.edits = append(w.edits, edit{start: start + from, end: start + to})
+	}
+}
+
+// unescapeAt is unescape. It tells for each byte where in raw it comes from,
+// and last where raw ends.
+func unescapeAt(to []byte, places []int32, raw []byte) ([]byte, []int32) {
+	for i := 0; i < len(raw); {
+		r, n := unescapeOne(raw[i:])
+		if n == 0 {
+			to, places = append(to, raw[i]), append(places, int32(i))
+			i++
+			continue
+		}
+		for to = utf8.AppendRune(to, r); len(places) < len(to); {
+			places = append(places, int32(i))
+		}
+		i += n
+	}
+	return to, append(places, int32(len(raw)))
+}
+
+// scrub hides secrets in a text that is no JSON, or was cut, and returns what
+// is left of it, in the same place. As far as it is JSON, from the first brace
+// or quote on, what is hidden is the same as in a walk. In all else it rather
+// is too much:
+//
+//   - behind the name of a member in quotes, of either kind, doubled (CSV) or
+//     escaped any number of times: up to the other end of a string, object or
+//     array, or that of the text;
+//   - behind the name of a header, as any word: the rest of the line, and all
+//     that comes after an escaped line end other than \r\n;
+//   - behind the name of a parameter, as any word: up to & ; # white space or
+//     a quote, or the other end of a string.
+//
+// The values of pairs count as secrets there, whatever their elements are.
+func (h *secrets) scrub(text []byte) []byte {
+	if h == nil {
+		return text
+	}
+	text, from, to := h.scrubJSON(text)
+	s := scrubber{raw: text, text: text}
+	if bytes.IndexByte(text, '\\') >= 0 {
+		s.text, s.places = unescapeAt(nil, nil, text)
+	}
+	var room [16]edit
+	edits := room[:0]
+	for i := 0; i < len(s.text); i++ {
+		if p := s.place(i); p >= from && p < to {
+			continue
+		}
+		var e edit
+		switch s.text[i] {
+		case ':':
+			e = s.member(h, i)
+		case '=':
+			e = s.parameter(h, i)
+		}
+		if e.start < e.end {
+			edits = append(edits, e)
+			for i+1 < len(s.text) && s.place(i+1) < e.end {
+				i++
+			}
+		}
+	}
+	if len(edits) == 0 {
+		return text
+	}
+	return text[:redact(text, edits, nil)]
+}
+
+// scrubJSON hides secrets in a JSON object that the text has, as far as it can
+// be read, and tells which part that is.
+func (h *secrets) scrubJSON(text []byte) (left []byte, from, to int) {
+	from = bytes.IndexAny(text, `{"`)
+	if from < 0 {
+		return text, 0, 0
+	}
+	w := jsonWalker{hide: h}
+	if !w.read(text[from:]) {
+		// What may not have been read to its end is for the scrubber.
+		for n := len(w.edits); n > 0 && w.edits[n-1].start >= min(w.settled, len(w.text)-1); n-- {
+			w.edits = w.edits[:n-1]
+		}
+	}
+	length := redact(w.text, w.edits, &w.moves)
+	return text[:from+length], from, from + w.movedTo(w.settled)
+}
+
+// scrubber has a text as it is, and unescaped once, in which names are found.
+type scrubber struct {
+	raw, text []byte
+	places    []int32 // see unescapeAt; nil when both are the same
+}
+
+func (s *scrubber) place(i int) int {
+	if s.places == nil {
+		return i
+	}
+	return int(s.places[i])
+}
+
+// member gives what is to be hidden behind a colon.
+func (s *scrubber) member(h *secrets, colon int) edit {
+	name := bytes.TrimRight(s.text[:colon], " \n\r\t")
+	end, quotes := len(name), 0
+	for ; len(name) > 0; name = name[:len(name)-1] {
+		if c := name[len(name)-1]; c == '"' || c == '\'' {
+			quotes++
+		} else if c != '\\' {
+			break
+		}
+	}
+	does := h.members.ending(name)
+	if does != roleSecret && (quotes == 0 || !does.isValue()) {
+		return edit{}
+	}
+	p := s.place(colon + 1)
+	if quotes > 0 {
+		before := s.raw[:s.place(end)-1]
+		return s.value(p, escapeDepth(len(before)-len(bytes.TrimRight(before, `\`))), quotes > 1)
+	}
+	for s.is(p, ' ') || s.is(p, '\t') {
+		p++
+	}
+	return edit{start: p, end: s.lineEnd(p)}
+}
+
+// lineEnd gives the end of the line: also one that is escaped, but then \r\n
+// only, for a \n alone may be part of what is to be hidden: DOMAIN\name.
+func (s *scrubber) lineEnd(p int) int {
+	for ; p < len(s.raw); p++ {
+		switch s.raw[p] {
+		case '\n', '\r':
+			return p
+		case '\\':
+			end := p
+			for end < len(s.raw) && s.raw[end] == '\\' {
+				end++
+			}
+			if s.is(end, 'r') && s.is(end+1, '\\') {
+				n := end + 1
+				for s.is(n, '\\') {
+					n++
+				}
+				if s.is(n, 'n') {
+					return p
+				}
+			}
+			p = end - 1
+		}
+	}
+	return p
+}
+
+func (s *scrubber) is(p int, c byte) bool { return p < len(s.raw) && s.raw[p] == c }
+
+// value gives what is to be hidden of the value of a member, whose key has
+// quotes that were escaped so many times. They may be doubled.
+func (s *scrubber) value(p, depth int, doubled bool) edit {
+	start, quote := s.escapedBlanks(p)
+	if quote == len(s.raw) {
+		return edit{}
+	}
+	c := s.raw[quote]
+	switch {
+	case c == '"' || c == '\'':
+		p = quote + 1
+		if doubled && s.is(p, c) {
+			p++
+		}
+		return edit{start: p, end: s.stringEnd(p, c, escapeDepth(quote-start))}
+	case c == '{' || c == '[':
+		p = s.bracketEnd(quote, depth, doubled)
+	default:
+		p = start
+	}
+	found := trimEnd(s.raw[start:until(s.raw, p, ",}]\"'\n\r")])
+	switch string(found) {
+	case "true", "false", "null":
+		return edit{}
+	}
+	return edit{start: start, end: start + len(found), form: formLoose}
+}
+
+// escapedBlanks skips white space that may be escaped, and gives the next
+// position, and that behind backslashes there.
+func (s *scrubber) escapedBlanks(p int) (start, quote int) {
+	for {
+		for start = p; s.is(p, '\\'); {
+			p++
+		}
+		switch {
+		case p == len(s.raw):
+			return start, p
+		case p == start && isBlank(s.raw[p]), p > start && strings.IndexByte("nrt", s.raw[p]) >= 0:
+			p++
+		default:
+			return start, p
+		}
+	}
+}
+
+// escapeDepth tells how many times a quote was escaped that has so many
+// backslashes before it.
+func escapeDepth(backslashes int) int { return bits.TrailingZeros(^uint(backslashes)) }
+
+// stringEnd gives the end of the content, at p, of a string whose quotes are
+// escaped so many times: where one is that is escaped no more often.
+func (s *scrubber) stringEnd(p int, quote byte, depth int) int {
+	backslashes := 0
+	for ; p < len(s.raw); p++ {
+		switch s.raw[p] {
+		case '\\':
+			backslashes++
+			continue
+		case quote:
+			if own := escapeDepth(backslashes); own <= depth {
+				return p - (1<<own - 1)
+			}
+		}
+		backslashes = 0
+	}
+	return p
+}
+
+// bracketEnd gives the position behind an object or array, whose bracket is at
+// p and whose quotes are escaped so many times, or doubled.
+func (s *scrubber) bracketEnd(p, depth int, doubled bool) int {
+	open, backslashes := 0, 0
+	quote := byte(0) // of the string at hand
+	for ; p < len(s.raw); p++ {
+		c := s.raw[p]
+		switch c {
+		case '\\':
+			backslashes++
+			continue
+		case '"', '\'':
+			own := escapeDepth(backslashes)
+			if own > depth || quote != 0 && quote != c {
+				break
+			}
+			if own < depth && c == '"' { // that of the string around it
+				return p - (1<<own - 1)
+			}
+			if quote = c - quote; doubled && s.is(p+1, c) {
+				p++
+			}
+		case '{', '[':
+			if quote == 0 {
+				open++
+			}
+		case '}', ']':
+			if quote == 0 {
+				open--
+			}
+			if open == 0 {
+				return p + 1
+			}
+		}
+		backslashes = 0
+	}
+	return p
+}
+
+// parameter gives what is to be hidden behind an equals sign.
+func (s *scrubber) parameter(h *secrets, equals int) edit {
+	if h.parameters.ending(trimEnd(s.text[:equals])) != roleSecret {
+		return edit{}
+	}
+	start := s.place(equals + 1)
+	quote, end := start, start
+	for s.is(quote, '\\') {
+		quote++
+	}
+	if s.is(quote, '"') || s.is(quote, '\'') {
+		if p, _ := s.escapedBlanks(quote + 1); p == len(s.raw) || strings.IndexByte(",:]}", s.raw[p]) >= 0 {
+			return edit{} // the end of the string that the parameter is in
+		}
+		end = s.stringEnd(quote+1, s.raw[quote], escapeDepth(quote-start))
+		for s.is(end, '\\') {
+			end++
+		}
+		end++
+	}
+	i := equals + 1
+	for i < len(s.text) && (s.place(i) < end || strings.IndexByte(endsParameter, s.text[i]) < 0 && !s.is(s.place(i), '"')) {
+		i++
+	}
+	return edit{start: start, end: s.place(i)}
+}
