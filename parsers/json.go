@@ -464,12 +464,14 @@ func (w *jsonWalker) key(p int) (key []byte, plain bool, next int) {
 	if p == len(w.text) || w.text[p] != '"' {
 		return nil, false, w.fail(p, "a key")
 	}
-	end, escapes := w.string(p + 1)
-	if end < 0 {
-		return nil, false, -1
+	end, has := plainRun(w.text, p+1), escapes(0)
+	if end == len(w.text) || w.text[end] != '"' {
+		if end, has = w.string(end); end < 0 {
+			return nil, false, -1
+		}
 	}
 	key = w.text[p+1 : end]
-	plain = escapes == 0
+	plain = has == 0
 	if !plain {
 		w.buffer = unescape(w.buffer[:0], key)
 		key = w.buffer
@@ -510,15 +512,17 @@ func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
 	switch c := text[p]; c {
 	case '"':
 		start = p + 1
-		end, escapes := w.string(start)
-		if end < 0 {
-			return -1
+		end, has := plainRun(text, start), escapes(0)
+		if end == len(text) || text[end] != '"' {
+			if end, has = w.string(end); end < 0 {
+				return -1
+			}
 		}
-		if w.hide != nil && (end > w.equals || w.hide.members.first[text[start]] || escapes&escapesNames != 0) {
-			w.inspect(start, end, escapes)
+		if w.hide != nil && (end > w.equals || w.hide.members.first[text[start]] || has&escapesNames != 0) {
+			w.inspect(start, end, has)
 		}
 		if n != nil && n.slot >= 0 {
-			w.keep(n, jsonValue{start, end, escapes != 0})
+			w.keep(n, jsonValue{start, end, has != 0})
 		}
 		return end + 1
 	case '{':
@@ -635,7 +639,7 @@ const (
 	escapesNames
 )
 
-// string reads a string, from behind its quote to the other one.
+// string reads a string on from p, to the quote behind it.
 func (w *jsonWalker) string(p int) (end int, has escapes) {
 	text := w.text
 	for {

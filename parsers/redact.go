@@ -314,7 +314,15 @@ func (w *jsonWalker) moved(v jsonValue) jsonValue {
 		}
 		return jsonValue{m.from, m.to, false}
 	}
-	return jsonValue{w.movedTo(v.start), w.movedTo(v.end), v.escaped}
+	if i < len(w.moves) && w.moves[i].start < v.end {
+		v.end = w.movedTo(v.end)
+	} else if i > 0 {
+		v.end += w.moves[i-1].to - w.moves[i-1].end
+	}
+	if i > 0 {
+		v.start += w.moves[i-1].to - w.moves[i-1].end
+	}
+	return v
 }
 
 // movedTo gives the place that a position has after redact: the end of what it
@@ -379,7 +387,12 @@ func (w *jsonWalker) hidden(p int, n *jsonNode, depth int, does role, pairs *pai
 	// Should the text be cut off, all that is left of it belongs to the value.
 	at := len(w.edits)
 	w.edits = append(w.edits, edit{start: p, end: len(w.text), form: formString, next: math.MaxInt})
+	hide := w.hide
+	if does == roleSecret && p < len(w.text) && w.text[p] == '"' {
+		w.hide = nil // all of it goes
+	}
 	end := w.value(p, n, depth)
+	w.hide = hide
 	if end < 0 {
 		return end
 	}
@@ -404,36 +417,52 @@ func (w *jsonWalker) hidden(p int, n *jsonNode, depth int, does role, pairs *pai
 
 // inspect hides headers and parameters in a string.
 func (w *jsonWalker) inspect(start, end int, has escapes) {
-	if w.equals < start {
-		w.equals = len(w.text)
-		if i := bytes.IndexByte(w.text[start:], '='); i >= 0 {
-			w.equals = start + i
-		}
-	}
 	text := w.text[start:end]
-	if has&escapesNames != 0 {
-		w.buffer, w.places = unescapeAt(w.buffer[:0], w.places[:0], text)
+	escaped := has&escapesNames != 0
+	if escaped {
+		w.buffer, w.places = unescapeAt(w.buffer[:0], w.places[:0], w.text, start, end)
+		w.places = append(w.places, int32(end))
 		text = w.buffer
-	} else if w.equals >= end && !w.hide.beginsWithHeader(text) {
+	} else if !w.parameterBefore(start, end) && !w.hide.beginsWithHeader(text) {
 		return
 	}
 	w.found = w.hide.find(w.found[:0], text)
 	for _, s := range w.found {
-		from, to := int(s.Start), int(s.End)
-		if has&escapesNames != 0 {
-			from, to = int(w.places[from]), int(w.places[to])
+		from, to := start+int(s.Start), start+int(s.End)
+		if escaped {
+			from, to = int(w.places[s.Start]), int(w.places[s.End])
 		}
-		w.edits = append(w.edits, edit{start: start + from, end: start + to})
+		w.edits = append(w.edits, edit{start: from, end: to})
 	}
 }
 
-// unescapeAt is unescape. It tells for each byte where in raw it comes from,
-// and last where raw ends.
-func unescapeAt(to []byte, places []int32, raw []byte) ([]byte, []int32) {
-	for i := 0; i < len(raw); {
-		r, n := unescapeOne(raw[i:])
+// parameterBefore tells whether there is a parameter's name before any = in
+// [start, end), as find would need one.
+func (w *jsonWalker) parameterBefore(start, end int) bool {
+	for {
+		if w.equals >= start {
+			if w.equals >= end {
+				return false
+			}
+			if w.hide.parameters.ending(trimEnd(w.text[start:w.equals])) != 0 {
+				return true
+			}
+			start = w.equals + 1
+		}
+		i := bytes.IndexByte(w.text[start:], '=')
+		if w.equals = len(w.text); i >= 0 {
+			w.equals = start + i
+		}
+	}
+}
+
+// unescapeAt appends what unescape would for [start, end) of a text, and where
+// in it each byte comes from.
+func unescapeAt(to []byte, places []int32, text []byte, start, end int) ([]byte, []int32) {
+	for i := start; i < end; {
+		r, n := unescapeOne(text[i:end])
 		if n == 0 {
-			to, places = append(to, raw[i]), append(places, int32(i))
+			to, places = append(to, text[i]), append(places, int32(i))
 			i++
 			continue
 		}
@@ -442,7 +471,7 @@ func unescapeAt(to []byte, places []int32, raw []byte) ([]byte, []int32) {
 		}
 		i += n
 	}
-	return to, append(places, int32(len(raw)))
+	return to, places
 }
 
 // scrub hides secrets in a text that is no JSON, or was cut, and returns what
@@ -465,15 +494,15 @@ func (h *secrets) scrub(text []byte) []byte {
 	}
 	text, from, to := h.scrubJSON(text)
 	s := scrubber{raw: text, text: text}
-	if bytes.IndexByte(text, '\\') >= 0 {
-		s.text, s.places = unescapeAt(nil, nil, text)
+	if from < to || bytes.IndexByte(text, '\\') >= 0 {
+		s.text, s.places = unescapeAt(nil, nil, text, 0, from)
+		s.text, s.places = append(s.text, 0), append(s.places, int32(from)) // so that no name comes from both parts
+		s.text, s.places = unescapeAt(s.text, s.places, text, to, len(text))
+		s.places = append(s.places, int32(len(text)))
 	}
 	var room [16]edit
 	edits := room[:0]
 	for i := 0; i < len(s.text); i++ {
-		if p := s.place(i); p >= from && p < to {
-			continue
-		}
 		var e edit
 		switch s.text[i] {
 		case ':':
@@ -497,9 +526,14 @@ func (h *secrets) scrub(text []byte) []byte {
 // scrubJSON hides secrets in a JSON object that the text has, as far as it can
 // be read, and tells which part that is.
 func (h *secrets) scrubJSON(text []byte) (left []byte, from, to int) {
-	from = bytes.IndexAny(text, `{"`)
-	if from < 0 {
-		return text, 0, 0
+	for ; from < len(text); from++ {
+		// A quote behind a word or backslash would be the end of a string.
+		if c := text[from]; c == '{' || c == '"' && beginsWord(text, from) && (from == 0 || text[from-1] != '\\') {
+			break
+		}
+	}
+	if from == len(text) {
+		return text, from, from
 	}
 	w := jsonWalker{hide: h}
 	if !w.read(text[from:]) {
@@ -508,11 +542,15 @@ func (h *secrets) scrubJSON(text []byte) (left []byte, from, to int) {
 			w.edits = w.edits[:n-1]
 		}
 	}
+	if w.settled == 0 {
+		return text, len(text), len(text)
+	}
 	length := redact(w.text, w.edits, &w.moves)
 	return text[:from+length], from, from + w.movedTo(w.settled)
 }
 
-// scrubber has a text as it is, and unescaped once, in which names are found.
+// scrubber has a text as it is, and without what was read as JSON and
+// unescaped once. Names are found in the latter.
 type scrubber struct {
 	raw, text []byte
 	places    []int32 // see unescapeAt; nil when both are the same
@@ -523,6 +561,15 @@ func (s *scrubber) place(i int) int {
 		return i
 	}
 	return int(s.places[i])
+}
+
+// behind gives the position behind the character at i.
+func (s *scrubber) behind(i int) int {
+	p := s.place(i)
+	if _, n := unescapeOne(s.raw[p:]); n > 0 {
+		return p + n
+	}
+	return p + 1
 }
 
 // member gives what is to be hidden behind a colon.
@@ -540,7 +587,7 @@ func (s *scrubber) member(h *secrets, colon int) edit {
 	if does != roleSecret && (quotes == 0 || !does.isValue()) {
 		return edit{}
 	}
-	p := s.place(colon + 1)
+	p := s.behind(colon)
 	if quotes > 0 {
 		before := s.raw[:s.place(end)-1]
 		return s.value(p, escapeDepth(len(before)-len(bytes.TrimRight(before, `\`))), quotes > 1)
@@ -693,7 +740,7 @@ func (s *scrubber) parameter(h *secrets, equals int) edit {
 	if h.parameters.ending(trimEnd(s.text[:equals])) != roleSecret {
 		return edit{}
 	}
-	start := s.place(equals + 1)
+	start := s.behind(equals)
 	quote, end := start, start
 	for s.is(quote, '\\') {
 		quote++

@@ -121,6 +121,9 @@ func TestScrub(t *testing.T) {
 	f(`Authorization: Digest username="A\name", response="0"`, `Authorization: [redacted]`)
 	f(`map[Cookie:[a=b c=d] Host:[x]]`, `map[Cookie:[redacted]`)
 	f("a\tcurl -H 'Cookie: a=b01234567'", "a\tcurl -H 'Cookie: [redacted]")
+	f(`Cookie:{"id":"0123456789"} x`, `Cookie:[redacted]`)
+	f(`sid={"id":"0123456789"} x`, `sid=[redacted] x`)
+	f(`May 26 17:40:01 host shop[0]: {"a":"Cookie: 0123456789","b":"x: y"},"cookie":1`, `May 26 17:40:01 host shop[0]: {"a":"Cookie: [redacted]","b":"x: y"},"cookie":*`)
 	same("xCookie: a")
 	// Parameters.
 	f(`GET /?token=0123456789&x=1 HTTP/1.1`, `GET /?token=[redacted]&x=1 HTTP/1.1`)
@@ -300,7 +303,7 @@ func TestRedact_Secrets(t *testing.T) {
 			t.Fatalf("%s became\n%s, want\n%s; %v", text, got.line, want, got.err)
 		}
 		bare := text[1 : len(text)-1]
-		for _, text := range []string{text, bare} {
+		for _, text := range []string{text, bare, "<134>1 2026-05-26T17:40:01Z se-1 shop[0]: " + text} {
 			for i := range len(text) {
 				cut := redactAny(w, h, text[:i])
 				if strings.Contains(cut, marker) || strings.Contains(cut, "7331") {
