@@ -19,6 +19,7 @@ import (
 
 	"github.com/corkline/corkline/exporter/sink/loki"
 	"github.com/corkline/corkline/exporter/source/tail"
+	"github.com/corkline/corkline/parsers"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -55,6 +56,7 @@ type Agent struct {
 	ledger   *ledger
 	families *Catalogue
 	push     *loki.Metrics
+	budget   *loki.Budget
 	own      ownMetrics
 
 	positions *tail.Positions
@@ -83,6 +85,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a.started = a.now()
 	a.families = NewCatalogue(a.registry, o.Config.MaxSeries)
+	a.budget = loki.NewBudget(a.registry, o.Config.MaxLabelValues)
 	a.registerOwn()
 	positions, damaged, err := tail.OpenPositions(o.Config.StateDir)
 	if err != nil {
@@ -234,6 +237,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		a.sink, err = loki.New(loki.Options{
 			URL: c.Loki.URL, Tenant: c.Loki.Tenant, Timeout: c.Loki.Timeout, MaxBackoff: c.Loki.MaxBackoff,
 			Labels:    []loki.Label{{Name: "job", Value: Job}, {Name: "cluster", Value: c.Cluster}, {Name: "node", Value: c.Node}},
+			Budget:    a.budget,
 			UserAgent: "corkline/" + a.options.Version,
 			Client:    a.options.Client, Metrics: a.push, Refused: dead.store, Log: a.log,
 		})
@@ -247,18 +251,29 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		a.log.Info("metrics only: loki.url is not set, so lines feed metrics and are not shipped")
 	}
 	for _, s := range c.Sources {
-		d := c.set[s.Definition]
-		feeder, err := a.families.Feeder(d)
-		if err != nil {
-			return nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
+		var definitions []*parsers.Definition
+		var feeders []*Feeder
+		for _, name := range s.names() {
+			d := c.set[name]
+			feeder, err := a.families.Feeder(d)
+			if err != nil {
+				return nil, fmt.Errorf("register metrics: %w", err)
+			}
+			definitions, feeders = append(definitions, d), append(feeders, feeder)
+			for _, field := range d.StreamLabels {
+				a.budget.Declare(s.Name, d.Fields[field].Name)
+			}
 		}
-		tailer, err := tail.New(tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Now: a.now})
+		tailer, err := tail.New(tail.Options{
+			Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes,
+			Framer: definitions[0].NewFramer(c.MaxLineBytes), Now: a.now,
+		})
 		if err != nil {
 			return nil, fmt.Errorf("follow source %q: %w", s.Name, err)
 		}
 		pipelines = append(pipelines, &pipeline{
-			source: s.Name, definition: d, tailer: tailer, positions: a.positions, sink: sink,
-			parser: d.NewParser(), feeder: feeder, account: a.ledger.account(s.Name), log: a.log,
+			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
+			parser: parsers.NewParser(definitions...), feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
 			poll: c.PollInterval, maxLine: c.MaxLineBytes, now: a.now, onCommit: a.committed,
 		})
 	}
@@ -320,10 +335,14 @@ func (a *Agent) replaceable(c *Config) error {
 		return errors.New("state_dir has changed, which takes a restart")
 	case c.MaxSeries != a.config.MaxSeries:
 		return errors.New("max_series has changed, which takes a restart")
+	case c.MaxLabelValues != a.config.MaxLabelValues:
+		return errors.New("max_label_values has changed, which takes a restart")
 	}
 	for _, s := range c.Sources {
-		if _, err := a.families.Feeder(c.set[s.Definition]); err != nil {
-			return fmt.Errorf("metrics of definition %q differ from the running ones, which takes a restart: %w", s.Definition, err)
+		for _, name := range s.names() {
+			if _, err := a.families.Feeder(c.set[name]); err != nil {
+				return fmt.Errorf("metrics differ from the running ones, which takes a restart: %w", err)
+			}
 		}
 	}
 	return nil

@@ -833,6 +833,7 @@ func TestAgent_Reload(t *testing.T) {
 	refused(strings.Replace(good, "listen: 127.0.0.1:0", "listen: 127.0.0.1:1", 1), "listen has changed, which takes a restart")
 	refused(strings.Replace(good, "/state\n", "/state-2\n", 1), "state_dir has changed, which takes a restart")
 	refused("max_series: 5\n"+good, "max_series has changed, which takes a restart")
+	refused("max_label_values: 5\n"+good, "max_label_values has changed, which takes a restart")
 	refused(strings.Replace(good, "labels: [word], help", "labels: [number], help", 1), "differ from the running ones, which takes a restart")
 	refused(strings.Replace(good, "timeout: 500ms", "timeout: 500ms, tenant: 'a b'", 1), "loki.tenant:")
 	refused(strings.Replace(good, loki.URL, "http://:3100", 1), "loki.url: is not a URL")
@@ -867,6 +868,46 @@ func TestAgent_Reload(t *testing.T) {
 	}
 	if _, body := b.get("GET", "/"); !strings.Contains(body, "<h2>more</h2>") {
 		t.Errorf("the page does not show the new source:\n%s", body)
+	}
+}
+
+// A stream label has a number of values, and they stay the same over a reload.
+func TestAgent_LabelValues(t *testing.T) {
+	loki := newReceiver(t)
+	b := newBench(t, loki)
+	b.keys = `  - name: states
+    layouts: [{name: plain, regex: '^(?P<state>[a-z]+) (?P<number>[0-9]+)$'}]
+    stream_labels: [state]
+max_label_values: 2
+sources:
+` + b.source("states", "states", "s.log")
+	b.append("s.log", "a 1", "b 1", "c 1")
+	b.start()
+	b.arrived("a 1", "b 1", "c 1")
+	b.keys += b.source("words", "words", "w.log")
+	b.append("w.log", "taken 1")
+	b.config()
+	b.reload <- syscall.SIGHUP
+	b.arrived("a 1", "b 1", "c 1", "taken 1")
+	b.append("s.log", "c 2", "b 2")
+	b.arrived("a 1", "b 1", "c 1", "taken 1", "c 2", "b 2")
+	got := map[string]string{}
+	for _, e := range loki.folded() {
+		got[e.Line] = strings.TrimSpace(e.Stream + " " + e.Metadata)
+	}
+	stream := func(source, state string) string {
+		return `{cluster="test", job="corkline", node="node-1", source="` + source + `"` + state + `}`
+	}
+	want := map[string]string{
+		"a 1": stream("states", `, state="a"`), "b 1": stream("states", `, state="b"`), "b 2": stream("states", `, state="b"`),
+		"c 1": stream("states", `, state="overflow"`) + " state_full=c", "c 2": stream("states", `, state="overflow"`) + " state_full=c",
+		"taken 1": stream("words", ""),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, body := b.get("GET", "/metrics"); !strings.Contains(body, `corkline_pipeline_label_values_capped_total{label="state",source="states"} 2`+"\n") {
+		t.Errorf("the metrics do not count the records with another value:\n%s", body)
 	}
 }
 

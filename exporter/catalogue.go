@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -25,14 +26,16 @@ type Catalogue struct {
 }
 
 // NewCatalogue registers families with a registry and gives each at most
-// maxSeries series beside its overflow series.
+// maxSeries time series beside its overflow: a label set of a counter is one
+// of them, a label set of a histogram one for each bucket and three more. A
+// histogram gets one label set at least.
 func NewCatalogue(registry prometheus.Registerer, maxSeries int) *Catalogue {
 	c := &Catalogue{
 		registry:  registry,
 		maxSeries: maxSeries,
 		capped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "corkline_pipeline_series_capped_total",
-			Help: "Additions that went to a family's overflow series since the family had reached its cap (max_series).",
+			Help: "Additions that went to a family's overflow series since the family had reached its cap (max_series); gaps and throttled seconds of such label sets are not counted.",
 		}, []string{"family"}),
 		families: map[string]*family{},
 	}
@@ -40,118 +43,159 @@ func NewCatalogue(registry prometheus.Registerer, maxSeries int) *Catalogue {
 	return c
 }
 
-// family is one counter with labels, and a cap on its series.
+// family is one counter or histogram with labels, and a cap on its label sets.
 type family struct {
-	help   string
-	labels []string
-	vec    *prometheus.CounterVec
-	capped prometheus.Counter
-	cap    int
+	shape
+	definition string // that asked for it first
+	open       func(values []string) *series
+	capped     prometheus.Counter
+	cap        int
 
-	mu     sync.Mutex
-	series map[string]prometheus.Counter
+	mu       sync.Mutex
+	series   map[string]*series
+	overflow *series // nil until the cap is reached
 }
 
-// family gives the family of a metric; an error when the name is taken by one
-// with another help or other labels.
+// shape is what all that ask for a family must agree on.
+type shape struct {
+	kind    parsers.MetricType
+	help    string
+	labels  []string // in order
+	buckets []float64
+}
+
+// difference to another shape in words; empty when there is none.
+func (s *shape) difference(other *shape) string {
+	kinds := map[parsers.MetricType]string{parsers.Counter: "counter", parsers.Histogram: "histogram"}
+	switch {
+	case s.kind != other.kind:
+		return fmt.Sprintf("type %s differs from %s", kinds[s.kind], kinds[other.kind])
+	case s.help != other.help:
+		return fmt.Sprintf("help %q differs from %q", s.help, other.help)
+	case !slices.Equal(s.labels, other.labels):
+		return fmt.Sprintf("labels %v differ from %v", s.labels, other.labels)
+	case !slices.Equal(s.buckets, other.buckets):
+		return fmt.Sprintf("buckets %v differ from %v", s.buckets, other.buckets)
+	}
+	return ""
+}
+
+// family gives the family of a metric, or an error that tells the metric, the
+// definition, and why there cannot be such a family.
 func (c *Catalogue) family(d *parsers.Definition, m *parsers.Metric) (*family, error) {
-	labels := make([]string, len(m.Labels))
-	for i, field := range m.Labels {
-		labels[i] = d.Fields[field].Name
+	f, err := c.open(d, m)
+	if err != nil {
+		return nil, fmt.Errorf("metric %s of definition %q: %w", m.Name, d.Name, err)
+	}
+	return f, nil
+}
+
+func (c *Catalogue) open(d *parsers.Definition, m *parsers.Metric) (*family, error) {
+	want := shape{kind: m.Type, help: m.Help, buckets: m.Buckets}
+	for _, field := range labelFields(d, m) {
+		want.labels = append(want.labels, d.Fields[field].Name)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f, ok := c.families[m.Name]; ok && f.help == m.Help && slices.Equal(f.labels, labels) {
+	if f, ok := c.families[m.Name]; ok {
+		if difference := want.difference(&f.shape); difference != "" {
+			return nil, fmt.Errorf("%s of definition %q", difference, f.definition)
+		}
 		return f, nil
 	}
-	f := &family{
-		help:   m.Help,
-		labels: labels,
-		vec:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.Name, Help: m.Help}, labels),
-		capped: c.capped.WithLabelValues(m.Name),
-		cap:    c.maxSeries,
-		series: map[string]prometheus.Counter{},
-	}
-	if err := c.registry.Register(f.vec); err != nil {
+	f := &family{shape: want, definition: d.Name, cap: c.maxSeries, series: map[string]*series{}}
+	if err := f.register(c.registry, m.Name); err != nil {
 		return nil, err
 	}
+	f.capped = c.capped.WithLabelValues(m.Name)
 	c.families[m.Name] = f
 	return f, nil
 }
 
-// with gives the series of a key (label values, each ended by a 0xff byte),
-// and false for the overflow series.
-func (f *family) with(key string) (prometheus.Counter, bool) {
+// labelFields of a metric by their names, so that it does not matter in which
+// order a definition names them.
+func labelFields(d *parsers.Definition, m *parsers.Metric) []int {
+	return slices.SortedFunc(slices.Values(m.Labels), func(a, b int) int {
+		return strings.Compare(d.Fields[a].Name, d.Fields[b].Name)
+	})
+}
+
+func (f *family) register(registry prometheus.Registerer, name string) error {
+	if f.kind == parsers.Counter {
+		vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: f.help}, f.labels)
+		f.open = func(values []string) *series { return &series{counter: vec.WithLabelValues(values...)} }
+		return registry.Register(vec)
+	}
+	// A histogram brings series of these names and with this label.
+	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+		if strings.HasSuffix(name, suffix) {
+			return fmt.Errorf("the name ends in %s, as the series of histograms do", suffix)
+		}
+	}
+	if slices.Contains(f.labels, "le") {
+		return fmt.Errorf("label le is that of a histogram's buckets")
+	}
+	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: f.help, Buckets: f.buckets}, f.labels)
+	f.open = func(values []string) *series { return &series{histogram: vec.WithLabelValues(values...)} }
+	f.cap = max(1, f.cap/(len(f.buckets)+3)) // +Inf, sum and count
+	return registry.Register(vec)
+}
+
+// with gives the series of a key (label values, each ended by keyEnd), which
+// is the overflow for a new one when the cap is reached.
+func (f *family) with(key []byte) *series {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if series, ok := f.series[key]; ok {
-		return series, true
+	if s, ok := f.series[string(key)]; ok {
+		return s
 	}
-	values := strings.Split(strings.TrimSuffix(key, "\xff"), "\xff")[:len(f.labels)]
 	if len(f.series) >= f.cap && len(f.labels) > 0 {
-		for i := range values {
-			values[i] = Overflow
+		if f.overflow == nil {
+			f.overflow = f.open(slices.Repeat([]string{Overflow}, len(f.labels)))
+			f.overflow.capped = f.capped
 		}
-		return f.vec.WithLabelValues(values...), false
+		return f.overflow
 	}
-	series := f.vec.WithLabelValues(values...)
-	f.series[key] = series
-	return series, true
+	text := string(key)
+	s := f.open(strings.Split(text, string([]byte{keyEnd}))[:len(f.labels)])
+	f.series[text] = s
+	return s
 }
 
-// Feeder adds the records of one goroutine to the families of a definition,
-// and remembers the series that it has met.
-type Feeder struct {
-	metrics []*parsers.Metric
-	feeds   []feed
-	key     []byte
+// series is what the records of one label set add up to: one counter, or one
+// histogram, which is several time series.
+type series struct {
+	counter   prometheus.Counter
+	histogram prometheus.Observer
+	capped    prometheus.Counter // nil unless this is the overflow
+
+	mu       sync.Mutex
+	sequence sequence
+	second   second
 }
 
-type feed struct {
-	family *family
-	series map[string]prometheus.Counter
-}
-
-// Feeder for the metrics of a definition; an error when the name of one is
-// taken by a family with another help or other labels.
-func (c *Catalogue) Feeder(d *parsers.Definition) (*Feeder, error) {
-	f := &Feeder{}
-	for i := range d.Metrics {
-		family, err := c.family(d, &d.Metrics[i])
-		if err != nil {
-			return nil, err
-		}
-		f.metrics = append(f.metrics, &d.Metrics[i])
-		f.feeds = append(f.feeds, feed{family, map[string]prometheus.Counter{}})
+// countGap adds the numbers that are missing before n. The overflow is no
+// sequence.
+func (s *series) countGap(n uint64) {
+	if s.capped != nil {
+		return
 	}
-	return f, nil
+	s.mu.Lock()
+	missing := s.sequence.next(n)
+	s.mu.Unlock()
+	s.counter.Add(float64(missing))
 }
 
-// Add counts one parsed record in every metric of its definition.
-func (f *Feeder) Add(r *parsers.Record) {
-	for i, m := range f.metrics {
-		amount := m.Default
-		if m.Value >= 0 {
-			if number, ok := r.Number(m.Value); ok {
-				amount = number
-			}
-		}
-		if amount < 0 {
-			continue // a counter only goes up
-		}
-		f.key = f.key[:0]
-		for _, field := range m.Labels {
-			f.key = append(append(f.key, r.Value(field)...), 0xff)
-		}
-		feed := &f.feeds[i]
-		series, ok := feed.series[string(f.key)]
-		if !ok {
-			if series, ok = feed.family.with(string(f.key)); ok {
-				feed.series[string(f.key)] = series
-			} else {
-				feed.family.capped.Inc()
-			}
-		}
-		series.Add(amount)
+// countSecond adds 1 with the atLeast-th record of a second. The overflow is
+// of several label sets.
+func (s *series) countSecond(at int64, atLeast int) {
+	if s.capped != nil {
+		return
+	}
+	s.mu.Lock()
+	busy := s.second.add(at, atLeast)
+	s.mu.Unlock()
+	if busy {
+		s.counter.Inc()
 	}
 }

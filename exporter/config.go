@@ -27,6 +27,7 @@ type Config struct {
 	ShutdownTimeout time.Duration  `yaml:"shutdown_timeout"`
 	MaxLineBytes    int            `yaml:"max_line_bytes"`
 	MaxSeries       int            `yaml:"max_series"`
+	MaxLabelValues  int            `yaml:"max_label_values"`
 	Loki            LokiConfig     `yaml:"loki"`
 	Sources         []SourceConfig `yaml:"sources"`
 	// Definitions are log formats of the user's own, in the form of the
@@ -80,9 +81,20 @@ func (c LokiConfig) Address() string {
 // SourceConfig is one set of files and the definition that reads them.
 type SourceConfig struct {
 	// Name is the value of the label source; default is the definition's name.
-	Name       string   `yaml:"name"`
-	Definition string   `yaml:"definition"`
-	Files      []string `yaml:"files"`
+	Name       string `yaml:"name"`
+	Definition string `yaml:"definition"`
+	// Definitions, instead of Definition, of files whose lines have one of
+	// several formats: they are tried in this order.
+	Definitions []string `yaml:"definitions"`
+	Files       []string `yaml:"files"`
+}
+
+// names of the definitions.
+func (s *SourceConfig) names() []string {
+	if s.Definition != "" {
+		return []string{s.Definition}
+	}
+	return s.Definitions
 }
 
 // DefaultConfigFile is read by the agent when it is there and no other is named.
@@ -96,6 +108,7 @@ func defaultConfig() Config {
 		ShutdownTimeout: 10 * time.Second,
 		MaxLineBytes:    256 << 10,
 		MaxSeries:       2000,
+		MaxLabelValues:  32,
 		Loki:            LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
 	}
 }
@@ -187,6 +200,9 @@ func (c *configCheck) scalars() {
 	if config.MaxSeries < 1 {
 		c.fault("max_series", "must be at least 1")
 	}
+	if config.MaxLabelValues < 1 {
+		c.fault("max_label_values", "must be at least 1")
+	}
 	if config.Loki.URL != "" {
 		// What does not look like a URL may hold a password all the same, so
 		// no message quotes it.
@@ -268,17 +284,12 @@ func (c *configCheck) sources() {
 	for i := range config.Sources {
 		s := &config.Sources[i]
 		at := fmt.Sprintf("sources[%d]", i)
-		if s.Name == "" {
-			s.Name = s.Definition
+		definitions := c.sourceDefinitions(at, s)
+		if len(definitions) == 0 {
+			continue
 		}
-		d := config.set[s.Definition]
-		switch {
-		case s.Definition == "":
-			c.fault(at+".definition", "is missing; there are: %v", config.set.Names())
-			continue
-		case d == nil:
-			c.fault(at+".definition", "there is no definition %q; there are: %v", s.Definition, config.set.Names())
-			continue
+		if s.Name == "" {
+			s.Name = s.names()[0]
 		}
 		if !sourceForm.MatchString(s.Name) {
 			c.fault(at+".name", "%q: use letters, digits, - _ and .", s.Name)
@@ -287,11 +298,13 @@ func (c *configCheck) sources() {
 			c.fault(at+".name", "there is a source %q already; give this one a name of its own", s.Name)
 		}
 		names[s.Name] = true
-		if len(s.Files) == 0 {
-			s.Files = d.Files
+		for _, d := range definitions {
+			if len(s.Files) == 0 {
+				s.Files = d.Files
+			}
 		}
 		if len(s.Files) == 0 {
-			c.fault(at+".files", "is missing, and the definition %q names none", s.Definition)
+			c.fault(at+".files", "is missing, and the definition %q names none", definitions[0].Name)
 		}
 		for k, pattern := range s.Files {
 			if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
@@ -299,4 +312,34 @@ func (c *configCheck) sources() {
 			}
 		}
 	}
+}
+
+// sourceDefinitions gives the definitions of a source; none when there are faults.
+func (c *configCheck) sourceDefinitions(at string, s *SourceConfig) (definitions []*parsers.Definition) {
+	if s.Definition != "" && len(s.Definitions) > 0 {
+		c.fault(at+".definitions", "give either definition or definitions")
+		return nil
+	}
+	names := s.names()
+	if len(names) == 0 {
+		c.fault(at+".definition", "is missing; there are: %v", c.config.set.Names())
+		return nil
+	}
+	for i, name := range names {
+		key := at + ".definition"
+		if s.Definition == "" {
+			key = fmt.Sprintf("%s.definitions[%d]", at, i)
+		}
+		d := c.config.set[name]
+		switch {
+		case d == nil:
+			c.fault(key, "there is no definition %q; there are: %v", name, c.config.set.Names())
+			return nil
+		case !d.FramesAs(c.config.set[names[0]]):
+			c.fault(key, "%q and %q put lines together in different ways, so they cannot read the same files", name, names[0])
+			return nil
+		}
+		definitions = append(definitions, d)
+	}
+	return definitions
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 	}
 	want := Config{
 		Node: "node-7", StateDir: "/var/lib/corkline", Listen: "127.0.0.1:9440",
-		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000,
+		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000, MaxLabelValues: 32,
 		Loki:    LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
 		Sources: sources,
 	}
@@ -109,7 +110,9 @@ func TestParseConfig_Definitions(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%q: %s", text, err)
 		}
-		if diff := cmp.Diff(append(append([]string{}, shipped...), want...), got.DefinitionSet().Names()); diff != "" {
+		want = append(want, shipped...)
+		sort.Strings(want)
+		if diff := cmp.Diff(want, got.DefinitionSet().Names()); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
@@ -122,7 +125,7 @@ func TestParseConfig_Definitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []SourceConfig{{"words", "words", []string{"/a.log"}}, {"Again_2.x", "words", []string{"/b/*.log"}}}
+	want := []SourceConfig{{Name: "words", Definition: "words", Files: []string{"/a.log"}}, {Name: "Again_2.x", Definition: "words", Files: []string{"/b/*.log"}}}
 	if diff := cmp.Diff(want, got.Sources); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
@@ -163,6 +166,7 @@ func TestParseConfig_Faults(t *testing.T) {
 	f("max_line_bytes: 1023\n", c+`:1: max_line_bytes: must be between 1024 and 1048576`)
 	f("max_line_bytes: 1048577\n", c+`:1: max_line_bytes: must be between 1024 and 1048576`)
 	f("max_series: 0\n", c+`:1: max_series: must be at least 1`)
+	f("max_label_values: 0\n", c+`:1: max_label_values: must be at least 1`)
 	f("max_series: some\n", c+`:1: max_series: expected a whole number, found "some"`)
 	f("loki: {url: '%'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
 	f("loki: {url: 'ftp://loki'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
@@ -194,9 +198,8 @@ func TestParseConfig_Faults(t *testing.T) {
 		c+`:2: max_series: must be at least 1`,
 		c+`:4: sources[0].definition: there is no definition "nope"; there are: `+all,
 		dir+`/unclear.yaml:2: layouts: is missing; give at least one {name, grok} or {name, regex}`,
-		dir+`/unclear.yaml:4: metrics[0].name: "x" is a counter; its name must end in _total`,
-		dir+`/unclear.yaml:4: metrics[0].type: "gauge" is not a type; there is: counter`,
-		dir+`/unclear.yaml:4: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`)
+		dir+`/unclear.yaml:4: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`,
+		dir+`/unclear.yaml:4: metrics[0].type: "gauge" is not a type; there are: counter histogram`)
 	f("node: [\n", c+`:1: did not find expected node content`)
 }
 

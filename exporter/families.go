@@ -1,21 +1,24 @@
 package exporter
 
 import (
+	"bytes"
 	"fmt"
 	"sort"
 	"strings"
 	"time"
 
+	"github.com/corkline/corkline/exporter/sink/loki"
 	"github.com/corkline/corkline/parsers"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Family describes a metric that an agent exposes.
 type Family struct {
-	Name   string
-	Type   string // counter, gauge or histogram
-	Help   string
-	Labels []string
+	Name    string
+	Type    string // counter, gauge or histogram
+	Help    string
+	Labels  []string  // without a histogram's le
+	Buckets []float64 // upper bounds of a histogram's, without +Inf
 }
 
 // Families describes every metric that an agent with these definitions can
@@ -25,6 +28,8 @@ func Families(set parsers.Set) ([]Family, error) {
 	// An agent that has seen one value of every label exposes them all.
 	a := &Agent{registry: prometheus.NewRegistry(), ledger: newLedger(), started: time.Now()}
 	a.families = NewCatalogue(a.registry, 1)
+	a.budget = loki.NewBudget(a.registry, 1)
+	a.budget.Declare("source", "label")
 	a.registerOwn()
 	a.ledger.account("source")
 	for _, name := range set.Names() {
@@ -32,9 +37,9 @@ func Families(set parsers.Set) ([]Family, error) {
 		for i := range d.Metrics {
 			f, err := a.families.family(d, &d.Metrics[i])
 			if err != nil {
-				return nil, fmt.Errorf("register metrics of definition %q: %w", name, err)
+				return nil, fmt.Errorf("register metrics: %w", err)
 			}
-			f.with(strings.Repeat("value\xff", len(f.labels)))
+			f.with(bytes.Repeat([]byte{'v', keyEnd}, len(f.labels)))
 		}
 	}
 	gathered, err := a.registry.Gather()
@@ -51,6 +56,9 @@ func Families(set parsers.Set) ([]Family, error) {
 			f.Labels = append(f.Labels, pair.GetName())
 		}
 		sort.Strings(f.Labels)
+		for _, bucket := range g.GetMetric()[0].GetHistogram().GetBucket() {
+			f.Buckets = append(f.Buckets, bucket.GetUpperBound())
+		}
 		families = append(families, f)
 	}
 	return families, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -25,19 +26,19 @@ type Sink interface {
 // hands them to the sink. The files are its queue: while the sink is away it
 // reads ahead for the metrics only, and keeps nothing.
 type pipeline struct {
-	source     string
-	definition *parsers.Definition
-	tailer     *tail.Tailer
-	positions  *tail.Positions
-	sink       Sink // nil: metrics only
-	parser     *parsers.Parser
-	feeder     *Feeder
-	account    *account
-	log        *slog.Logger
-	poll       time.Duration
-	maxLine    int
-	now        func() time.Time
-	onCommit   func(error)
+	source      string
+	definitions []*parsers.Definition // tried in their order
+	tailer      *tail.Tailer
+	positions   *tail.Positions
+	sink        Sink // nil: metrics only
+	parser      *parsers.Parser
+	feeders     []*Feeder // of the definitions
+	account     *account
+	log         *slog.Logger
+	poll        time.Duration
+	maxLine     int
+	now         func() time.Time
+	onCommit    func(error)
 
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead
@@ -50,10 +51,11 @@ type pipeline struct {
 
 // work is what one fill of the buffer becomes.
 type work struct {
-	buffer *tail.Buffer
-	batch  parsers.Batch
-	spans  []parsers.Span
-	bytes  int // of lines
+	buffer  *tail.Buffer
+	batch   parsers.Batch
+	spans   []parsers.Span
+	scratch parsers.Scratch
+	bytes   int // of lines
 }
 
 // tally gathers what is to be booked to the account, so that a line costs no
@@ -78,6 +80,14 @@ const bufferBytes = 512 << 10
 
 // idleTicks without a line make a source give its buffers back.
 const idleTicks = 30
+
+// What Loki takes by its defaults: times up to ten minutes ahead
+// (creation_grace_period), and up to an hour behind the newest of the stream
+// (half of max_chunk_age).
+const (
+	maxLead = 9 * time.Minute
+	maxLag  = 55 * time.Minute
+)
 
 // flight is a batch on its way to the sink.
 type flight struct {
@@ -233,7 +243,10 @@ func (p *pipeline) newWork() *work {
 // parse makes the records of a work, and counts those lines that have not
 // been counted yet.
 func (p *pipeline) parse(w *work) {
-	fields, n := len(p.definition.Fields), w.buffer.Len()
+	fields, n := 0, w.buffer.Len()
+	for _, d := range p.definitions {
+		fields = max(fields, len(d.Fields))
+	}
 	if cap(w.spans) < n*fields {
 		w.spans = make([]parsers.Span, n*fields)
 	}
@@ -242,17 +255,22 @@ func (p *pipeline) parse(w *work) {
 	}
 	w.batch = parsers.Batch{Source: p.source, Records: w.batch.Records[:0]}
 	w.bytes = 0
+	w.scratch.Reset()
+	p.parser.Refer(p.now().UnixNano())
 	for i := range w.buffer.Chunks {
 		chunk := &w.buffer.Chunks[i]
 		counted, last := chunk.File.Counted(), chunk.File.Time()
+		follows := chunk.Start > 0
+		latest := p.now().Add(maxLead).UnixNano()
 		for k := range chunk.Lines {
 			line := &chunk.Lines[k]
 			at := len(w.batch.Records)
 			w.batch.Records = w.batch.Records[:at+1]
 			r := &w.batch.Records[at]
-			r.Spans = w.spans[at*fields : at*fields : (at+1)*fields]
-			own := p.parseLine(r, line, line.Start >= counted, chunk.File)
-			last = p.stamp(r, own, last)
+			r.Spans, r.Scratch = w.spans[at*fields:at*fields:(at+1)*fields], &w.scratch
+			p.parseLine(r, line, line.Start >= counted, chunk.File)
+			last = stamp(r, last, follows, latest)
+			follows = true
 			w.bytes += len(r.Line)
 		}
 		chunk.Time = last
@@ -262,9 +280,9 @@ func (p *pipeline) parse(w *work) {
 	p.tally.book(p.account)
 }
 
-// parseLine fills a record, and tells whether the line carries its own time.
-func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, file *tail.File) (ownTime bool) {
-	r.Line, r.Flags, r.Time = line.Text, 0, 0
+// parseLine fills a record.
+func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, file *tail.File) {
+	r.Line, r.Flags, r.Carried = line.Text, 0, line.Time
 	if line.Truncated {
 		r.Flags |= parsers.Truncated
 	}
@@ -274,7 +292,7 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 	}
 	err := p.parser.Parse(r)
 	if !count {
-		return err == nil && p.definition.TimeResolution() > 0
+		return
 	}
 	p.tally.read++
 	if r.Flags&parsers.Truncated != 0 {
@@ -289,11 +307,10 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 		a.lastBad.at, a.lastBad.file, a.lastBad.err = p.now(), file.Path(), err
 		a.lastBad.text = append(a.lastBad.text[:0], r.Line[:min(len(r.Line), badLineBytes)]...)
 		a.mu.Unlock()
-		return false
+		return
 	}
 	p.tally.parsed++
-	p.feeder.Add(r)
-	return p.definition.TimeResolution() > 0
+	p.feeders[slices.Index(p.definitions, r.Definition)].Add(r)
 }
 
 // stamp gives a record its time, from the time of the line before it in the
@@ -301,12 +318,20 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 // share a time are told apart, and kept in order, by the nanoseconds that
 // their format leaves unused. A line without a time follows the one before
 // it. It all depends on the file only: what is sent twice is the same twice.
-func (p *pipeline) stamp(r *parsers.Record, own bool, last int64) int64 {
-	if !own {
+// A time that lies after latest, or far before that of the line before it,
+// Loki would refuse: such a line follows the one before it, too, and is flagged.
+// Unless it follows a line, last is only the time of the file.
+func stamp(r *parsers.Record, last int64, follows bool, latest int64) int64 {
+	step := r.Resolution
+	if step == 0 {
 		r.Time = last + 1
 		return r.Time
 	}
-	step := int64(p.definition.TimeResolution())
+	if r.Time > latest && last < latest || follows && r.Time < last-int64(maxLag) {
+		r.Flags |= parsers.TimeClamped
+		r.Time = last + 1
+		return r.Time
+	}
 	if next := last + 1; last-last%step == r.Time && next-next%step == r.Time {
 		r.Time = next
 	}
@@ -382,10 +407,12 @@ func (p *pipeline) countAhead(f *flight) {
 		if w.buffer.Len() == 0 {
 			return
 		}
-		var r parsers.Record
+		r := parsers.Record{Scratch: &w.scratch}
+		p.parser.Refer(p.now().UnixNano())
 		for i := range w.buffer.Chunks {
 			chunk := &w.buffer.Chunks[i]
 			for k := range chunk.Lines {
+				w.scratch.Reset()
 				p.parseLine(&r, &chunk.Lines[k], true, chunk.File)
 			}
 			chunk.File.SetCounted(chunk.End)

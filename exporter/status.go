@@ -114,15 +114,20 @@ func (a *Agent) status() status {
 		}
 	}
 	for _, source := range config.Sources {
-		s.Sources = append(s.Sources, a.sourceStatus(source, config.set[source.Definition], now))
+		s.Sources = append(s.Sources, a.sourceStatus(source, config.set, now))
 	}
 	return s
 }
 
-func (a *Agent) sourceStatus(source SourceConfig, d *parsers.Definition, now time.Time) sourceStatus {
+func (a *Agent) sourceStatus(source SourceConfig, set parsers.Set, now time.Time) sourceStatus {
+	names := source.names()
+	read := parsers.Set{} // what the source reads with
+	for _, name := range names {
+		read[name] = set[name]
+	}
 	account := a.ledger.account(source.Name)
 	out := sourceStatus{
-		Name: source.Name, Definition: d.Name, About: d.About,
+		Name: source.Name, Definition: strings.Join(names, " "), About: set[names[0]].About,
 		Read: account.read.Load(), Parsed: account.parsed.Load(), Unparsed: account.unparsed.Load(), Shipped: account.shipped.Load(),
 		DeadLettered: account.deadLettered.Load(), Dropped: account.dropped.Load(), Waiting: account.waiting.Load(),
 	}
@@ -140,7 +145,8 @@ func (a *Agent) sourceStatus(source SourceConfig, d *parsers.Definition, now tim
 	out.Rate = strconv.FormatFloat(account.rate.perSecond, 'f', 1, 64)
 	if bad := account.lastBad; bad.err != nil {
 		out.BadLine, out.BadFile = strings.ToValidUTF8(string(bad.text), "\uFFFD"), bad.file
-		out.BadWhy = bad.err.Error() + "; " + d.Closest(bad.text).String()
+		_, closest := read.Closest(bad.text)
+		out.BadWhy = bad.err.Error() + "; " + closest.String()
 		out.BadAge = now.Sub(bad.at).Round(time.Second).String()
 	}
 	return out

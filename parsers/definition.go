@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -21,18 +22,28 @@ import (
 // Form is a definition as it is written in YAML, in a file of its own or in
 // the configuration.
 type Form struct {
-	Name               string            `yaml:"name"`
-	About              string            `yaml:"about"`
-	Files              []string          `yaml:"files"`
-	Patterns           map[string]string `yaml:"patterns"`
-	Layouts            []LayoutForm      `yaml:"layouts"`
-	Absent             []string          `yaml:"absent"`
-	Numbers            []string          `yaml:"numbers"`
-	Time               TimeForm          `yaml:"time"`
-	StreamLabels       []string          `yaml:"stream_labels"`
-	StructuredMetadata []string          `yaml:"structured_metadata"`
-	Metrics            []MetricForm      `yaml:"metrics"`
-	Samples            []string          `yaml:"samples"`
+	Name  string   `yaml:"name"`
+	About string   `yaml:"about"`
+	Files []string `yaml:"files"`
+	// Contains: texts of which a line of this format has one; Lacks: of which it has none.
+	Contains []string          `yaml:"contains"`
+	Lacks    []string          `yaml:"lacks"`
+	Frame    FrameForm         `yaml:"frame"`
+	Patterns map[string]string `yaml:"patterns"`
+	Layouts  []LayoutForm      `yaml:"layouts"`
+	Extract  []ExtractForm     `yaml:"extract"`
+	Redact   RedactForm        `yaml:"redact"`
+	Absent   []string          `yaml:"absent"`
+	// What the values of fields must be: a line fails that has another.
+	Numbers            []string            `yaml:"numbers"`
+	Ports              []string            `yaml:"ports"`
+	Addresses          []string            `yaml:"addresses"`
+	Values             map[string][]string `yaml:"values"`
+	Time               TimeForm            `yaml:"time"`
+	StreamLabels       []string            `yaml:"stream_labels"`
+	StructuredMetadata []string            `yaml:"structured_metadata"`
+	Metrics            []MetricForm        `yaml:"metrics"`
+	Samples            []string            `yaml:"samples"`
 }
 
 // LayoutForm is one layout of a Form: an expression, either grok or regex.
@@ -43,11 +54,23 @@ type LayoutForm struct {
 	Regex string `yaml:"regex"`
 }
 
-// TimeForm says which field holds the time, and how: a layout of package time.
+// TimeForm says which field holds the time, and how: a layout of package time,
+// or several that are tried in their order.
 type TimeForm struct {
-	Field  string `yaml:"field"`
-	Layout string `yaml:"layout"`
-	Zone   string `yaml:"zone"`
+	Field   string   `yaml:"field"`
+	Layout  string   `yaml:"layout"`
+	Layouts []string `yaml:"layouts"`
+	Zone    string   `yaml:"zone"`
+	// Optional: a line without the field is no failure; it gets the time of
+	// its carrier or of the line before it.
+	Optional bool `yaml:"optional"`
+}
+
+// RedactForm says what is not to leave the node: the values of keys (of JSON
+// members and HTTP headers) and of URL parameters, in any case.
+type RedactForm struct {
+	Keys       []string `yaml:"keys"`
+	Parameters []string `yaml:"parameters"`
 }
 
 // MetricForm is a metric that lines feed.
@@ -84,9 +107,16 @@ type Definition struct {
 	Metadata []int
 	Metrics  []Metric
 
-	absent    []string
-	time      *timeLayout
-	timeField int
+	absent       []string
+	contains     texts
+	lacks        texts
+	frame        *frame
+	steps        []step
+	checks       []check
+	secrets      *secrets
+	times        times
+	timeField    int
+	timeOptional bool
 }
 
 // Field of a definition.
@@ -100,6 +130,7 @@ type Layout struct {
 	Name    string
 	pattern *pattern
 	fields  []int // of the pattern's groups, -1 for those without a name
+	scrub   bool  // may hold secrets that no JSON step comes upon
 }
 
 // MetricType says what a metric is to Prometheus.
@@ -163,12 +194,20 @@ func (c *Condition) Holds(r *Record) bool {
 	return false
 }
 
-// Fed tells whether a record feeds the metric.
-func (m *Metric) Fed(r *Record) bool {
-	for i := range m.Only {
-		if !m.Only[i].Holds(r) {
+// holdAll tells whether all conditions hold.
+func holdAll(conditions []Condition, r *Record) bool {
+	for i := range conditions {
+		if !conditions[i].Holds(r) {
 			return false
 		}
+	}
+	return true
+}
+
+// Fed tells whether a record feeds the metric.
+func (m *Metric) Fed(r *Record) bool {
+	if !holdAll(m.Only, r) {
+		return false
 	}
 	for i := range m.Except {
 		if m.Except[i].Holds(r) {
@@ -278,6 +317,9 @@ type compilation struct {
 	prefix     string
 	definition *Definition
 	faults     strict.Faults
+	numbers    []string // fields that grok marks as numbers
+	untyped    bool     // fields come from elsewhere than expressions
+	secrets    *secrets
 }
 
 func (c *compilation) fault(key, format string, args ...any) {
@@ -297,32 +339,22 @@ func (c *compilation) run() {
 			c.fault(fmt.Sprintf("files[%d]", i), "%q is not a path or glob", pattern)
 		}
 	}
-	numbers := c.layouts()
-	for i, name := range c.form.Numbers {
-		if c.field(fmt.Sprintf("numbers[%d]", i), name) >= 0 {
-			numbers = append(numbers, name)
-		}
+	d.contains, d.lacks = newTexts(c.form.Contains), newTexts(c.form.Lacks)
+	if len(c.form.Redact.Keys)+len(c.form.Redact.Parameters) > 0 {
+		c.secrets = newSecrets(c.form.Redact.Keys, c.form.Redact.Parameters)
+		d.secrets = c.secrets
 	}
-	for i := range d.Fields {
-		d.Fields[i].Number = slices.Contains(numbers, d.Fields[i].Name)
+	expander, err := newGrokExpander(c.form.Patterns)
+	if err != nil {
+		c.fault("patterns", "%s", err)
+	} else {
+		c.frame(expander)
+		c.layouts(expander)
+		c.extract(expander)
+		c.scrubbed()
 	}
-	if c.form.Time.Field != "" {
-		d.timeField = c.field("time.field", c.form.Time.Field)
-		for _, layout := range d.Layouts {
-			if d.timeField >= 0 && !slices.Contains(layout.fields, d.timeField) {
-				c.fault("time.field", "layout %q has no field %q, so no line would parse as it", layout.Name, c.form.Time.Field)
-			}
-		}
-		if c.form.Time.Layout == "" {
-			c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form")
-		} else if t, err := newTimeLayout(c.form.Time.Layout, c.form.Time.Zone); err != nil {
-			c.fault("time", "%s", err)
-		} else {
-			d.time = t
-		}
-	} else if c.form.Time.Layout != "" {
-		c.fault("time.field", "is missing; name the field that holds the time")
-	}
+	c.kinds()
+	c.time()
 	if len(c.form.StreamLabels) > maxStreamLabels {
 		c.fault("stream_labels", "%d labels; at most %d, with a handful of values each (all else is structured_metadata)", len(c.form.StreamLabels), maxStreamLabels)
 	}
@@ -342,15 +374,189 @@ func (c *compilation) run() {
 	}
 }
 
-// layouts gives the fields that grok marks as numbers.
-func (c *compilation) layouts() (numbers []string) {
+// texts are sought in lines. Those in a row that begin alike are sought at once.
+type texts []alike
+
+type alike struct {
+	start []byte
+	rests [][]byte
+	skip  int // where in start the search begins: at a byte that lines have few of
+}
+
+// common bytes of logs: a search for one stops all the time.
+const common = " \"etaoinsrhlcd_-:,./0123456789"
+
+// minStart is how long the common start of texts must be to be worth it.
+const minStart = 5
+
+func newTexts(words []string) texts {
+	var all texts
+	for len(words) > 0 {
+		start, n := words[0], 1
+		for ; n < len(words); n++ {
+			k := 0
+			for k < min(len(start), len(words[n])) && start[k] == words[n][k] {
+				k++
+			}
+			if k < minStart {
+				break
+			}
+			start = start[:k]
+		}
+		group := alike{start: []byte(start)}
+		if i := strings.IndexFunc(start, func(c rune) bool { return !strings.ContainsRune(common, c) }); i > 0 {
+			group.skip = i
+		}
+		for _, word := range words[:n] {
+			group.rests = append(group.rests, []byte(word[len(start):]))
+		}
+		all, words = append(all, group), words[n:]
+	}
+	return all
+}
+
+// in tells whether a line has one of the texts.
+func (ts texts) in(line []byte) bool {
+	for i := range ts {
+		if ts[i].in(line) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *alike) in(line []byte) bool {
+	if len(line) < len(a.start) {
+		return false
+	}
+	for at := a.skip; ; at++ {
+		i := bytes.Index(line[at:], a.start[a.skip:])
+		if i < 0 {
+			return false
+		}
+		at += i
+		if !bytes.HasPrefix(line[at-a.skip:], a.start) {
+			continue
+		}
+		for _, rest := range a.rests {
+			if bytes.HasPrefix(line[at-a.skip+len(a.start):], rest) {
+				return true
+			}
+		}
+	}
+}
+
+// String lists the texts.
+func (ts texts) String() string {
+	var all []string
+	for _, a := range ts {
+		for _, rest := range a.rests {
+			all = append(all, string(a.start)+string(rest))
+		}
+	}
+	return fmt.Sprintf("%q", all)
+}
+
+// frame compiles how lines make records.
+func (c *compilation) frame(expander *grokExpander) {
+	form := c.form.Frame
+	if form == (FrameForm{}) {
+		return
+	}
+	f := &frame{FrameForm: form}
+	if form.Glued != "" && form.Head == "" {
+		c.fault("frame.glued", "needs head, what a record begins with")
+	}
+	if form.CSV && (form.Head != "" || form.CRI) {
+		c.fault("frame.csv", "goes with neither head nor cri")
+	}
+	if form.Head != "" {
+		regex, _, err := expander.expand(form.Head)
+		if err == nil {
+			f.head, err = compilePattern(regex)
+		}
+		if err != nil {
+			c.fault("frame.head", "%s", err)
+		}
+	}
+	c.definition.frame = f
+}
+
+// scrubbed finds the layouts in which no JSON step hides secrets.
+func (c *compilation) scrubbed() {
+	for _, layout := range c.definition.Layouts {
+		layout.scrub = c.secrets != nil && !slices.ContainsFunc(c.definition.steps, func(s step) bool {
+			return s.json != nil && slices.ContainsFunc(s.from, func(field int) bool { return slices.Contains(layout.fields, field) })
+		})
+	}
+}
+
+// kinds compiles what the values of fields must be.
+func (c *compilation) kinds() {
+	d := c.definition
+	add := func(key, name string, k kind, words []string) {
+		if field := c.field(key, name); field >= 0 {
+			d.checks = append(d.checks, check{field, k, words})
+		}
+	}
+	for i, name := range c.form.Ports {
+		add(fmt.Sprintf("ports[%d]", i), name, portKind, nil)
+	}
+	for i, name := range c.form.Addresses {
+		add(fmt.Sprintf("addresses[%d]", i), name, addressKind, nil)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.form.Values)) {
+		add("values."+name, name, wordKind, c.form.Values[name])
+	}
+	for i, name := range c.form.Numbers {
+		key := fmt.Sprintf("numbers[%d]", i)
+		if c.untyped {
+			add(key, name, numberKind, nil)
+		} else {
+			c.field(key, name)
+		}
+	}
+	numbers := slices.Concat(c.numbers, c.form.Numbers, c.form.Ports)
+	for i := range d.Fields {
+		d.Fields[i].Number = slices.Contains(numbers, d.Fields[i].Name)
+	}
+}
+
+// time compiles how the time is read.
+func (c *compilation) time() {
+	d, form := c.definition, c.form.Time
+	layouts := form.Layouts
+	if form.Layout != "" {
+		layouts = append([]string{form.Layout}, layouts...)
+	}
+	if form.Field == "" {
+		if len(layouts) > 0 {
+			c.fault("time.field", "is missing; name the field that holds the time")
+		}
+		return
+	}
+	d.timeField, d.timeOptional = c.field("time.field", form.Field), form.Optional
+	for _, layout := range d.Layouts {
+		if d.timeField >= 0 && !form.Optional && len(d.steps) == 0 && !slices.Contains(layout.fields, d.timeField) {
+			c.fault("time.field", "layout %q has no field %q, so no line would parse as it", layout.Name, form.Field)
+		}
+	}
+	if len(layouts) == 0 {
+		c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form")
+	}
+	for _, layout := range layouts {
+		t, err := newTimeLayout(layout, form.Zone)
+		if err != nil {
+			c.fault("time", "%s", err)
+			continue
+		}
+		d.times = append(d.times, *t)
+	}
+}
+
+func (c *compilation) layouts(expander *grokExpander) {
 	if len(c.form.Layouts) == 0 {
 		c.fault("layouts", "is missing; give at least one {name, grok} or {name, regex}")
-	}
-	expander, err := newGrokExpander(c.form.Patterns)
-	if err != nil {
-		c.fault("patterns", "%s", err)
-		return nil
 	}
 	var patterns []*pattern
 	names := map[string]bool{}
@@ -373,37 +579,46 @@ func (c *compilation) layouts() (numbers []string) {
 				continue
 			}
 			source = regex
-			numbers = append(numbers, marked...)
+			c.numbers = append(c.numbers, marked...)
 		}
-		p, err := compilePattern(source)
-		if err != nil {
-			c.fault(key, "%s", err)
+		p, fields := c.expression(key, source)
+		if p == nil {
 			continue
 		}
-		layout := &Layout{Name: form.Name, pattern: p, fields: make([]int, len(p.names))}
-		named := false
-		for g, name := range p.names {
-			layout.fields[g] = -1
-			if name == "" {
-				continue
-			}
-			if !fieldForm.MatchString(name) {
-				c.fault(key, "field %q: use lower-case letters, digits and _", name)
-				continue
-			}
-			layout.fields[g] = c.addField(name)
-			named = true
-		}
-		if !named {
-			c.fault(key, "captures no field; name one as %%{PATTERN:field} or (?P<field>…)")
-		}
-		c.definition.Layouts = append(c.definition.Layouts, layout)
+		c.definition.Layouts = append(c.definition.Layouts, &Layout{Name: form.Name, pattern: p, fields: fields})
 		patterns = append(patterns, p)
 	}
 	if len(patterns) > 1 {
 		share(patterns)
 	}
-	return numbers
+}
+
+// expression compiles an expression whose groups are fields: -1 for those
+// without a name.
+func (c *compilation) expression(key, source string) (p *pattern, fields []int) {
+	p, err := compilePattern(source)
+	if err != nil {
+		c.fault(key, "%s", err)
+		return nil, nil
+	}
+	fields = make([]int, len(p.names))
+	named := false
+	for g, name := range p.names {
+		fields[g] = -1
+		if name == "" {
+			continue
+		}
+		if !fieldForm.MatchString(name) {
+			c.fault(key, "field %q: use lower-case letters, digits and _", name)
+			continue
+		}
+		fields[g] = c.addField(name)
+		named = true
+	}
+	if !named {
+		c.fault(key, "captures no field; name one as %%{PATTERN:field} or (?P<field>…)")
+	}
+	return p, fields
 }
 
 func (c *compilation) addField(name string) int {
@@ -513,6 +728,7 @@ func (c *compilation) counter(at string, form MetricForm, m *Metric) {
 }
 
 func (c *compilation) histogram(at string, form MetricForm, m *Metric) {
+	m.Type = Histogram
 	if form.Add != "" || form.Default != nil || form.Gaps != "" || form.SecondsAt != 0 {
 		c.fault(at, "add, default, gaps and seconds_at are for counters; a histogram has observe and buckets")
 	}
@@ -555,7 +771,10 @@ func (c *compilation) samples() {
 			c.fault(key, "fits no layout; %s", c.definition.Closest([]byte(line)))
 		case 1:
 			r := Record{Line: []byte(line)}
-			if err := c.definition.NewParser().Parse(&r); err != nil {
+			var wrong *FieldError
+			if err := c.definition.NewParser().Parse(&r); errors.As(err, &wrong) {
+				c.fault(key, "%s", err)
+			} else if err != nil {
 				c.fault(key, "has no valid time: %s; %s", err, c.definition.Closest(r.Line))
 			}
 		default:
@@ -569,18 +788,12 @@ func (d *Definition) FieldIndex(name string) int {
 	return slices.IndexFunc(d.Fields, func(f Field) bool { return f.Name == name })
 }
 
-// TimeResolution is the step of the time's last digit, or 0 when the lines
-// carry no time.
-func (d *Definition) TimeResolution() time.Duration {
-	if d.time == nil {
-		return 0
-	}
-	return d.time.resolution
-}
-
 // Fits names every layout that the line has.
 func (d *Definition) Fits(line []byte) []string {
 	var names []string
+	if !d.mayBe(line) {
+		return nil
+	}
 	var s search
 	s.begin(line)
 	for _, layout := range d.Layouts {
@@ -608,9 +821,12 @@ func (c Closest) String() string {
 // It is slow: for people, not for every line.
 func (d *Definition) Closest(line []byte) Closest {
 	var best Closest
+	if !d.mayBe(line) {
+		return Closest{Layout: d.Layouts[0].Name, Column: 1, Expected: d.contained()}
+	}
 	for _, layout := range d.Layouts {
-		if layout.pattern.re.Match(line) { // then the time was wrong
-			return Closest{Layout: layout.Name, Column: d.timeColumn(layout, line), Expected: "a valid time"}
+		if layout.pattern.re.Match(line) { // then a value was wrong
+			return d.wrongValue(layout, line)
 		}
 		n, column, expected := layout.pattern.reached(line)
 		if best.Layout == "" || column > best.Column || column == best.Column && n > best.elements {
@@ -618,6 +834,29 @@ func (d *Definition) Closest(line []byte) Closest {
 		}
 	}
 	return best
+}
+
+// contained says what a line of the format contains.
+func (d *Definition) contained() string {
+	said := fmt.Sprintf("a line that contains one of %s", d.contains)
+	if len(d.lacks) > 0 {
+		said = fmt.Sprintf("%s and none of %s", said, d.lacks)
+	}
+	return said
+}
+
+func (d *Definition) wrongValue(layout *Layout, line []byte) Closest {
+	r := Record{Line: bytes.Clone(line)}
+	c := Closest{Layout: layout.Name, Column: d.timeColumn(layout, line), Expected: "a valid time"}
+	var field *FieldError
+	var syntax *jsonError
+	switch err := d.NewParser().Parse(&r); {
+	case errors.As(err, &field):
+		c.Column, c.Expected = max(int(field.at.Start), 0)+1, field.Expected+" as "+field.Field
+	case errors.As(err, &syntax):
+		c.Column, c.Expected = syntax.offset+1, syntax.expected
+	}
+	return c
 }
 
 func (d *Definition) timeColumn(layout *Layout, line []byte) int {
@@ -630,21 +869,48 @@ func (d *Definition) timeColumn(layout *Layout, line []byte) int {
 	return 1
 }
 
-// Parser parses lines of one definition, one at a time.
+// Parser parses lines that each have one of some definitions, one at a time.
 type Parser struct {
-	definition *Definition
-	search     search
-	time       *timeLayout
+	readers []*reader
 }
 
-// NewParser gives a parser for use by one goroutine.
-func (d *Definition) NewParser() *Parser {
-	p := &Parser{definition: d}
-	if d.time != nil {
-		own := *d.time
-		p.time = &own
+// reader parses lines of one definition.
+type reader struct {
+	definition *Definition
+	search     search
+	inner      search // of steps
+	times      times
+	walkers    []*jsonWalker // of the steps that have one
+}
+
+// NewParser gives a parser for use by one goroutine. The definitions are tried
+// in their order, and the first that the line has is taken.
+func NewParser(definitions ...*Definition) *Parser {
+	p := &Parser{}
+	for _, d := range definitions {
+		o := &reader{definition: d, times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps))}
+		for i := range d.steps {
+			if plan := d.steps[i].json; plan != nil {
+				o.walkers[i] = plan.newWalker()
+			}
+		}
+		p.readers = append(p.readers, o)
 	}
+	p.Refer(time.Now().UnixNano())
 	return p
+}
+
+// NewParser gives a parser of one definition, for use by one goroutine.
+func (d *Definition) NewParser() *Parser { return NewParser(d) }
+
+// Refer sets the time by which lines without a year get theirs: the latest
+// that leads no more than a day beyond. It is the time of NewParser otherwise.
+func (p *Parser) Refer(unixNano int64) {
+	for _, o := range p.readers {
+		for i := range o.times {
+			o.times[i].refer(unixNano)
+		}
+	}
 }
 
 // ErrNoLayout is the error for a line that has none of the definition's layouts.
@@ -655,6 +921,31 @@ var ErrNoLayout = fmt.Errorf("fits no layout")
 // and the first that the line has is taken. With an error, Layout is nil and
 // the spans are empty.
 func (p *Parser) Parse(r *Record) error {
+	var best *Definition
+	var err error
+	for _, o := range p.readers {
+		wrong := o.parse(r)
+		if wrong == nil {
+			return nil
+		}
+		if best == nil || errors.Is(err, ErrNoLayout) && !errors.Is(wrong, ErrNoLayout) {
+			best, err = o.definition, wrong
+		}
+	}
+	// What could not be read may hold secrets all the same.
+	for _, o := range p.readers {
+		if o.definition.secrets != nil {
+			r.Line = o.definition.secrets.scrub(r.Line)
+		}
+	}
+	r.Definition, r.Layout = best, nil
+	r.Spans = slices.Grow(r.Spans[:0], len(best.Fields))[:len(best.Fields)]
+	clear(r.Spans)
+	r.Pairs = r.Pairs[:0]
+	return err
+}
+
+func (p *reader) parse(r *Record) error {
 	d := p.definition
 	r.Definition, r.Layout = d, nil
 	if cap(r.Spans) < len(d.Fields) {
@@ -662,13 +953,29 @@ func (p *Parser) Parse(r *Record) error {
 	}
 	r.Spans = r.Spans[:len(d.Fields)]
 	clear(r.Spans)
+	r.Pairs, r.Time, r.Resolution = r.Pairs[:0], r.Carried, 0
+	if r.Carried != 0 {
+		r.Resolution = 1
+	}
 	if len(r.Line) > math.MaxInt32 {
+		return ErrNoLayout
+	}
+	if len(d.steps) > 0 && r.Scratch == nil {
+		r.Scratch = new(Scratch)
+	}
+	if !d.mayBe(r.Line) {
 		return ErrNoLayout
 	}
 	p.search.begin(r.Line)
 	for _, layout := range d.Layouts {
 		if !layout.pattern.match(&p.search) {
 			continue
+		}
+		if layout.scrub { // which may move what was found
+			r.Line = d.secrets.scrub(r.Line)
+			if p.search.begin(r.Line); !layout.pattern.match(&p.search) {
+				return ErrNoLayout
+			}
 		}
 		line, spans, slots := r.Line, r.Spans, p.search.slots
 		for group, field := range layout.fields {
@@ -679,18 +986,41 @@ func (p *Parser) Parse(r *Record) error {
 				spans[field] = Span{start, end}
 			}
 		}
-		if p.time != nil {
-			at, err := p.time.parse(r.Value(d.timeField))
-			if err != nil {
-				clear(r.Spans)
-				return err
-			}
-			r.Time = at
+		if err := p.finish(r); err != nil {
+			return err
 		}
 		r.Layout = layout
 		return nil
 	}
 	return ErrNoLayout
+}
+
+// mayBe tells whether a line has what lines of the format contain.
+func (d *Definition) mayBe(line []byte) bool {
+	return !d.lacks.in(line) && (len(d.contains) == 0 || d.contains.in(line))
+}
+
+// finish makes the rest of a record whose layout is known.
+func (p *reader) finish(r *Record) error {
+	d := p.definition
+	if len(d.steps) > 0 {
+		if err := p.extract(r); err != nil {
+			return err
+		}
+	}
+	if err := d.check(r); err != nil {
+		return err
+	}
+	if r.Carried != 0 || len(p.times) == 0 {
+		return nil
+	}
+	text := r.Value(d.timeField)
+	if len(text) == 0 && d.timeOptional {
+		return nil
+	}
+	var err error
+	r.Time, r.Resolution, err = p.times.parse(text)
+	return err
 }
 
 func (d *Definition) isAbsent(value []byte) bool {

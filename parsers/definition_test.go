@@ -55,8 +55,8 @@ func TestParseDefinition(t *testing.T) {
 	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(Definition{}, Layout{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if !d.IsTime(0) || d.IsTime(1) || d.TimeResolution() != time.Second {
-		t.Errorf("time: field 0 is %v, field 1 is %v, resolution %s", d.IsTime(0), d.IsTime(1), d.TimeResolution())
+	if !d.IsTime(0) || d.IsTime(1) {
+		t.Errorf("time: field 0 is %v, field 1 is %v", d.IsTime(0), d.IsTime(1))
 	}
 
 	r := Record{Line: []byte("2026-11-21T10:00:00Z none 007")}
@@ -196,6 +196,17 @@ func TestParseDefinition_FaultsAtOnce(t *testing.T) {
 	f("x.yaml", "- a\n", `x.yaml:1: expected keys and values, found a list`)
 }
 
+func TestParseDefinition_Histogram(t *testing.T) {
+	d, faults := ParseDefinition("x.yaml", []byte("name: x\nlayouts: [{name: l, grok: '^%{INT:ms:int}$'}]\nmetrics: [{name: seconds, type: histogram, observe: ms, scale: 0.001, buckets: [1, 2.5], help: Seconds.}]\n"))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := []Metric{{Name: "corkline_seconds", Type: Histogram, Help: "Seconds.", Value: 0, Default: 1, Scale: 0.001, Buckets: []float64{1, 2.5}, Each: -1, Gaps: -1}}
+	if diff := cmp.Diff(want, d.Metrics); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // Patterns that are not there, or that name each other in a ring, are faults
 // of the expression or of the patterns, and never a hang.
 func TestParseDefinition_GrokPatterns(t *testing.T) {
@@ -253,8 +264,8 @@ func TestSet(t *testing.T) {
 			bytes = append(bytes, []byte(line))
 		}
 		got := ""
-		if d := set.Detect(bytes); d != nil {
-			got = d.Name
+		if found := set.Detect(bytes); len(found) > 0 {
+			got = found[0].Name
 		}
 		if got != want {
 			t.Errorf("%q: want %q, got %q", lines, want, got)
@@ -269,4 +280,25 @@ func TestSet(t *testing.T) {
 	if d.Name != "b" || closest.Column != 6 || closest.Expected != "n" {
 		t.Errorf("closest is %s: %s", d.Name, closest)
 	}
+}
+
+func TestTexts(t *testing.T) {
+	ts := newTexts([]string{`"dns_qtype"`, `"dns_qclass"`, `aaaaaab`, `aaaaaac`, `"x"`})
+	if len(ts) != 3 {
+		t.Errorf("%d groups of %s, not 3", len(ts), ts)
+	}
+	f := func(line string, want bool) {
+		t.Helper()
+		if got := ts.in([]byte(line)); got != want {
+			t.Errorf("%q: %t", line, got)
+		}
+	}
+	f(``, false)
+	f(`"dns_q"`, false)
+	f(`"dns_qt "dns_qtype"`, true)
+	f(`"dns_qclass"`, true)
+	f(`aaaaaaaaac`, true) // begins within another start
+	f(`aaaaaaaaa`, false)
+	f(`"x"`, true)
+	f(`"dns_qtypeaaaaaa`, false)
 }

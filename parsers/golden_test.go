@@ -34,8 +34,10 @@ func TestGolden(t *testing.T) {
 			var got bytes.Buffer
 			seen := map[string]bool{}
 			parser := d.NewParser()
-			for _, line := range lines(text) {
-				r := parsers.Record{Line: line}
+			parser.Refer(reference().UnixNano())
+			for _, record := range records(d, text) {
+				line := record.Text
+				r := parsers.Record{Line: bytes.Clone(line), Carried: record.Time}
 				if err := parser.Parse(&r); err != nil {
 					t.Errorf("%q: %s; %s", line, err, d.Closest(line))
 					continue
@@ -88,8 +90,9 @@ func TestGolden_Bad(t *testing.T) {
 		if err != nil || d == nil {
 			t.Fatalf("%s: %v, definition %v", file, err, d)
 		}
-		for _, line := range lines(text) {
-			r := parsers.Record{Line: line}
+		for _, record := range records(d, text) {
+			line := record.Text
+			r := parsers.Record{Line: bytes.Clone(line), Carried: record.Time}
 			if d.NewParser().Parse(&r) == nil {
 				t.Errorf("%s: %q parses as %s", file, line, r.Layout.Name)
 			} else if c := d.Closest(line); c.Layout == "" || c.Expected == "" || c.Column < 1 || c.Column > len(line)+1 {
@@ -97,6 +100,21 @@ func TestGolden_Bad(t *testing.T) {
 			}
 		}
 	}
+}
+
+// reference is when the samples without a year are read.
+func reference() time.Time { return time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC) }
+
+// records puts the lines of a text together.
+func records(d *parsers.Definition, text []byte) []parsers.Line {
+	var all []parsers.Line
+	for _, line := range lines(text) {
+		all = append(all, parsers.Line{Text: line})
+	}
+	if framer := d.NewFramer(256 << 10); framer != nil {
+		all, _, _ = framer.Join(nil, all, nil, true)
+	}
+	return all
 }
 
 func lines(text []byte) [][]byte {

@@ -11,14 +11,6 @@ import (
 	"unicode/utf8"
 )
 
-// sub gives the part [a, b) of the span's text.
-func (s Span) sub(a, b int) Span {
-	if s.Start < 0 {
-		a, b = -a, -b
-	}
-	return Span{s.Start + int32(a), s.Start + int32(b)}
-}
-
 // jsonPlan says which values of JSON objects (RFC 8259) are kept, and what is
 // hidden in them. It does not change, and may be shared by goroutines.
 type jsonPlan struct {

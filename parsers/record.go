@@ -48,9 +48,10 @@ type Record struct {
 	Definition *Definition
 	// Layout that the line has, or nil when it fits none.
 	Layout *Layout
-	// Time in Unix nanoseconds, UTC. Parse is given the time that the line's
-	// carrier (such as a container runtime) wrote, or 0, and leaves what holds
-	// for the record: 0 when it carries no time.
+	// Carried is the time that the line's carrier (such as a container runtime)
+	// wrote, in Unix nanoseconds, or 0. It comes before the line's own.
+	Carried int64
+	// Time in Unix nanoseconds, UTC; Parse leaves 0 when the line carries none.
 	Time int64
 	// Resolution is the step of Time's last digit in nanoseconds, 0 when the
 	// record carries no time.

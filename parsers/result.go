@@ -31,7 +31,7 @@ func (r *Record) Result(otherwise time.Time) Result {
 		Fields:       map[string]any{},
 	}
 	at := otherwise
-	if d.time != nil {
+	if r.Resolution > 0 {
 		at = time.Unix(0, r.Time)
 	}
 	if !at.IsZero() {
@@ -47,6 +47,11 @@ func (r *Record) Result(otherwise time.Time) Result {
 			out.Fields[f.Name] = json.Number(value)
 		} else if number, whole := digits(value); f.Number && whole { // leading zeros
 			out.Fields[f.Name] = number
+		}
+	}
+	for _, pair := range r.Pairs {
+		if key := text(r.Text(pair.Key)); out.Fields[key] == nil {
+			out.Fields[key] = text(r.Text(pair.Value))
 		}
 	}
 	for _, i := range d.StreamLabels {

@@ -1,30 +1,57 @@
 package parsers
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 )
 
-// timeLayout parses the times of one format. It gives what time.Parse gives;
-// layouts of fixed width are read without it.
+// timeLayout parses the times of one layout. It gives what time.Parse gives;
+// usual layouts are read without it. A layout without a year takes the latest
+// year that does not lead more than a day beyond the reference.
 type timeLayout struct {
-	layout string
-	zone   *time.Location
-	parts  []timePart // nil: only time.Parse knows
+	layout   string
+	zone     *time.Location
+	yearless bool
 	// resolution is the step of the layout's last digit.
 	resolution time.Duration
 
+	// Of a layout that is a day, 15:04:05, perhaps a fraction and perhaps a Z:
+	fast     bool
+	dayWidth int
+	fraction fraction
+	digits   int // of the fraction, with fixed
+	tail     timeTail
+
 	// the day last seen, since nearly all lines share it
-	day      [10]byte
+	day      [maxDayWidth]byte
+	dayLen   int
 	dayStart int64
+	// reference in Unix nanoseconds, for layouts without a year
+	reference int64
 }
 
-type timePart struct {
-	unit  byte // 'Y' 'M' 'D' 'h' 'm' 's' 'f', or 0 for a literal byte
-	at, n int
-	byte  byte
-}
+type fraction uint8
+
+const (
+	noFraction fraction = iota
+	fixed               // .000: so many digits
+	open                // .999: up to nine digits, or none at all
+)
+
+type timeTail uint8
+
+const (
+	noTail     timeTail = iota
+	literalZ            // Z
+	zoneOffset          // Z07:00; read fast when it is a Z
+)
+
+const (
+	maxDayWidth = 16
+	clock       = "15:04:05"
+)
 
 func newTimeLayout(layout, zone string) (*timeLayout, error) {
 	location, err := time.LoadLocation(zone)
@@ -33,134 +60,188 @@ func newTimeLayout(layout, zone string) (*timeLayout, error) {
 	}
 	t := &timeLayout{layout: layout, zone: location, resolution: time.Second}
 	probe := time.Date(2006, 1, 2, 15, 4, 5, 123456789, location)
-	if back, err := time.ParseInLocation(layout, probe.Format(layout), location); err != nil || back.Second() != 5 || back.Minute() != 4 {
+	back, err := time.ParseInLocation(layout, probe.Format(layout), location)
+	if err != nil || back.Second() != 5 || back.Minute() != 4 {
 		return nil, fmt.Errorf("layout %q does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form", layout)
 	}
+	t.yearless = back.Year() == 0
 	for d := time.Second; d >= 1; d /= 10 {
-		back, err := time.ParseInLocation(layout, probe.Format(layout), location)
-		if err == nil && back.Nanosecond()%int(d) == 0 {
+		if back.Nanosecond()%int(d) == 0 {
 			t.resolution = d
 			break
 		}
 	}
-	if location == time.UTC {
-		t.parts = fixedParts(layout)
-	}
+	t.learn()
 	return t, nil
 }
 
-// fixedParts takes layouts made of 2006 01 02 15 04 05, a fraction of zeros
-// behind the seconds, and punctuation.
-func fixedParts(layout string) []timePart {
-	var parts []timePart
-	units := []struct {
-		text string
-		unit byte
-	}{{"2006", 'Y'}, {"01", 'M'}, {"02", 'D'}, {"15", 'h'}, {"04", 'm'}, {"05", 's'}}
-	seen := ""
-	for at := 0; at < len(layout); {
-		part := timePart{at: at, n: 1, byte: layout[at]}
-		for _, u := range units {
-			if strings.HasPrefix(layout[at:], u.text) {
-				part = timePart{unit: u.unit, at: at, n: len(u.text)}
-				break
-			}
-		}
-		if layout[at] == '.' && strings.HasSuffix(seen, "s") {
-			n := 1
-			for at+n < len(layout) && layout[at+n] == '0' {
-				n++
-			}
-			part = timePart{unit: 'f', at: at, n: n}
-		}
-		if part.unit == 0 && !strings.ContainsRune("/-: T", rune(layout[at])) {
-			return nil
-		}
-		if part.unit != 0 {
-			seen += string(part.unit)
-		}
-		parts = append(parts, part)
-		at += part.n
+// learn finds out whether the layout can be read without time.Parse.
+func (t *timeLayout) learn() {
+	day, rest, ok := strings.Cut(t.layout, clock)
+	if !ok || len(day) == 0 || len(day) > maxDayWidth || strings.ContainsAny(day, "345Z:") || strings.Contains(day, "Monday") || strings.Contains(day, "January") {
+		return
 	}
-	if seen != "YMDhms" && seen != "YMDhmsf" || parts[4].at != 8 || parts[4].n != 2 {
-		return nil // the day must be the first ten bytes
+	if strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, ",") {
+		n := 1
+		for n < len(rest) && rest[n] == rest[1] {
+			n++
+		}
+		switch rest[1] {
+		case '0':
+			t.fraction, t.digits = fixed, n-1
+		case '9':
+			t.fraction = open
+		default:
+			return
+		}
+		if rest[0] == ',' {
+			return // rare; time.Parse knows it
+		}
+		rest = rest[n:]
 	}
-	return parts
+	switch rest {
+	case "":
+	case "Z":
+		t.tail = literalZ
+	case "Z07:00":
+		t.tail = zoneOffset
+	default:
+		return
+	}
+	t.dayWidth, t.fast = len(day), t.zone == time.UTC || t.tail == zoneOffset
 }
+
+// refer sets the reference for times without a year.
+func (t *timeLayout) refer(unixNano int64) {
+	t.reference, t.dayLen = unixNano, 0
+}
+
+var errTime = errors.New("no valid time")
 
 // parse gives Unix nanoseconds.
 func (t *timeLayout) parse(text []byte) (int64, error) {
-	if t.parts != nil {
-		if ns, ok := t.parseFixed(text); ok {
+	if t.fast {
+		if ns, ok := t.parseFast(text); ok {
 			return ns, nil
 		}
 	}
-	at, err := time.ParseInLocation(t.layout, string(text), t.zone)
+	at, err := t.parseSlow(t.layout, string(text))
 	if err != nil {
 		return 0, err
+	}
+	if year := at.Year(); year < 1678 || year > 2261 {
+		return 0, errTime // beyond what nanoseconds can say
 	}
 	return at.UnixNano(), nil
 }
 
-// parseFixed gives up on anything unusual; time.Parse then decides.
-func (t *timeLayout) parseFixed(text []byte) (int64, bool) {
-	last := t.parts[len(t.parts)-1]
-	if len(text) != last.at+last.n {
+func (t *timeLayout) parseSlow(layout, text string) (time.Time, error) {
+	if !t.yearless {
+		return time.ParseInLocation(layout, text, t.zone)
+	}
+	reference := time.Unix(0, t.reference).In(t.zone)
+	limit := reference.Add(24 * time.Hour)
+	var first error
+	for year := reference.Year() + 1; year > reference.Year()-9; year-- { // one of nine has a 29 February
+		at, err := time.ParseInLocation("2006 "+layout, fmt.Sprintf("%04d %s", year, text), t.zone)
+		if err == nil && !at.After(limit) {
+			return at, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if first == nil {
+		first = errTime
+	}
+	return time.Time{}, first
+}
+
+// parseFast gives up on anything unusual; time.Parse then decides.
+func (t *timeLayout) parseFast(text []byte) (int64, bool) {
+	w := t.dayWidth
+	if len(text) < w+len(clock) {
 		return 0, false
 	}
-	if t.dayStart == 0 || string(text[:10]) != string(t.day[:]) {
-		day, err := time.Parse(t.layout[:10], string(text[:10]))
-		if err != nil || day.Unix() == 0 || day.Year() < 1900 || day.Year() > 2200 {
+	c := text[w : w+len(clock)]
+	rest := text[w+len(clock):]
+	if c[2] != ':' || c[5] != ':' {
+		return 0, false
+	}
+	hour, minute, second := two(c[0], c[1]), two(c[3], c[4]), two(c[6], c[7])
+	if hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	nanos := int64(0)
+	if t.fraction != noFraction && len(rest) > 0 && rest[0] == '.' {
+		n := 1
+		for n < len(rest) && n <= 9 && rest[n]-'0' <= 9 {
+			nanos = nanos*10 + int64(rest[n]-'0')
+			n++
+		}
+		if n == 1 || t.fraction == fixed && n-1 != t.digits {
 			return 0, false
 		}
-		copy(t.day[:], text[:10])
-		t.dayStart = day.Unix()
+		for k := n; k <= 9; k++ {
+			nanos *= 10
+		}
+		rest = rest[n:]
+	} else if t.fraction == fixed {
+		return 0, false
 	}
-	seconds, nanos := t.dayStart, int64(0)
-	for i := 5; i < len(t.parts); i++ {
-		p := &t.parts[i]
-		if p.unit == 0 {
-			if text[p.at] != p.byte {
-				return 0, false
-			}
-			continue
-		}
-		from := p.at
-		if p.unit == 'f' {
-			if text[from] != '.' {
-				return 0, false
-			}
-			from++
-		}
-		value := int64(0)
-		for _, b := range text[from : p.at+p.n] {
-			if b < '0' || b > '9' {
-				return 0, false
-			}
-			value = value*10 + int64(b-'0')
-		}
-		switch p.unit {
-		case 'h':
-			if value > 23 {
-				return 0, false
-			}
-			seconds += value * 3600
-		case 'm':
-			if value > 59 {
-				return 0, false
-			}
-			seconds += value * 60
-		case 's':
-			if value > 59 {
-				return 0, false
-			}
-			seconds += value
-		case 'f':
-			for range 9 - (p.n - 1) {
-				value *= 10
-			}
-			nanos = value
+	switch {
+	case t.tail == noTail && len(rest) == 0:
+	case t.tail != noTail && len(rest) == 1 && rest[0] == 'Z':
+	default:
+		return 0, false
+	}
+	if t.dayLen != w || string(text[:w]) != string(t.day[:w]) {
+		if !t.learnDay(text) {
+			return 0, false
 		}
 	}
-	return seconds*int64(time.Second) + nanos, true
+	return (t.dayStart+int64(hour)*3600+int64(minute)*60+int64(second))*int64(time.Second) + nanos, true
+}
+
+// two digits' value; above 99 when they are none.
+func two(a, b byte) uint {
+	a, b = a-'0', b-'0'
+	if a > 9 || b > 9 {
+		return 100
+	}
+	return uint(a)*10 + uint(b)
+}
+
+func (t *timeLayout) learnDay(text []byte) bool {
+	w := t.dayWidth
+	// With its clock: which year it is may depend on it. The day is in UTC,
+	// since a fast layout is, or its text says so.
+	zone := t.zone
+	t.zone = time.UTC
+	at, err := t.parseSlow(t.layout[:w]+clock, string(text[:w+len(clock)]))
+	t.zone = zone
+	if err != nil || at.Year() < 1900 || at.Year() > 2200 {
+		return false
+	}
+	year, month, day := at.Date()
+	t.dayLen, t.dayStart = copy(t.day[:], text[:w]), time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix()
+	return true
+}
+
+// times are the layouts that the time of a definition may have.
+type times []timeLayout
+
+// parse gives Unix nanoseconds and the step of the last digit.
+func (ts times) parse(text []byte) (ns, resolution int64, err error) {
+	for i := range ts {
+		t := &ts[i]
+		at, wrong := t.parse(text)
+		if wrong == nil {
+			return at, int64(t.resolution), nil
+		}
+		if err == nil {
+			err = wrong
+		}
+	}
+	return 0, 0, err
 }

@@ -144,8 +144,7 @@ corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",pol
 	// Lines that do not parse say how far they got, and make the exit code 1.
 	at := strings.Index(badLine, "sixty")
 	f(badLine+"\n", "", 1,
-		badLine+"\n"+strings.Repeat(" ", at)+"^\n"+fmt.Sprintf("  fits no layout: layout 1.13 got to column %d, where it expected length\n\n", at+1)+
-			"definition antrea-networkpolicy: 0 lines parsed, 1 not\n",
+		badLine+"\n"+strings.Repeat(" ", at)+"^\n"+fmt.Sprintf("  no definition parses the line; antrea-networkpolicy got furthest: layout 1.13 got to column %d, where it expected length\n\n", at+1),
 		"corkline: 1 of 1 lines did not parse\n")
 	f(goodLine+"\n"+oldLine+"\n"+badLine, "-o metrics", 1, metricsText,
 		fmt.Sprintf("not parsed: fits no layout; layout 1.13 got to column %d, where it expected length\n  %s\ncorkline: 1 of 3 lines did not parse\n", at+1, badLine))
@@ -161,7 +160,7 @@ corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",pol
 corkline_words_total{word="one"} 3
 `, "")
 	f("", "--definition-file DIR/faulty.yaml DIR/w.log", 1, "", "corkline: DIR/faulty.yaml:7: about: expected a text, found a list\n")
-	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: antrea-networkpolicy`+"\n")
+	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet gke-policy hubble ovn-acl ovs-vswitchd ovsdb-server`+"\n")
 
 	// What cannot be read.
 	f("", "DIR", 1, "", `corkline: read lines: "DIR" is a directory; name a file in it`+"\n")
@@ -175,9 +174,8 @@ func TestTry_FaultyDefinition(t *testing.T) {
 	file := filepath.Join(dir, "faulty.yaml")
 	stdout, stderr, code := corkline(t, "a 1\n", "try", "--definition-file", file)
 	want := "corkline: " + file + ":3: layouts[0].regex: error parsing regexp: missing closing ): `^(?P<word>[a-z]+`\n" +
-		file + `:5: metrics[0].name: "words" is a counter; its name must end in _total` + "\n" +
-		file + `:5: metrics[0].type: "gauge" is not a type; there is: counter` + "\n" +
-		file + `:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit` + "\n"
+		file + `:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit` + "\n" +
+		file + `:5: metrics[0].type: "gauge" is not a type; there are: counter histogram` + "\n"
 	if diff := cmp.Diff(want, stderr); diff != "" || stdout != "" || code != 1 {
 		t.Errorf("code %d, stdout %q, stderr (-want +got):\n%s", code, stdout, diff)
 	}
@@ -241,7 +239,7 @@ func TestCheck(t *testing.T) {
 	const badFaults = `DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
 DIR/bad.yaml:2: poll_interval: expected a duration such as 5s or 1m30s, found "5"
 DIR/bad.yaml:4: loki.url: must not hold a user or a password
-DIR/bad.yaml:6: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
+DIR/bad.yaml:6: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet gke-policy hubble ovn-acl ovs-vswitchd ovsdb-server]
 `
 	f("--config DIR/good.yaml", 0, "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n", "")
 	f("-c DIR/silent.yaml", 0, "DIR/silent.yaml: good; 1 sources, node \"node-1\", state in /var/lib/corkline, metrics only (loki.url is not set)\n"+
@@ -492,7 +490,7 @@ func TestAgent_DoesNotStart(t *testing.T) {
 		}
 	}
 	f("bad.yaml", `corkline: DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
-DIR/bad.yaml:3: sources[0].definition: there is no definition "nope"; there are: [antrea-networkpolicy]
+DIR/bad.yaml:3: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet gke-policy hubble ovn-acl ovs-vswitchd ovsdb-server]
 `)
 	f("none.yaml", "corkline: read configuration: open DIR/none.yaml: no such file or directory\n")
 	f("taken.yaml", "corkline: start the agent: listen for /metrics (key listen): listen tcp "+other.address+": bind: address already in use\n")

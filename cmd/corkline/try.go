@@ -57,7 +57,12 @@ func (c *tryCmd) Run(ctx context.Context) error {
 		in = f
 	}
 	out := bufio.NewWriter(os.Stdout)
-	t := &trial{set: set, out: out, lines: bufio.NewReaderSize(in, tryLineBytes)}
+	t := &trial{set: set, out: out, lines: bufio.NewReaderSize(in, tryLineBytes), reference: time.Now()}
+	if f, ok := in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			t.reference = info.ModTime() // years that the lines leave out are those before it
+		}
+	}
 	err = t.run(ctx, c.Output)
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return err
@@ -108,6 +113,9 @@ type trial struct {
 	set            parsers.Set
 	lines          *bufio.Reader
 	out            *bufio.Writer
+	parser         *parsers.Parser
+	framer         *parsers.Framer
+	reference      time.Time
 	parsed, failed int
 }
 
@@ -116,34 +124,64 @@ func (t *trial) run(ctx context.Context, output string) error {
 	if err != nil {
 		return err
 	}
-	var one *parsers.Definition // nil: no line of the head parses
+	var definitions []*parsers.Definition // none: no line of the head parses
 	if len(t.set) == 1 {
-		one = t.set[t.set.Names()[0]]
+		definitions = []*parsers.Definition{t.set[t.set.Names()[0]]}
 	} else {
-		one = t.set.Detect(head)
+		definitions = t.set.Detect(head)
 	}
-	report, finish, err := t.reporter(output, one)
+	if len(definitions) > 0 {
+		t.parser, t.framer = parsers.NewParser(definitions...), definitions[0].NewFramer(tryLineBytes)
+		t.parser.Refer(t.reference.UnixNano())
+	}
+	report, finish, err := t.reporter(output, definitions)
 	if err != nil {
 		return err
 	}
-	for _, line := range head {
-		if err := t.try(one, line, report); err != nil {
-			return err
-		}
-	}
-	for ctx.Err() == nil {
-		line, err := t.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if err := t.try(one, line, report); err != nil {
-			return err
-		}
+	if err := t.all(ctx, head, report); err != nil {
+		return err
 	}
 	return finish()
+}
+
+// tryBatch lines are put together at once.
+const tryBatch = 1000
+
+// all tries the lines of the head and those behind it.
+func (t *trial) all(ctx context.Context, head [][]byte, report func(outcome) error) error {
+	var lines []parsers.Line
+	for _, text := range head {
+		lines = append(lines, parsers.Line{Text: text})
+	}
+	for end := false; !end && ctx.Err() == nil; {
+		for len(lines) < tryBatch && !end {
+			text, err := t.next()
+			if end = errors.Is(err, io.EOF); end {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			lines = append(lines, parsers.Line{Text: bytes.Clone(text)})
+		}
+		records, rest := lines, len(lines)
+		if t.framer != nil {
+			for i := range lines {
+				lines[i].Start, lines[i].End = int64(2*i), int64(2*i+2) // only their order matters
+			}
+			// What fills a batch is not waited for any longer.
+			if records, rest, _ = t.framer.Join(nil, lines, nil, end); rest == 0 && len(records) == 0 {
+				records, rest, _ = t.framer.Join(nil, lines, nil, true)
+			}
+		}
+		for i := range records {
+			if err := t.try(&records[i], report); err != nil {
+				return err
+			}
+		}
+		lines = lines[rest:]
+	}
+	return nil
 }
 
 // head reads the lines that decide the definition.
@@ -190,35 +228,35 @@ type outcome struct {
 	failure parsers.Result
 }
 
-func (t *trial) try(d *parsers.Definition, line []byte, report func(outcome) error) error {
-	line = bytes.ToValidUTF8(line, []byte("\uFFFD"))
-	if d == nil {
+func (t *trial) try(record *parsers.Line, report func(outcome) error) error {
+	line := bytes.ToValidUTF8(record.Text, []byte("\uFFFD"))
+	if t.parser == nil {
 		t.failed++
 		d, closest := t.set.Closest(line)
-		failure := d.Failure(line, errors.New("no definition parses the line"))
+		failure := d.Failure(line, fmt.Errorf("no definition parses the line; %s got furthest", d.Name))
 		failure.Definition, failure.Closest = "", &closest
 		return report(outcome{failure: failure})
 	}
-	r := &parsers.Record{Line: line}
-	if err := d.NewParser().Parse(r); err != nil {
+	r := &parsers.Record{Line: line, Carried: record.Time}
+	if err := t.parser.Parse(r); err != nil {
 		t.failed++
-		return report(outcome{failure: d.Failure(line, err)})
+		return report(outcome{failure: r.Definition.Failure(r.Line, err)})
 	}
 	t.parsed++
 	return report(outcome{record: r})
 }
 
-func (t *trial) reporter(output string, d *parsers.Definition) (report func(outcome) error, finish func() error, err error) {
+func (t *trial) reporter(output string, definitions []*parsers.Definition) (report func(outcome) error, finish func() error, err error) {
 	switch output {
 	case "json":
 		encoder := json.NewEncoder(t.out)
 		encoder.SetEscapeHTML(false)
 		return func(o outcome) error { return encoder.Encode(o.result()) }, func() error { return nil }, nil
 	case "metrics":
-		return t.metrics(d)
+		return t.metrics(definitions)
 	default:
-		layouts := map[string]int{}
-		return func(o outcome) error { return t.table(o, layouts) }, func() error { return t.summary(d, layouts) }, nil
+		layouts := map[*parsers.Layout]int{}
+		return func(o outcome) error { return t.table(o, layouts) }, func() error { return t.summary(definitions, layouts) }, nil
 	}
 }
 
@@ -229,18 +267,18 @@ func (o outcome) result() parsers.Result {
 	return o.record.Result(time.Time{})
 }
 
-func (t *trial) metrics(d *parsers.Definition) (report func(outcome) error, finish func() error, err error) {
+func (t *trial) metrics(definitions []*parsers.Definition) (report func(outcome) error, finish func() error, err error) {
 	registry := prometheus.NewPedanticRegistry()
 	catalogue := exporter.NewCatalogue(registry, 1<<20)
-	var feeder *exporter.Feeder
-	if d != nil {
-		if feeder, err = catalogue.Feeder(d); err != nil {
-			return nil, nil, fmt.Errorf("register metrics of definition %q: %w", d.Name, err)
+	feeders := map[*parsers.Definition]*exporter.Feeder{}
+	for _, d := range definitions {
+		if feeders[d], err = catalogue.Feeder(d); err != nil {
+			return nil, nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
 	report = func(o outcome) error {
 		if o.record != nil {
-			feeder.Add(o.record)
+			feeders[o.record.Definition].Add(o.record)
 			return nil
 		}
 		_, err := fmt.Fprintf(os.Stderr, "not parsed: %s; %s\n  %s\n", o.failure.Error, o.failure.Closest, o.failure.Line)
@@ -263,14 +301,14 @@ func (t *trial) metrics(d *parsers.Definition) (report func(outcome) error, fini
 }
 
 // table prints one line and what it holds, or where it stops to match.
-func (t *trial) table(o outcome, layouts map[string]int) error {
+func (t *trial) table(o outcome, layouts map[*parsers.Layout]int) error {
 	result := o.result()
 	fmt.Fprintln(t.out, result.Line)
 	if o.record == nil {
 		fmt.Fprintf(t.out, "%s^\n  %s: %s\n\n", strings.Repeat(" ", utf8.RuneCountInString(result.Line[:result.Closest.Column-1])), result.Error, result.Closest)
 		return nil
 	}
-	layouts[result.Layout]++
+	layouts[o.record.Layout]++
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "  layout\t%s\n", result.Layout)
 	if result.Time != "" {
@@ -285,18 +323,27 @@ func (t *trial) table(o outcome, layouts map[string]int) error {
 			fmt.Fprintf(w, "  %s\t%s%s\n", f.Name, value, mark)
 		}
 	}
+	for _, pair := range o.record.Pairs {
+		fmt.Fprintf(w, "  %s\t%s  (the line's own)\n", o.record.Text(pair.Key), o.record.Text(pair.Value))
+	}
 	fmt.Fprintln(w)
 	return w.Flush()
 }
 
-func (t *trial) summary(d *parsers.Definition, layouts map[string]int) error {
-	if d == nil {
+func (t *trial) summary(definitions []*parsers.Definition, layouts map[*parsers.Layout]int) error {
+	if len(definitions) == 0 {
 		return nil
 	}
-	fmt.Fprintf(t.out, "definition %s: %d lines parsed, %d not", d.Name, t.parsed, t.failed)
-	for _, l := range d.Layouts {
-		if n := layouts[l.Name]; n > 0 {
-			fmt.Fprintf(t.out, "; layout %s: %d", l.Name, n)
+	names := make([]string, len(definitions))
+	for i, d := range definitions {
+		names[i] = d.Name
+	}
+	fmt.Fprintf(t.out, "definition %s: %d lines parsed, %d not", strings.Join(names, " "), t.parsed, t.failed)
+	for _, d := range definitions {
+		for _, l := range d.Layouts {
+			if n := layouts[l]; n > 0 {
+				fmt.Fprintf(t.out, "; layout %s: %d", l.Name, n)
+			}
 		}
 	}
 	_, err := fmt.Fprintln(t.out)

@@ -52,19 +52,28 @@ func BenchmarkBatch(b *testing.B) {
 			each(request)
 		}
 	}
-	b.Run("encode", func(b *testing.B) {
-		sp, buf := newSplitter(nil), new(buffer)
-		b.SetBytes(lineBytes(batch))
-		b.ReportAllocs()
-		for b.Loop() {
-			encode(sp, buf, func([]byte) {})
-		}
-		perRecord(b)
-	})
+	for _, c := range []struct {
+		name   string
+		budget *Budget
+	}{
+		{"encode", nil},
+		{"encode, with a budget", NewBudget(nil, 32)},
+		{"encode, a fourth of it overflow", NewBudget(nil, 1)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			sp, buf := newSplitter(nil, c.budget), new(buffer)
+			b.SetBytes(lineBytes(batch))
+			b.ReportAllocs()
+			for b.Loop() {
+				encode(sp, buf, func([]byte) {})
+			}
+			perRecord(b)
+		})
+	}
 	b.Run("snappy", func(b *testing.B) {
 		var requests [][]byte
 		size := 0
-		encode(newSplitter(nil), new(buffer), func(r []byte) {
+		encode(newSplitter(nil, nil), new(buffer), func(r []byte) {
 			requests = append(requests, append([]byte(nil), r...))
 			size += len(r)
 		})
@@ -79,7 +88,7 @@ func BenchmarkBatch(b *testing.B) {
 		perRecord(b)
 	})
 	b.Run("encode+snappy", func(b *testing.B) {
-		sp, buf := newSplitter(nil), new(buffer)
+		sp, buf := newSplitter(nil, nil), new(buffer)
 		var packed []byte
 		plain, wire := 0, 0
 		b.SetBytes(lineBytes(batch))

@@ -30,6 +30,8 @@ type Options struct {
 	Tenant string
 	// Labels that every stream gets; those without a value are left out.
 	Labels []Label
+	// Budget of the values of the labels that come from fields; nil for no bound.
+	Budget *Budget
 	// Timeout of one request, default 10 s.
 	Timeout time.Duration
 	// MaxBackoff is the longest pause between two tries, default 30 s. It also
@@ -151,7 +153,7 @@ func New(o Options) (*Sink, error) {
 	s.client = &client
 
 	labels := append([]Label(nil), o.Labels...)
-	s.splitters.New = func() any { return newSplitter(labels) }
+	s.splitters.New = func() any { return newSplitter(labels, o.Budget) }
 	s.buffers.New = func() any { return new(buffer) }
 	return s, nil
 }

@@ -73,16 +73,20 @@ type stream struct {
 	schema  *schema
 	head    []byte // its labels, encoded
 	records []int32
+	// full are the fields whose label is Overflow, and not their own value.
+	full []metadata
 }
 
 // splitter divides batches into streams, and remembers the streams of earlier
 // batches. It is for one goroutine.
 type splitter struct {
 	labels  []Label
+	budget  *Budget
 	schemas map[*parsers.Definition]*schema
 	known   map[string]*stream // by source, definition and values of the labels
 	order   []*stream          // those of the batch, by their first record
 	key     []byte
+	over    []bool // the stream labels of the record at hand that have no room
 }
 
 // maxKnown bounds the streams, and maxSchemas the definitions, that a
@@ -92,9 +96,10 @@ const (
 	maxSchemas = 64
 )
 
-func newSplitter(labels []Label) *splitter {
+func newSplitter(labels []Label, budget *Budget) *splitter {
 	return &splitter{
 		labels:  labels,
+		budget:  budget,
 		schemas: make(map[*parsers.Definition]*schema),
 		known:   make(map[string]*stream),
 	}
@@ -126,7 +131,7 @@ func (sp *splitter) streams(b *parsers.Batch) []*stream {
 		}
 		st := sp.known[string(sp.key)]
 		if st == nil {
-			st = sp.open(b.Source, sc, r)
+			st = sp.find(b.Source, sp.key[:source], sc, r)
 		}
 		if len(st.records) == 0 {
 			sp.order = append(sp.order, st)
@@ -150,13 +155,44 @@ func (sp *splitter) schema(d *parsers.Definition) *schema {
 	return sc
 }
 
+// find the stream of a record whose values are in no known key: they are new,
+// or the budget has no room for them. What is known needs not be asked again,
+// since a value that once had room keeps it.
+func (sp *splitter) find(source string, key []byte, sc *schema, r *parsers.Record) *stream {
+	sp.over = sp.over[:0]
+	sp.key = binary.AppendUvarint(key, sc.id)
+	for _, field := range sc.definition.StreamLabels {
+		v := value(r, field)
+		over := !sp.budget.admit(source, sc.definition.Fields[field].Name, v)
+		if over {
+			sp.key = appendSized(sp.key, Overflow)
+		} else {
+			sp.key = appendSized(sp.key, v)
+		}
+		sp.over = append(sp.over, over)
+	}
+	st := sp.known[string(sp.key)]
+	if st == nil {
+		st = sp.open(source, sc, r)
+	}
+	return st
+}
+
 // open the stream of sp.key, to which r belongs.
 func (sp *splitter) open(source string, sc *schema, r *parsers.Record) *stream {
+	st := &stream{schema: sc}
 	labels := append(slices.Clone(sp.labels), Label{sourceLabel, source})
-	for _, field := range sc.definition.StreamLabels {
-		labels = append(labels, Label{sc.definition.Fields[field].Name, string(value(r, field))})
+	for i, field := range sc.definition.StreamLabels {
+		name, text := sc.definition.Fields[field].Name, string(value(r, field))
+		if sp.over[i] {
+			text = Overflow
+		}
+		if text == Overflow { // the field's own, too: other records share the stream
+			st.full = append(st.full, newMetadata(field, name+fullSuffix))
+		}
+		labels = append(labels, Label{name, text})
 	}
-	st := &stream{schema: sc, head: appendBytes(nil, tagLabels, appendLabels(nil, labels))}
+	st.head = appendBytes(nil, tagLabels, appendLabels(nil, labels))
 	sp.known[string(sp.key)] = st
 	return st
 }

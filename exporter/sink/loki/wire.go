@@ -55,10 +55,13 @@ type metadata struct {
 func newSchema(d *parsers.Definition, id uint64) *schema {
 	sc := &schema{definition: d, id: id}
 	for _, field := range d.Metadata {
-		name := appendBytes(nil, tagName, []byte(d.Fields[field].Name))
-		sc.metadata = append(sc.metadata, metadata{field, append(name, tagValue)})
+		sc.metadata = append(sc.metadata, newMetadata(field, d.Fields[field].Name))
 	}
 	return sc
+}
+
+func newMetadata(field int, name string) metadata {
+	return metadata{field, append(appendBytes(nil, tagName, []byte(name)), tagValue)}
 }
 
 // Metadata that comes with no field, encoded.
@@ -66,6 +69,7 @@ const (
 	parseErrorPair  = "\x1a\x13\x0a\x0bparse_error\x12\x04true"
 	truncatedPair   = "\x1a\x11\x0a\x09truncated\x12\x04true"
 	invalidUTF8Pair = "\x1a\x14\x0a\x0cinvalid_utf8\x12\x04true"
+	timeClampedPair = "\x1a\x14\x0a\x0ctime_clamped\x12\x04true"
 )
 
 // encode the first n of records into buf as a PushRequest: as many as fit into
@@ -78,14 +82,14 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 	first := b.Records[records[0]].Time
 	for _, i := range records {
 		r := &b.Records[i]
-		size := st.schema.size(r)
+		size := st.schema.size(r) + sizeMetadata(st.full, r)
 		whole := sizeBytes(size)
 		apart := time.Duration(r.Time-first).Abs() > maxSpan
 		if n > 0 && (apart || len(dst)-room+whole > limit) {
 			break
 		}
 		dst = appendSize(slices.Grow(dst, whole), tagEntry, size)
-		dst = st.schema.appendEntry(dst, r)
+		dst = appendMetadata(st.schema.appendEntry(dst, r), st.full, r)
 		n++
 	}
 	buf.bytes = dst
@@ -98,13 +102,7 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 // size of a record's Entry in bytes.
 func (sc *schema) size(r *parsers.Record) int {
 	seconds, nanos := split(r.Time)
-	n := sizeBytes(sizeTimestamp(seconds, nanos)) + sizeBytes(len(r.Line))
-	for i := range sc.metadata {
-		m := &sc.metadata[i]
-		if v := len(value(r, m.field)); v > 0 {
-			n += sizeBytes(len(m.name) + sizeVarint(uint64(v)) + v)
-		}
-	}
+	n := sizeBytes(sizeTimestamp(seconds, nanos)) + sizeBytes(len(r.Line)) + sizeMetadata(sc.metadata, r)
 	if r.Layout == nil {
 		n += len(parseErrorPair)
 	}
@@ -113,6 +111,12 @@ func (sc *schema) size(r *parsers.Record) int {
 	}
 	if r.Flags&parsers.InvalidUTF8 != 0 {
 		n += len(invalidUTF8Pair)
+	}
+	if r.Flags&parsers.TimeClamped != 0 {
+		n += len(timeClampedPair)
+	}
+	for i := range r.Pairs {
+		n += sizePair(r, &r.Pairs[i])
 	}
 	return n
 }
@@ -127,18 +131,7 @@ func (sc *schema) appendEntry(dst []byte, r *parsers.Record) []byte {
 	if nanos != 0 {
 		dst = appendVarint(append(dst, tagNanos), uint64(nanos))
 	}
-	dst = appendBytes(dst, tagLine, r.Line)
-	for i := range sc.metadata {
-		m := &sc.metadata[i]
-		v := value(r, m.field)
-		if len(v) == 0 {
-			continue
-		}
-		dst = appendSize(dst, tagMetadata, len(m.name)+sizeVarint(uint64(len(v)))+len(v))
-		dst = append(dst, m.name...)
-		dst = appendVarint(dst, uint64(len(v)))
-		dst = append(dst, v...)
-	}
+	dst = appendMetadata(appendBytes(dst, tagLine, r.Line), sc.metadata, r)
 	if r.Layout == nil {
 		dst = append(dst, parseErrorPair...)
 	}
@@ -147,6 +140,66 @@ func (sc *schema) appendEntry(dst []byte, r *parsers.Record) []byte {
 	}
 	if r.Flags&parsers.InvalidUTF8 != 0 {
 		dst = append(dst, invalidUTF8Pair...)
+	}
+	if r.Flags&parsers.TimeClamped != 0 {
+		dst = append(dst, timeClampedPair...)
+	}
+	for i := range r.Pairs {
+		dst = appendPair(dst, r, &r.Pairs[i])
+	}
+	return dst
+}
+
+// sizePair is the size of a pair of the line's own in bytes.
+func sizePair(r *parsers.Record, p *parsers.Pair) int {
+	key, value := len(r.Text(p.Key)), len(r.Text(p.Value))
+	if key == 0 || value == 0 {
+		return 0
+	}
+	return sizeBytes(sizeBytes(key) + sizeBytes(value))
+}
+
+// appendPair appends a pair of the line's own. Loki takes names of letters,
+// digits and _ that begin with no digit.
+func appendPair(dst []byte, r *parsers.Record, p *parsers.Pair) []byte {
+	key, value := r.Text(p.Key), r.Text(p.Value)
+	if len(key) == 0 || len(value) == 0 {
+		return dst
+	}
+	dst = appendSize(dst, tagMetadata, sizeBytes(len(key))+sizeBytes(len(value)))
+	dst = appendSize(dst, tagName, len(key))
+	for i, c := range key {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			c = '_'
+		}
+		dst = append(dst, c)
+	}
+	return appendBytes(dst, tagValue, value)
+}
+
+// sizeMetadata of those fields that the record has, in bytes.
+func sizeMetadata(fields []metadata, r *parsers.Record) (n int) {
+	for i := range fields {
+		m := &fields[i]
+		if v := len(value(r, m.field)); v > 0 {
+			n += sizeBytes(len(m.name) + sizeVarint(uint64(v)) + v)
+		}
+	}
+	return n
+}
+
+func appendMetadata(dst []byte, fields []metadata, r *parsers.Record) []byte {
+	for i := range fields {
+		m := &fields[i]
+		v := value(r, m.field)
+		if len(v) == 0 {
+			continue
+		}
+		dst = appendSize(dst, tagMetadata, len(m.name)+sizeVarint(uint64(len(v)))+len(v))
+		dst = append(dst, m.name...)
+		dst = appendVarint(dst, uint64(len(v)))
+		dst = append(dst, v...)
 	}
 	return dst
 }

@@ -98,7 +98,7 @@ func TestEncode(t *testing.T) {
 		record(d, 0, " only meta"),
 		record(d, 5, ""),
 	}}
-	got := encodeAll(t, newSplitter([]Label{{"job", "corkline"}, {"cluster", ""}, {"node", "n1"}}), b, 1<<20)
+	got := encodeAll(t, newSplitter([]Label{{"job", "corkline"}, {"cluster", ""}, {"node", "n1"}}, nil), b, 1<<20)
 	want := []pushed{
 		{Labels: `{f0="Drop", job="corkline", node="n1", source="np \"one\""}`, Entries: []entry{
 			{Time: 1_700_000_000_123_456_789, Line: "Drop a b", Metadata: pairs("f1", "a", "f2", "b")},
@@ -120,7 +120,7 @@ func TestEncodeTimes(t *testing.T) {
 	d := words(0, 0)
 	for _, at := range []int64{math.MinInt64, -1_000_000_001, -1_000_000_000, -1, 0, 1, 999_999_999, 1_000_000_000, math.MaxInt64} {
 		b := &parsers.Batch{Source: "s", Records: []parsers.Record{record(d, at, "x")}}
-		if got := encodeAll(t, newSplitter(nil), b, 1<<20); got[0].Entries[0].Time != at {
+		if got := encodeAll(t, newSplitter(nil, nil), b, 1<<20); got[0].Entries[0].Time != at {
 			t.Errorf("got %d, want %d", got[0].Entries[0].Time, at)
 		}
 	}
@@ -134,7 +134,7 @@ func TestEncodeLimit(t *testing.T) {
 	}
 	for _, limit := range []int{1, 50, 500, 5000, 1 << 20} {
 		n := 0
-		for _, p := range encodeAll(t, newSplitter(nil), b, limit) {
+		for _, p := range encodeAll(t, newSplitter(nil, nil), b, limit) {
 			for _, e := range p.Entries {
 				if e.Time != int64(n) {
 					t.Fatalf("limit %d: record %d came as number %d", limit, e.Time, n)
@@ -156,7 +156,7 @@ func TestEncodeSpan(t *testing.T) {
 		b.Records = append(b.Records, record(d, at*minute, "x"))
 	}
 	var got []int
-	for _, p := range encodeAll(t, newSplitter(nil), b, 1<<20) {
+	for _, p := range encodeAll(t, newSplitter(nil, nil), b, 1<<20) {
 		got = append(got, len(p.Entries))
 	}
 	if diff := cmp.Diff([]int{2, 2, 1, 1, 1}, got); diff != "" {
@@ -188,7 +188,7 @@ func TestStreamKeys(t *testing.T) {
 		record(d, 1, "ab c"), record(d, 2, "a bc"), record(d, 3, "ab c"), record(e, 4, "ab c"),
 	}}
 	var got []int
-	for _, p := range encodeAll(t, newSplitter(nil), b, 1<<20) {
+	for _, p := range encodeAll(t, newSplitter(nil, nil), b, 1<<20) {
 		got = append(got, len(p.Entries))
 	}
 	if diff := cmp.Diff([]int{2, 1, 1}, got); diff != "" {
@@ -197,7 +197,7 @@ func TestStreamKeys(t *testing.T) {
 }
 
 func TestSplitterIsBounded(t *testing.T) {
-	sp := newSplitter(nil)
+	sp := newSplitter(nil, nil)
 	for i := range 50 * maxKnown {
 		d := words(1, 0)
 		b := &parsers.Batch{Source: "s", Records: []parsers.Record{record(d, 1, strconv.Itoa(i))}}
@@ -213,7 +213,7 @@ func TestSplitterIsBounded(t *testing.T) {
 
 func TestEncodeDoesNotAllocate(t *testing.T) {
 	b := policyBatch(500)
-	sp, buf := newSplitter(nil), new(buffer)
+	sp, buf := newSplitter(nil, nil), new(buffer)
 	encode := func() {
 		for _, st := range sp.streams(b) {
 			st.encode(buf, b, st.records, 1<<20)
@@ -241,7 +241,7 @@ func FuzzEncode(f *testing.F) {
 		if flags&4 != 0 {
 			r.Layout = &layout
 		}
-		sp, buf := newSplitter([]Label{{"job", "corkline"}}), new(buffer)
+		sp, buf := newSplitter([]Label{{"job", "corkline"}}, nil), new(buffer)
 		b := &parsers.Batch{Source: source, Records: []parsers.Record{r, r}}
 		st := sp.streams(b)[0]
 		request, _ := st.encode(buf, b, st.records, 1<<20)

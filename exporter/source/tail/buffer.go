@@ -1,6 +1,10 @@
 package tail
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/corkline/corkline/parsers"
+)
 
 // lineEnd is the longest line end.
 const lineEnd = "\r\n"
@@ -12,10 +16,12 @@ type Buffer struct {
 	// A file has at most one.
 	Chunks []Chunk
 
-	block []byte
-	used  int    // bytes of block that lines lie in
-	full  bool   // a read found no room for more
-	lines []Line // of all chunks
+	block  []byte
+	used   int    // bytes of block that lines lie in
+	full   bool   // a read found no room for more
+	lines  []Line // of all chunks
+	joined []byte // text of lines that were put together
+	raw    []Line // lines that are being put together
 }
 
 // Chunk is a run of lines of one file.
@@ -35,12 +41,8 @@ type Chunk struct {
 	fingerprint fingerprint
 }
 
-// Line is one line of a file, never empty.
-type Line struct {
-	Text       []byte // without its line end, in the Buffer's block
-	Start, End int64  // offsets in the file; End is after the line end
-	Truncated  bool   // Text is only the beginning of the line
-}
+// Line is one line of a file, or what several make together; never empty.
+type Line = parsers.Line
 
 // NewBuffer returns a Buffer that holds lines of up to size bytes in all. It
 // must be able to hold one line of the Tailer's MaxLineBytes.
@@ -53,7 +55,7 @@ func (b *Buffer) Len() int { return len(b.lines) }
 
 func (b *Buffer) reset() {
 	clear(b.Chunks) // do not keep closed files
-	b.Chunks, b.lines = b.Chunks[:0], b.lines[:0]
+	b.Chunks, b.lines, b.joined = b.Chunks[:0], b.lines[:0], b.joined[:0]
 	b.used, b.full = 0, false
 }
 
@@ -82,5 +84,5 @@ func (b *Buffer) add(text []byte, start, end int64, limit int) {
 		return
 	}
 	cut := min(n, limit)
-	b.lines = append(b.lines, Line{text[:cut:cut], start, end, cut < n})
+	b.lines = append(b.lines, Line{Text: text[:cut:cut], Start: start, End: end, Truncated: cut < n})
 }

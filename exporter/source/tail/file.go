@@ -136,9 +136,10 @@ type cursor struct {
 	offset int64 // before which all lines have been read
 	seen   int64 // before which, from offset on, there is no line end
 	handed int64 // the end of the last chunk; only empty lines lie after it
+	held   bool  // lines were given back that may belong to a record to come
 }
 
-func (c *cursor) moveTo(offset int64) { *c = cursor{offset, offset, offset} }
+func (c *cursor) moveTo(offset int64) { *c = cursor{offset: offset, seen: offset, handed: offset} }
 
 // identity tells files apart as long as they exist.
 type identity struct{ dev, inode uint64 }

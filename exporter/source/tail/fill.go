@@ -63,9 +63,20 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) error {
 		}
 	}
 	before, lines, used := *cur, len(b.lines), b.used
-	readErr := t.read(f, b, cur, drain || f.quiet(t.now()))
+	whole := drain || f.quiet(t.now())
+	complete := whole || cur.held && t.now().Sub(f.changed) >= openTime
+	readErr := t.read(f, b, cur, whole, complete)
 	if len(b.lines) == lines {
 		return readErr
+	}
+	if t.framer != nil {
+		t.join(b, cur, lines, complete)
+		if len(b.lines) == lines && b.full && used == 0 {
+			t.join(b, cur, lines, true) // a record that fills the buffer
+		}
+		if len(b.lines) == lines {
+			return readErr
+		}
 	}
 
 	// Only now is it certain that the file was not truncated meanwhile.
@@ -93,9 +104,10 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) error {
 }
 
 // read adds lines of f from the cursor on until b has some or is full, or the
-// file ends. If whole, what lies before the end of the file is a line, too.
-func (t *Tailer) read(f *File, b *Buffer, cur *cursor, whole bool) error {
-	for !b.full && cur.offset < f.size && (cur.seen < f.size || whole) {
+// file ends. If whole, what lies before the end of the file is a line, too. If
+// again, lines are read that were held back before.
+func (t *Tailer) read(f *File, b *Buffer, cur *cursor, whole, again bool) error {
+	for !b.full && cur.offset < f.size && (cur.seen < f.size || whole || again) {
 		if cur.seen-cur.offset >= t.overlong() {
 			return t.readOverlong(f, b, cur, whole)
 		}
@@ -122,6 +134,22 @@ func (t *Tailer) read(f *File, b *Buffer, cur *cursor, whole bool) error {
 		b.full = taken == 0 && int64(n) < t.overlong()
 	}
 	return nil
+}
+
+// join puts the lines from index first on together, and gives those back to
+// the file that belong to a record that may not be complete, unless final.
+func (t *Tailer) join(b *Buffer, cur *cursor, first int, final bool) {
+	if len(b.lines) > first {
+		b.raw = append(b.raw[:0], b.lines[first:]...)
+	}
+	var rest int
+	b.lines, rest, b.joined = t.framer.Join(b.lines[:first], b.raw, b.joined, final)
+	cur.held = rest < len(b.raw)
+	if cur.held {
+		cur.offset = b.raw[rest].Start
+	} else {
+		cur.offset = max(cur.offset, b.raw[len(b.raw)-1].End)
+	}
 }
 
 // overlong is how many bytes without a line end make a line that will be cut.
@@ -159,7 +187,7 @@ func (t *Tailer) readOverlong(f *File, b *Buffer, cur *cursor, whole bool) error
 	if err != nil || n < len(text) { // truncated: the next look will tell
 		return err
 	}
-	b.lines = append(b.lines, Line{text[:n:n], cur.offset, end, true})
+	b.lines = append(b.lines, Line{Text: text[:n:n], Start: cur.offset, End: end, Truncated: true})
 	b.used += n
 	cur.offset, cur.seen = end, end
 	return nil

@@ -19,12 +19,17 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/corkline/corkline/parsers"
 )
 
 const (
 	// quietTime is how long a rotated file must not change before it counts as
 	// finished: its writer may go on for a while before it reopens its log.
 	quietTime = 5 * time.Second
+	// openTime is how long a file must not change before its last record counts
+	// as complete: what belongs together is written at once.
+	openTime = 2 * time.Second
 
 	defaultMaxLineBytes = 256 << 10
 )
@@ -38,6 +43,10 @@ type Options struct {
 	Files []string
 	// Positions keeps what has been delivered. Required.
 	Positions *Positions
+	// Framer puts lines together; nil hands them out as they are. The lines
+	// that a record may still get are waited for until the file has not changed
+	// for a while.
+	Framer *parsers.Framer
 	// MaxLineBytes is where longer lines are cut; 256 KiB if not positive.
 	MaxLineBytes int
 	// Now is the clock; time.Now if nil.
@@ -51,6 +60,7 @@ type Tailer struct {
 	patterns     []string
 	positions    *Positions
 	maxLineBytes int
+	framer       *parsers.Framer
 	now          func() time.Time
 
 	mu          sync.Mutex
@@ -107,6 +117,7 @@ func New(o Options) (*Tailer, error) {
 		patterns:     slices.Clone(o.Files),
 		positions:    o.Positions,
 		maxLineBytes: o.MaxLineBytes,
+		framer:       o.Framer,
 		now:          o.Now,
 		byID:         make(map[identity]*File),
 		at:           make(map[string]*File),

@@ -146,19 +146,19 @@ func TestLines(t *testing.T) {
 		want       []Line
 	}{
 		{"none", "", nil},
-		{"one", "abc\n", []Line{{[]byte("abc"), 0, 4, false}}},
-		{"carriage return", "abc\r\nd\n", []Line{{[]byte("abc"), 0, 5, false}, {[]byte("d"), 5, 7, false}}},
-		{"empty ones", "\n\r\na\n\n\nb\n\n", []Line{{[]byte("a"), 3, 5, false}, {[]byte("b"), 7, 9, false}}},
-		{"incomplete", "abc\ndef", []Line{{[]byte("abc"), 0, 4, false}}},
-		{"NUL and invalid UTF-8", "a\x00b\xff\n", []Line{{[]byte("a\x00b\xff"), 0, 5, false}}},
-		{"as long as allowed", long[:16] + "\n", []Line{{[]byte(long[:16]), 0, 17, false}}},
-		{"as long as allowed, carriage return", long[:16] + "\r\n", []Line{{[]byte(long[:16]), 0, 18, false}}},
-		{"too long by one", long[:17] + "\na\n", []Line{{[]byte(long[:16]), 0, 18, true}, {[]byte("a"), 18, 20, false}}},
-		{"too long, carriage return", long[:17] + "\r\na\n", []Line{{[]byte(long[:16]), 0, 19, true}, {[]byte("a"), 19, 21, false}}},
+		{"one", "abc\n", []Line{{Text: []byte("abc"), Start: 0, End: 4}}},
+		{"carriage return", "abc\r\nd\n", []Line{{Text: []byte("abc"), Start: 0, End: 5}, {Text: []byte("d"), Start: 5, End: 7}}},
+		{"empty ones", "\n\r\na\n\n\nb\n\n", []Line{{Text: []byte("a"), Start: 3, End: 5}, {Text: []byte("b"), Start: 7, End: 9}}},
+		{"incomplete", "abc\ndef", []Line{{Text: []byte("abc"), Start: 0, End: 4}}},
+		{"NUL and invalid UTF-8", "a\x00b\xff\n", []Line{{Text: []byte("a\x00b\xff"), Start: 0, End: 5}}},
+		{"as long as allowed", long[:16] + "\n", []Line{{Text: []byte(long[:16]), Start: 0, End: 17}}},
+		{"as long as allowed, carriage return", long[:16] + "\r\n", []Line{{Text: []byte(long[:16]), Start: 0, End: 18}}},
+		{"too long by one", long[:17] + "\na\n", []Line{{Text: []byte(long[:16]), Start: 0, End: 18, Truncated: true}, {Text: []byte("a"), Start: 18, End: 20}}},
+		{"too long, carriage return", long[:17] + "\r\na\n", []Line{{Text: []byte(long[:16]), Start: 0, End: 19, Truncated: true}, {Text: []byte("a"), Start: 19, End: 21}}},
 		{"longer than the buffer", "a\n" + strings.Repeat(long, 5) + "\nb\n", []Line{
-			{[]byte("a"), 0, 2, false}, {[]byte(long[:16]), 2, 103, true}, {[]byte("b"), 103, 105, false},
+			{Text: []byte("a"), Start: 0, End: 2}, {Text: []byte(long[:16]), Start: 2, End: 103, Truncated: true}, {Text: []byte("b"), Start: 103, End: 105},
 		}},
-		{"more empty lines than the buffer holds", strings.Repeat("\n", 100) + "a\n", []Line{{[]byte("a"), 100, 102, false}}},
+		{"more empty lines than the buffer holds", strings.Repeat("\n", 100) + "a\n", []Line{{Text: []byte("a"), Start: 100, End: 102}}},
 	} {
 		for _, size := range []int{16, 17, 18, 19, 31, 64, 4096} {
 			t.Run(fmt.Sprint(tt.name, " in ", size), func(t *testing.T) {
