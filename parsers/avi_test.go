@@ -3,7 +3,6 @@ package parsers_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"os"
@@ -94,10 +93,7 @@ func TestAVI_Cut(t *testing.T) {
 					if slices.Contains(chosen, field) || reflect.DeepEqual(value, want[field]) {
 						continue
 					}
-					// Where there is no brace, a number's end cannot be told.
-					if field == "code_class" || !strings.HasPrefix(fmt.Sprint(want[field]), fmt.Sprint(value)) || !bytes.HasSuffix(r.Line, fmt.Append(nil, value)) {
-						t.Fatalf("%q: %s is %v, not %v", line[:n], field, value, want[field])
-					}
+					t.Fatalf("%q: %s is %v, not %v", line[:n], field, value, want[field])
 				}
 			}
 		}
@@ -135,7 +131,7 @@ func TestAVI_Random(t *testing.T) {
 		strs["adf"], strs["virtualservice"] = "true", tag
 
 		body := object(t, members)
-		bare := body[1 : len(body)-1]
+		bare := body[1:len(body)-1] + `,"vs_ip":"203.0.113.1"` // a number at the end may be cut
 		line := rapid.SampledFrom([]string{
 			"Nov  5 09:30:12 AVI-CONTROLLER " + tag + "[0]: " + body,
 			"<134>Nov 15 09:30:12 avi.example.com " + tag + ": " + body,

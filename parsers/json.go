@@ -168,8 +168,9 @@ type jsonWalker struct {
 	marks   []int         // lengths of lists where the objects at hand began
 	edits   []edit
 	moves   []move
-	settled int // what comes before was read, but for what it is within
-	equals  int // there is no = between what was walked and here
+	settled int  // what comes before was read, but for what it is within
+	open    bool // the text ends with a number that may go on
+	equals  int  // there is no = between what was walked and here
 	buffer  []byte
 	places  []int32
 	found   []Span
@@ -233,7 +234,8 @@ func (o *jsonObject) learn(key string, child *jsonNode, role role) int {
 // strings, numbers, true and false as they stand there, and the JSON of arrays
 // and objects. null and "" are no values. The values of an array's elements
 // are joined by commas, with semicolons for the commas within them. Of members
-// with the same key the last counts.
+// with the same key the last counts. A number that ends a text without braces
+// may have been cut: its field has no value then, and r.Flags get Truncated.
 //
 // What the plan hides is replaced in the text; walk returns where the object
 // is afterwards, and moves what stands behind it in r.Line, but no span.
@@ -254,13 +256,16 @@ func (w *jsonWalker) walk(r *Record, s Span) (Span, error) {
 		}
 		s = after
 	}
+	if w.open {
+		r.Flags |= Truncated
+	}
 	w.fill(r, s)
 	return s, nil
 }
 
 // read reads a text that should be an object.
 func (w *jsonWalker) read(text []byte) bool {
-	w.text, w.err, w.settled, w.equals = text, nil, 0, -1
+	w.text, w.err, w.settled, w.open, w.equals = text, nil, 0, false, -1
 	w.marks, w.edits, w.moves = w.marks[:0], w.edits[:0], w.moves[:0]
 	clear(w.values)
 	for i := range w.lists {
@@ -415,6 +420,12 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 		if p == len(text) {
 			if !bare {
 				return w.fail(p, "a comma or the end of the object")
+			}
+			if isDigit(text[p-1]) {
+				w.open = true
+				if child != nil {
+					w.forget(child, n, mark)
+				}
 			}
 			break
 		}

@@ -141,6 +141,10 @@ func TestWalk(t *testing.T) {
 	// Without braces.
 	f(`"a":1,"b":{"c":"x"}`, "a", "1", "b.c", "x")
 	f(` "a" : 1 , "b" : [ ] `, "a", "1", "b", "[ ]")
+	f(`"a":1,"b":23 `, "a", "1", "b", "23")
+	f(`"a":1,"b":23`, "a", "1", "b", "") // which may have been 234
+	f(`"b":1,"b":23`, "b", "")
+	f(`"a":1,"b":true`, "a", "1", "b", "true")
 	// Arrays.
 	f(`{"dns_ips":["192.0.2.1","192.0.2.2",null,"",5]}`, "dns_ips[]", "192.0.2.1,192.0.2.2,5", "dns_ips", `["192.0.2.1","192.0.2.2",null,"",5]`)
 	f(`{"dns_ips":["192.0.2.1"]}`, "dns_ips[]", "192.0.2.1")
@@ -415,10 +419,41 @@ func FuzzWalk(f *testing.F) {
 		if !utf8.ValidString(text) {
 			return // of which encoding/json changes more
 		}
+		if object != text && isDigit(text[len(text)-1]) {
+			object = object[:len(object)-1] + " }" // where the number ends
+			if again := walk(t, all, nil, text+" "); !maps.Equal(again.values, reference(object)) || len(got.values) > len(again.values) {
+				t.Fatalf("%s: %q, and %q when its end is known", text, got.values, again.values)
+			}
+			return
+		}
 		if diff := cmp.Diff(reference(object), got.values); diff != "" {
 			t.Fatalf("%s (-encoding/json +got):\n%s", text, diff)
 		}
 	})
+}
+
+// A number that may have been cut is no value, and the record tells so.
+func TestWalk_OpenNumber(t *testing.T) {
+	f := func(text string, want Flags) {
+		t.Helper()
+		plan, err := newJSONPlan(map[string]int{"a": 0, "b": 1}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := Record{Line: []byte(text), Spans: make([]Span, 2), Scratch: &Scratch{}, Flags: InvalidUTF8}
+		if _, err := plan.newWalker().walk(&r, Span{0, int32(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+		if r.Flags != want|InvalidUTF8 {
+			t.Errorf("%s: flags %b", text, r.Flags)
+		}
+	}
+	f(`"b":1,"a":-2.5e7`, Truncated)
+	f(`"b":1,"c":2`, Truncated)
+	f(`"b":1,"a":2 `, 0)
+	f(`"b":1,"a":"2"`, 0)
+	f(`"a":{"b":1}`, 0)
+	f(`{"b":1,"a":2}`, 0)
 }
 
 func TestWalk_Allocations(t *testing.T) {

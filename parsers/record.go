@@ -31,7 +31,8 @@ func (s *Scratch) add(value string) Span {
 type Flags uint8
 
 const (
-	// Truncated marks a line that was longer than the source's limit and was cut there.
+	// Truncated marks a line that was longer than the source's limit and was cut
+	// there, or that may have been cut before: it ends in a number that nothing closes.
 	Truncated Flags = 1 << iota
 	// InvalidUTF8 marks a line whose invalid bytes were replaced by U+FFFD.
 	InvalidUTF8
