@@ -46,12 +46,15 @@ type Form struct {
 	Samples            []string            `yaml:"samples"`
 }
 
-// LayoutForm is one layout of a Form: an expression, either grok or regex.
+// LayoutForm is one layout of a Form: an expression, either grok or regex; or
+// the columns of CSV and the fields that they become. A layout csv is the only
+// one of its definition, and its files begin with the header that names their columns.
 type LayoutForm struct {
-	Name  string `yaml:"name"`
-	About string `yaml:"about"`
-	Grok  string `yaml:"grok"`
-	Regex string `yaml:"regex"`
+	Name  string            `yaml:"name"`
+	About string            `yaml:"about"`
+	Grok  string            `yaml:"grok"`
+	Regex string            `yaml:"regex"`
+	CSV   map[string]string `yaml:"csv"`
 }
 
 // TimeForm says which field holds the time, and how: a layout of package time,
@@ -129,8 +132,9 @@ type Field struct {
 type Layout struct {
 	Name    string
 	pattern *pattern
-	fields  []int // of the pattern's groups, -1 for those without a name
-	scrub   bool  // may hold secrets that no JSON step comes upon
+	csv     *csvPlan // instead of a pattern
+	fields  []int    // of the pattern's groups, -1 for those without a name; or of the columns
+	scrub   bool     // may hold secrets that no JSON step comes upon
 }
 
 // MetricType says what a metric is to Prometheus.
@@ -460,15 +464,16 @@ func (ts texts) String() string {
 // frame compiles how lines make records.
 func (c *compilation) frame(expander *grokExpander) {
 	form := c.form.Frame
-	if form == (FrameForm{}) {
+	csv := slices.ContainsFunc(c.form.Layouts, func(l LayoutForm) bool { return l.CSV != nil })
+	if form == (FrameForm{}) && !csv {
 		return
 	}
-	f := &frame{FrameForm: form}
+	f := &frame{FrameForm: form, csv: csv}
 	if form.Glued != "" && form.Head == "" {
 		c.fault("frame.glued", "needs head, what a record begins with")
 	}
-	if form.CSV && (form.Head != "" || form.CRI) {
-		c.fault("frame.csv", "goes with neither head nor cri")
+	if csv && form != (FrameForm{}) {
+		c.fault("frame", "does not go with a layout csv")
 	}
 	if form.Head != "" {
 		regex, _, err := expander.expand(form.Head)
@@ -566,6 +571,10 @@ func (c *compilation) layouts(expander *grokExpander) {
 			c.fault(at+".name", "every layout needs a name of its own")
 		}
 		names[form.Name] = true
+		if form.CSV != nil {
+			c.csv(at, form)
+			continue
+		}
 		key, source := at+".regex", form.Regex
 		switch {
 		case (form.Grok == "") == (form.Regex == ""):
@@ -591,6 +600,20 @@ func (c *compilation) layouts(expander *grokExpander) {
 	if len(patterns) > 1 {
 		share(patterns)
 	}
+}
+
+func (c *compilation) csv(at string, form LayoutForm) {
+	if form.Grok != "" || form.Regex != "" || len(c.form.Layouts) > 1 || len(c.form.Samples) > 0 {
+		c.fault(at+".csv", "goes with no expression, no other layout and no samples")
+	}
+	columns := c.named(at+".csv", form.CSV)
+	if len(columns) == 0 {
+		c.fault(at+".csv", "names no column; write column: field")
+	}
+	c.untyped = true
+	c.definition.Layouts = append(c.definition.Layouts, &Layout{
+		Name: form.Name, csv: newCSVPlan(columns, c.secrets), fields: slices.Sorted(maps.Values(columns)),
+	})
 }
 
 // expression compiles an expression whose groups are fields: -1 for those
@@ -797,7 +820,7 @@ func (d *Definition) Fits(line []byte) []string {
 	var s search
 	s.begin(line)
 	for _, layout := range d.Layouts {
-		if layout.pattern.match(&s) {
+		if layout.csv != nil && layout.csv.newReader().split(line) == nil || layout.csv == nil && layout.pattern.match(&s) {
 			names = append(names, layout.Name)
 		}
 	}
@@ -825,6 +848,9 @@ func (d *Definition) Closest(line []byte) Closest {
 		return Closest{Layout: d.Layouts[0].Name, Column: 1, Expected: d.contained()}
 	}
 	for _, layout := range d.Layouts {
+		if layout.csv != nil {
+			return Closest{Layout: layout.Name, Column: 1, Expected: "a row of CSV below the header of its file"}
+		}
 		if layout.pattern.re.Match(line) { // then a value was wrong
 			return d.wrongValue(layout, line)
 		}
@@ -881,6 +907,7 @@ type reader struct {
 	inner      search // of steps
 	times      times
 	walkers    []*jsonWalker // of the steps that have one
+	rows       *csvReader    // of the layout, if it is of CSV
 }
 
 // NewParser gives a parser for use by one goroutine. The definitions are tried
@@ -893,6 +920,9 @@ func NewParser(definitions ...*Definition) *Parser {
 			if plan := d.steps[i].json; plan != nil {
 				o.walkers[i] = plan.newWalker()
 			}
+		}
+		if plan := d.Layouts[0].csv; plan != nil {
+			o.rows = plan.newReader()
 		}
 		p.readers = append(p.readers, o)
 	}
@@ -960,11 +990,14 @@ func (p *reader) parse(r *Record) error {
 	if len(r.Line) > math.MaxInt32 {
 		return ErrNoLayout
 	}
-	if len(d.steps) > 0 && r.Scratch == nil {
+	if (len(d.steps) > 0 || p.rows != nil) && r.Scratch == nil {
 		r.Scratch = new(Scratch)
 	}
 	if !d.mayBe(r.Line) {
 		return ErrNoLayout
+	}
+	if p.rows != nil {
+		return p.parseRow(r)
 	}
 	p.search.begin(r.Line)
 	for _, layout := range d.Layouts {
@@ -993,6 +1026,24 @@ func (p *reader) parse(r *Record) error {
 		return nil
 	}
 	return ErrNoLayout
+}
+
+// parseRow parses a row of CSV.
+func (p *reader) parseRow(r *Record) error {
+	d := p.definition
+	if err := p.rows.read(r); err != nil {
+		return err
+	}
+	for i := range r.Spans {
+		if d.isAbsent(r.Value(i)) {
+			r.Spans[i] = Span{}
+		}
+	}
+	if err := p.finish(r); err != nil {
+		return err
+	}
+	r.Layout = d.Layouts[0]
+	return nil
 }
 
 // mayBe tells whether a line has what lines of the format contain.
