@@ -641,7 +641,7 @@ func (s *scrubber) value(p, depth int, doubled bool) edit {
 		if doubled && s.is(p, c) {
 			p++
 		}
-		return edit{start: p, end: s.stringEnd(p, c, escapeDepth(quote-start))}
+		return edit{start: p, end: s.stringEnd(p, c, escapeDepth(quote-start), doubled)}
 	case c == '{' || c == '[':
 		p = s.bracketEnd(quote, depth, doubled)
 	default:
@@ -678,8 +678,8 @@ func (s *scrubber) escapedBlanks(p int) (start, quote int) {
 func escapeDepth(backslashes int) int { return bits.TrailingZeros(^uint(backslashes)) }
 
 // stringEnd gives the end of the content, at p, of a string whose quotes are
-// escaped so many times: where one is that is escaped no more often.
-func (s *scrubber) stringEnd(p int, quote byte, depth int) int {
+// escaped so many times, or doubled: where one is that is escaped no more often.
+func (s *scrubber) stringEnd(p int, quote byte, depth int, doubled bool) int {
 	backslashes := 0
 	for ; p < len(s.raw); p++ {
 		switch s.raw[p] {
@@ -689,6 +689,9 @@ func (s *scrubber) stringEnd(p int, quote byte, depth int) int {
 		case quote:
 			if own := escapeDepth(backslashes); own <= depth {
 				return p - (1<<own - 1)
+			}
+			if doubled && s.is(p+1, quote) {
+				p++
 			}
 		}
 		backslashes = 0
@@ -710,6 +713,9 @@ func (s *scrubber) bracketEnd(p, depth int, doubled bool) int {
 		case '"', '\'':
 			own := escapeDepth(backslashes)
 			if own > depth || quote != 0 && quote != c {
+				if doubled && s.is(p+1, c) {
+					p++
+				}
 				break
 			}
 			if own < depth && c == '"' { // that of the string around it
@@ -746,14 +752,21 @@ func (s *scrubber) parameter(h *secrets, equals int) edit {
 		quote++
 	}
 	if s.is(quote, '"') || s.is(quote, '\'') {
-		if p, _ := s.escapedBlanks(quote + 1); p == len(s.raw) || strings.IndexByte(",:]}", s.raw[p]) >= 0 {
+		c, p := s.raw[quote], quote+1
+		doubled := s.is(p, c)
+		if doubled {
+			p++
+		}
+		if p, _ := s.escapedBlanks(p); p == len(s.raw) || strings.IndexByte(",:]}", s.raw[p]) >= 0 {
 			return edit{} // the end of the string that the parameter is in
 		}
-		end = s.stringEnd(quote+1, s.raw[quote], escapeDepth(quote-start))
+		end = s.stringEnd(p, c, escapeDepth(quote-start), doubled)
 		for s.is(end, '\\') {
 			end++
 		}
-		end++
+		if end++; doubled && s.is(end, c) {
+			end++
+		}
 	}
 	i := equals + 1
 	for i < len(s.text) && (s.place(i) < end || strings.IndexByte(endsParameter, s.text[i]) < 0 && !s.is(s.place(i), '"')) {

@@ -112,6 +112,10 @@ func TestScrub(t *testing.T) {
 	f(`{\"cookie\":{\"a\":\"b","z":"`, `{\"cookie\":**********","z":"`)
 	f(`'{"a":"Cookie: x=0123456789","b":\'cookie\':{`, `'{"a":"Cookie: [redacted]","b":\'cookie\':*`)
 	f(`"{""Cookie"": ""0123456789"", ""x"": ""y""}"`, `"{""Cookie"": ""[redacted]"", ""x"": ""y""}"`)
+	f(`"{""Cookie"": ""a\""b0123456789"", ""x"": ""y""},`, `"{""Cookie"": ""[redacted]"", ""x"": ""y""},`)
+	f(`"{""Cookie"": {""a\""}b"": ""c\""}0123456789""}, ""x"": ""y""},`, `"{""Cookie"": "[redacted]", ""x"": ""y""},`)
+	f(`"token=""a b0123456789"" c",d`, `"token=[redacted] c",d`)
+	f(`"{""uri"": ""?token="", ""x"": ""y""},`, `"{""uri"": ""?token="", ""x"": ""y""},`)
 	f(`{'Cookie': '0123456789"', 'x': "y"}`, `{'Cookie': '[redacted]', 'x': "y"}`)
 	f(`{'Cookie': ['}', "]'", 'c'], 'x': "y"}`, `{'Cookie': "[redacted]", 'x': "y"}`)
 	// Headers.
