@@ -257,3 +257,33 @@ func valuesOf(b *testing.B, name string) reflect.Type {
 	}
 	return reflect.StructOf(fields)
 }
+
+// A definition that hides nothing leaves each line as it is, and reads it as
+// the other does; that one is as it was.
+func TestUnredacted(t *testing.T) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := 0
+	for name, d := range set {
+		open, closed := d.Unredacted().NewParser(), d.NewParser()
+		for _, record := range records(d, bytes.Join(aviSample(t, name), []byte("\n"))) {
+			a := parsers.Record{Line: bytes.Clone(record.Text), Carried: record.Time, Header: record.Header}
+			b := a
+			b.Line = bytes.Clone(record.Text)
+			if err := open.Parse(&a); err != nil || !bytes.Equal(a.Line, record.Text) {
+				t.Errorf("%s: %q became %q, %v", name, record.Text, a.Line, err)
+			}
+			if err := closed.Parse(&b); err != nil || b.Layout.Name != a.Layout.Name {
+				t.Errorf("%s: %q: layout %v, %v", name, record.Text, b.Layout, err)
+			}
+			if !bytes.Equal(a.Line, b.Line) {
+				hidden++
+			}
+		}
+	}
+	if hidden == 0 {
+		t.Error("no sample has a secret")
+	}
+}

@@ -39,6 +39,7 @@ type csvReader struct {
 	plan    *csvPlan
 	header  *Header
 	columns []csvColumn // below the header; none when it is not one
+	secret  bool        // one of them is
 	cells   []csvCell
 	cell    []byte // one that is redacted
 	row     []byte // the row, with such cells
@@ -68,7 +69,8 @@ var (
 //
 // The error is for a row with quotes that RFC 4180 does not have, with more or
 // fewer cells than the header, or below none: one that names no column of the
-// plan. The record is left as it was then.
+// plan. The record is left as it was then, but where a column is secret: then
+// nothing of the line is left, for who knows which cell it is.
 func (c *csvReader) read(r *Record) error {
 	if r.Header == nil {
 		return errNoHeader
@@ -79,11 +81,15 @@ func (c *csvReader) read(r *Record) error {
 	if len(c.columns) == 0 {
 		return errNoHeader
 	}
-	if err := c.split(r.Line); err != nil {
-		return err
+	err := c.split(r.Line)
+	if err == nil && len(c.cells) != len(c.columns) {
+		err = fmt.Errorf("the row has %d cells, the header %d", len(c.cells), len(c.columns))
 	}
-	if len(c.cells) != len(c.columns) {
-		return fmt.Errorf("the row has %d cells, the header %d", len(c.cells), len(c.columns))
+	if err != nil {
+		if c.secret {
+			r.Line = r.Line[:edit{end: len(r.Line)}.put(r.Line)]
+		}
+		return err
 	}
 	if c.plan.hide != nil && c.redact(r) {
 		if err := c.split(r.Line); err != nil {
@@ -108,7 +114,7 @@ func (c *csvReader) read(r *Record) error {
 
 // learn takes the columns of a header.
 func (c *csvReader) learn(h *Header) {
-	c.header, c.columns = h, c.columns[:0]
+	c.header, c.columns, c.secret = h, c.columns[:0], false
 	if c.split(h.text) != nil {
 		return
 	}
@@ -121,6 +127,7 @@ func (c *csvReader) learn(h *Header) {
 		}
 		column.secret = c.plan.hide.role(name) == roleSecret
 		c.columns = append(c.columns, column)
+		c.secret = c.secret || column.secret
 		known = known || named
 	}
 	if !known {

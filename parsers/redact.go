@@ -23,6 +23,27 @@ type secrets struct {
 	parameters names // of URLs
 }
 
+// Unredacted gives a definition that is the same, but hides nothing.
+func (d *Definition) Unredacted() *Definition {
+	open := *d
+	open.secrets, open.Layouts, open.steps = nil, nil, slices.Clone(d.steps)
+	for _, layout := range d.Layouts {
+		l := *layout
+		if l.scrub = false; l.csv != nil {
+			l.csv = &csvPlan{columns: l.csv.columns}
+		}
+		open.Layouts = append(open.Layouts, &l)
+	}
+	for i := range open.steps {
+		if s := &open.steps[i]; s.json != nil {
+			plan := *s.json
+			plan.hide = nil
+			s.json = &plan
+		}
+	}
+	return &open
+}
+
 // role is what a JSON member is in the hiding of secrets. Those of the pairs
 // come behind roleSecret: of pair i, element is roleElement+2*i and value
 // roleElement+2*i+1.
