@@ -277,7 +277,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
 			parser: parsers.NewParser(definitions...), feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
-			poll: c.PollInterval, maxLine: c.MaxLineBytes, now: a.now, onCommit: a.committed,
+			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied, now: a.now, onCommit: a.committed,
 		})
 	}
 	return pipelines, nil

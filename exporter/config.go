@@ -90,6 +90,9 @@ type SourceConfig struct {
 	// Redact is true unless given: what the definitions call secret does not
 	// leave the node.
 	Redact *bool `yaml:"redact"`
+
+	// implied by no sources being configured: its files need not be there.
+	implied bool
 }
 
 // names of the definitions.
@@ -279,7 +282,7 @@ func (c *configCheck) sources() {
 	if config.Sources == nil { // not given, or with nothing behind the key
 		for _, name := range config.set.Names() {
 			if d := config.set[name]; len(d.Files) > 0 {
-				config.Sources = append(config.Sources, SourceConfig{Definition: name})
+				config.Sources = append(config.Sources, SourceConfig{Definition: name, implied: true})
 			}
 		}
 	}

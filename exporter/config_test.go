@@ -53,7 +53,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%q: %s", text, err)
 		}
-		if diff := cmp.Diff(want, *got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+		if diff := cmp.Diff(want, *got, cmpopts.IgnoreUnexported(Config{}, SourceConfig{})); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 		if diff := cmp.Diff(all, got.DefinitionSet().Names()); diff != "" {
