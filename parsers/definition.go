@@ -561,7 +561,7 @@ func (c *compilation) time() {
 
 func (c *compilation) layouts(expander *grokExpander) {
 	if len(c.form.Layouts) == 0 {
-		c.fault("layouts", "is missing; give at least one {name, grok} or {name, regex}")
+		c.fault("layouts", "is missing; give at least one {name, grok}, {name, regex} or {name, csv}")
 	}
 	var patterns []*pattern
 	names := map[string]bool{}
@@ -578,7 +578,7 @@ func (c *compilation) layouts(expander *grokExpander) {
 		key, source := at+".regex", form.Regex
 		switch {
 		case (form.Grok == "") == (form.Regex == ""):
-			c.fault(at, "give either grok or regex")
+			c.fault(at, "give one of grok, regex and csv")
 			continue
 		case form.Grok != "":
 			key = at + ".grok"
