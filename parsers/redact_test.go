@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -316,6 +317,61 @@ func TestRedact_Secrets(t *testing.T) {
 			}
 		}
 	})
+}
+
+// No secret is left in a line nor in a field of it, be the line parsed, cut or
+// such that it does not parse; what is parsed has all else as it was.
+func TestRedact_Parse(t *testing.T) {
+	set, err := Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser := NewParser(set["avi-waf"], set["avi-application"])
+	shows := func(r *Record) bool {
+		shown := func(text []byte) bool {
+			return bytes.Contains(text, []byte(marker)) || bytes.Contains(text, []byte("7331"))
+		}
+		for i := range r.Spans {
+			if shown(r.Value(i)) {
+				return true
+			}
+		}
+		return shown(r.Line)
+	}
+	parsed, failed := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		d := &drawTwin{T: t}
+		d.object(0)
+		text, want := d.secret.String(), d.hidden.String()
+		members := `{"http_version":"1.1"`
+		if len(strings.Trim(text, "{} \n\t")) > 0 {
+			members += ","
+		}
+		head := d.pick("", "May 26 17:40:01 AVI shop[0]: ", "<134>1 2026-05-26T17:40:01Z se-1 shop 7 8 - ") + members
+		r := Record{Line: []byte(head + text[1:])}
+		if err := parser.Parse(&r); err == nil {
+			parsed++
+			if got := string(r.Line); got != head+want[1:] {
+				t.Fatalf("%s became\n%s, want\n%s", text, got, head+want[1:])
+			}
+		}
+		if shows(&r) {
+			t.Fatalf("%s shows a secret: %s", text, r.Line)
+		}
+		line := head + text[1:]
+		for _, bad := range []string{"no head: " + line, line + "x", line + line, line[:rapid.IntRange(0, len(line)).Draw(t, "cut")]} {
+			r := Record{Line: []byte(bad)}
+			if parser.Parse(&r) != nil {
+				failed++
+			}
+			if shows(&r) {
+				t.Fatalf("%s shows a secret: %s", bad, r.Line)
+			}
+		}
+	})
+	if parsed == 0 || failed == 0 {
+		t.Errorf("%d lines were parsed, %d were not", parsed, failed)
+	}
 }
 
 // redactAny redacts a text that may be JSON.
