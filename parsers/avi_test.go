@@ -3,6 +3,7 @@ package parsers_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"math"
 	"os"
@@ -194,40 +195,82 @@ func object(t *rapid.T, members map[string]any) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// BenchmarkAVI parses a request with all of its headers, beside encoding/json,
-// which reads the same values and hides nothing.
+// BenchmarkAVI parses the sample lines of each definition, and the first
+// request with all of its headers, beside encoding/json, which reads the same
+// values of their objects and hides nothing.
 func BenchmarkAVI(b *testing.B) {
 	definitions := aviDefinitions(b)
-	line := aviSample(b, "avi-application")[0]
-	run := func(name string, parser *parsers.Parser) {
+	for i, name := range aviStreams {
+		of := valuesOf(b, name)
+		lines := slices.DeleteFunc(aviSample(b, name), func(line []byte) bool { return objectOf(line) == nil })
+		b.Run(name, func(b *testing.B) { benchLines(b, lines, definitions[i:i+1], of) })
+		if name == "avi-application" {
+			b.Run("request", func(b *testing.B) { benchLines(b, lines[:1], definitions[i:i+1], of) })
+			b.Run("stream", func(b *testing.B) { benchLines(b, lines[:1], definitions, of) })
+		}
+	}
+}
+
+func benchLines(b *testing.B, lines [][]byte, definitions []*parsers.Definition, of reflect.Type) {
+	size := 0
+	for _, line := range lines {
+		size += len(line)
+	}
+	run := func(name string, f func(line []byte)) {
 		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(line)))
+			b.SetBytes(int64(size / len(lines)))
 			b.ReportAllocs()
-			r := parsers.Record{Scratch: new(parsers.Scratch)}
-			var buffer []byte
-			for b.Loop() {
-				r.Scratch.Reset()
-				buffer = append(buffer[:0], line...)
-				r.Line = buffer
-				if err := parser.Parse(&r); err != nil {
-					b.Fatal(err)
-				}
+			for i := 0; b.Loop(); i++ {
+				f(lines[i%len(lines)])
 			}
 		})
 	}
-	run("application", parsers.NewParser(definitions[slices.Index(aviStreams, "avi-application")]))
-	run("stream", parsers.NewParser(definitions...))
-	b.Run("encoding/json", func(b *testing.B) {
-		of := valuesOf(b, "avi-application")
-		body := line[bytes.IndexByte(line, '{'):]
-		b.SetBytes(int64(len(line)))
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := json.Unmarshal(body, reflect.New(of).Interface()); err != nil {
+	parse := func(definitions ...*parsers.Definition) func(line []byte) {
+		parser := parsers.NewParser(definitions...)
+		r := parsers.Record{Scratch: new(parsers.Scratch)}
+		var buffer []byte
+		return func(line []byte) {
+			r.Scratch.Reset()
+			buffer = append(buffer[:0], line...)
+			r.Line = buffer
+			if err := parser.Parse(&r); err != nil {
 				b.Fatal(err)
 			}
 		}
+	}
+	run("corkline", parse(definitions...))
+	open := make([]*parsers.Definition, len(definitions))
+	for i, d := range definitions {
+		open[i] = d.Unredacted()
+	}
+	run("unredacted", parse(open...))
+	bodies := map[string][]byte{}
+	for _, line := range lines {
+		bodies[string(line)] = objectOf(line)
+	}
+	run("encoding/json", func(line []byte) {
+		err := json.Unmarshal(bodies[string(line)], reflect.New(of).Interface())
+		var other *json.UnmarshalTypeError // such as 1 for true
+		if err != nil && !errors.As(err, &other) {
+			b.Fatal(err)
+		}
 	})
+}
+
+// objectOf gives the JSON object of a line, or nil.
+func objectOf(line []byte) []byte {
+	if at := bytes.IndexByte(line, '{'); at >= 0 && json.Valid(line[at:]) {
+		return line[at:]
+	}
+	for at, c := range line {
+		if c != '"' {
+			continue
+		}
+		if object := append(append([]byte("{"), line[at:]...), '}'); json.Valid(object) {
+			return object
+		}
+	}
+	return nil
 }
 
 // valuesOf gives a struct of the JSON values that a definition reads.
@@ -240,20 +283,48 @@ func valuesOf(b *testing.B, name string) reflect.Type {
 	if _, faults := strict.Decode(name, text, &form); len(faults) > 0 {
 		b.Fatal(faults.Err())
 	}
-	paths := form.Extract[0].JSON
-	var fields []reflect.StructField
-	for i, path := range slices.Sorted(maps.Keys(paths)) {
-		of := reflect.TypeFor[string]()
-		key, list := strings.CutSuffix(path, "[]")
-		switch {
-		case list:
-			of = reflect.TypeFor[[]string]()
-		case slices.Contains(form.Numbers, paths[path]), slices.Contains(form.Ports, paths[path]):
-			of = reflect.TypeFor[uint64]()
-		case key == "adf" || key == "udf":
-			of = reflect.TypeFor[bool]()
+	i := slices.IndexFunc(form.Extract, func(e parsers.ExtractForm) bool { return e.JSON != nil })
+	if i < 0 {
+		b.Fatalf("%s has no step json", name)
+	}
+	leaves := map[string]reflect.Type{}
+	for path, field := range form.Extract[i].JSON {
+		leaves[path] = reflect.TypeFor[string]()
+		if slices.Contains(form.Numbers, field) || slices.Contains(form.Ports, field) {
+			leaves[path] = reflect.TypeFor[json.Number]()
 		}
-		fields = append(fields, reflect.StructField{Name: "F" + strconv.Itoa(i), Type: of, Tag: reflect.StructTag(`json:"` + key + `"`)})
+		if field == "adf" || field == "udf" {
+			leaves[path] = reflect.TypeFor[bool]()
+		}
+	}
+	return structOf(leaves)
+}
+
+// structOf gives a struct that paths lead through.
+func structOf(leaves map[string]reflect.Type) reflect.Type {
+	below := map[string]map[string]reflect.Type{}
+	types := map[string]reflect.Type{}
+	for path, leaf := range leaves {
+		key, rest, nested := strings.Cut(path, ".")
+		if !nested {
+			types[key] = leaf
+			continue
+		}
+		if below[key] == nil {
+			below[key] = map[string]reflect.Type{}
+		}
+		below[key][rest] = leaf
+	}
+	for key, leaves := range below {
+		types[key] = structOf(leaves)
+	}
+	var fields []reflect.StructField
+	for i, key := range slices.Sorted(maps.Keys(types)) {
+		name, of := key, types[key]
+		for strings.HasSuffix(name, "[]") {
+			name, of = strings.TrimSuffix(name, "[]"), reflect.SliceOf(of)
+		}
+		fields = append(fields, reflect.StructField{Name: "F" + strconv.Itoa(i), Type: of, Tag: reflect.StructTag(`json:"` + name + `"`)})
 	}
 	return reflect.StructOf(fields)
 }
