@@ -149,17 +149,19 @@ const (
 	// What is learned about one object at most: names can be anything.
 	maxMembers = 256
 	maxKey     = 64
+	maxWithin  = 16 // objects of which nothing is kept
 )
 
 // jsonWalker reads JSON objects by a plan, for one goroutine. Lines of one log
 // have the same keys in the same order, so it remembers for each object that
-// it keeps values of which key followed which: where that guess is right, a
-// key is compared, and neither searched for its end nor looked up.
+// it keeps values of, and for some that lie in them, which key followed which:
+// where that guess is right, a key is compared, and neither searched for its
+// end nor looked up.
 type jsonWalker struct {
 	plan    *jsonPlan
 	root    *jsonNode
 	hide    *secrets
-	objects []jsonObject // by jsonNode.id
+	objects []jsonObject // by jsonNode.id, then those of which nothing is kept
 
 	// Of the text at hand; all positions are those before it is redacted.
 	text    []byte
@@ -195,12 +197,15 @@ type jsonMember struct {
 	child *jsonNode
 	role  role
 	next  int // the member that came behind it the last time, or -1
+	// within is the index in jsonWalker.objects of the object that its value is,
+	// or has as elements, if nothing of that is kept; 0 until there is one.
+	within int
 }
 
 func (p *jsonPlan) newWalker() *jsonWalker {
 	w := &jsonWalker{
 		plan: p, root: p.root, hide: p.hide,
-		objects: make([]jsonObject, p.named),
+		objects: make([]jsonObject, p.named, p.named+maxWithin),
 		values:  make([]jsonValue, len(p.fields)),
 		lists:   make([][]jsonValue, len(p.joined)),
 	}
@@ -224,7 +229,7 @@ func (w *jsonWalker) prepare(n *jsonNode) {
 
 func (o *jsonObject) learn(key string, child *jsonNode, role role) int {
 	i := len(o.members)
-	o.members = append(o.members, jsonMember{`"` + key + `":`, child, role, -1})
+	o.members = append(o.members, jsonMember{`"` + key + `":`, child, role, -1, 0})
 	o.index[key] = i
 	return i
 }
@@ -274,9 +279,9 @@ func (w *jsonWalker) read(text []byte) bool {
 
 	p := w.blanks(0)
 	if p < len(text) && text[p] == '"' {
-		p = w.object(p, w.root, 1, true)
+		p = w.object(p, w.root, nil, 1, true)
 	} else if p < len(text) && text[p] == '{' {
-		p = w.object(p+1, w.root, 1, false)
+		p = w.object(p+1, w.root, nil, 1, false)
 	} else {
 		p = w.fail(p, "an object")
 	}
@@ -351,8 +356,8 @@ func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\
 
 // object reads the members of an object, from behind its brace to behind the
 // other one. A bare one has no braces, and takes the rest of the text. n is
-// nil when nothing of it is kept.
-func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
+// nil when nothing of it is kept, m when the member is not known that has it.
+func (w *jsonWalker) object(p int, n *jsonNode, m *jsonMember, depth int, bare bool) int {
 	if depth > maxLevels {
 		return w.fail(p-1, "no deeper level")
 	}
@@ -363,23 +368,28 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 	var o *jsonObject
 	guess, previous := -1, -1
 	mark := len(w.marks)
-	if n != nil {
+	if n == nil {
+		o = w.within(m)
+	} else {
 		o = &w.objects[n.id]
-		guess = o.first
 		for i := n.firstJoined; i < n.endJoined; i++ {
 			w.marks = append(w.marks, len(w.lists[i]))
 		}
+	}
+	if o != nil {
+		guess = o.first
 	}
 	pairs := pairState{last: -1}
 	for {
 		w.settled = p
 		var child *jsonNode
+		var member *jsonMember
 		var does role
 		if guess >= 0 && startsWith(text[p:], o.members[guess].text) {
-			m := &o.members[guess]
-			p += len(m.text)
-			child, does = m.child, m.role
-			previous, guess = guess, m.next
+			member = &o.members[guess]
+			p += len(member.text)
+			child, does = member.child, member.role
+			previous, guess = guess, member.next
 		} else {
 			key, plain, end := w.key(p)
 			if end < 0 {
@@ -389,11 +399,12 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 			if o == nil {
 				does = w.hide.role(key)
 			} else if i, ok := o.index[string(key)]; ok {
-				child, does = o.members[i].child, o.members[i].role
+				member = &o.members[i]
+				child, does = member.child, member.role
 				if plain {
 					o.follow(previous, i)
 				}
-				previous, guess = i, o.members[i].next
+				previous, guess = i, member.next
 			} else if does = w.hide.role(key); plain && len(key) <= maxKey && len(o.members) < maxMembers {
 				i := o.learn(string(key), nil, does)
 				o.follow(previous, i)
@@ -407,9 +418,9 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 			w.forget(child, n, mark)
 		}
 		if does == 0 {
-			p = w.value(p, child, depth)
+			p = w.value(p, child, member, depth)
 		} else {
-			p = w.hidden(p, child, depth, does, &pairs)
+			p = w.hidden(p, child, member, depth, does, &pairs)
 		}
 		if p < 0 {
 			return -1
@@ -445,6 +456,21 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 	}
 	w.marks = w.marks[:mark]
 	return p
+}
+
+// within gives what is learned of the objects in a member's value, or nil.
+func (w *jsonWalker) within(m *jsonMember) *jsonObject {
+	if m == nil {
+		return nil
+	}
+	if m.within == 0 {
+		if len(w.objects) == cap(w.objects) { // others refer to where they are
+			return nil
+		}
+		m.within = len(w.objects)
+		w.objects = append(w.objects, jsonObject{index: map[string]int{}, first: -1})
+	}
+	return &w.objects[m.within]
 }
 
 // startsWith is bytes.HasPrefix, and small enough to be inlined.
@@ -505,8 +531,9 @@ func (w *jsonWalker) keep(n *jsonNode, v jsonValue) {
 	}
 }
 
-// value reads any value, of which something is kept when n is not nil.
-func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
+// value reads any value, of which something is kept when n is not nil, and
+// which m has if it is known.
+func (w *jsonWalker) value(p int, n *jsonNode, m *jsonMember, depth int) int {
 	text := w.text
 	if p >= len(text) {
 		return w.fail(p, "a value")
@@ -521,7 +548,7 @@ func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
 				return -1
 			}
 		}
-		if w.hide != nil && (end > w.equals || w.hide.members.first[text[start]] || has&escapesNames != 0) {
+		if w.hide != nil && (end > w.equals || w.hide.members.first[text[start]] != 0 || has&escapesNames != 0) {
 			w.inspect(start, end, has)
 		}
 		if n != nil && n.slot >= 0 {
@@ -533,9 +560,9 @@ func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
 		if n != nil && n.keys == nil {
 			within = nil
 		}
-		p = w.object(p+1, within, depth+1, false)
+		p = w.object(p+1, within, m, depth+1, false)
 	case '[':
-		p = w.array(p+1, n, depth+1)
+		p = w.array(p+1, n, m, depth+1)
 	case 't':
 		p = w.literal(p, "true")
 	case 'f':
@@ -554,7 +581,7 @@ func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
 
 // array reads the elements of an array, from behind its bracket to behind the
 // other one.
-func (w *jsonWalker) array(p int, n *jsonNode, depth int) int {
+func (w *jsonWalker) array(p int, n *jsonNode, m *jsonMember, depth int) int {
 	if depth > maxLevels {
 		return w.fail(p-1, "no deeper level")
 	}
@@ -567,7 +594,7 @@ func (w *jsonWalker) array(p int, n *jsonNode, depth int) int {
 	}
 	for {
 		w.settled = p
-		if p = w.value(w.blanks(p), each, depth); p < 0 {
+		if p = w.value(w.blanks(p), each, m, depth); p < 0 {
 			return -1
 		}
 		p = w.blanks(p)

@@ -90,31 +90,54 @@ func (h *secrets) role(key []byte) role {
 type names struct {
 	list        []string // in lower case
 	roles       []role
-	lengths     uint64    // bit i is set for names of i bytes, bit 63 for longer ones
-	first, last [256]bool // in both cases
+	first, last [256]uint64 // of which names a byte is the first or last, in either case
+	lengths     [64]uint64  // which names are so long, or longer at the end
 }
+
+// manyNames have the last bit in common.
+const manyNames = 63
 
 func (n *names) add(name string, role role) {
 	name = strings.ToLower(name)
 	if name == "" || slices.Contains(n.list, name) {
 		return
 	}
+	bit := uint64(1) << min(len(n.list), manyNames)
 	n.list, n.roles = append(n.list, name), append(n.roles, role)
-	n.lengths |= 1 << min(len(name), 63)
+	n.lengths[min(len(name), len(n.lengths)-1)] |= bit
 	for _, both := range []string{name, strings.ToUpper(name)} {
-		n.first[both[0]], n.last[both[len(both)-1]] = true, true
+		n.first[both[0]] |= bit
+		n.last[both[len(both)-1]] |= bit
 	}
+}
+
+// find gives the first of those names that fits, or -1.
+func (n *names) find(those uint64, fits func(name string) bool) int {
+	for ; those != 0; those &= those - 1 {
+		i := bits.TrailingZeros64(those)
+		for end := i; i <= end && i < len(n.list); i++ {
+			if fits(n.list[i]) {
+				return i
+			}
+			if end == manyNames {
+				end++
+			}
+		}
+	}
+	return -1
 }
 
 // role of a name, or 0.
 func (n *names) role(name []byte) role {
-	if n.lengths>>min(len(name), 63)&1 == 0 || !n.first[name[0]] {
+	those := n.lengths[min(len(name), len(n.lengths)-1)]
+	if those == 0 {
 		return 0
 	}
-	for i, own := range n.list {
-		if len(own) == len(name) && equalFold(name, own) {
-			return n.roles[i]
-		}
+	if those &= n.first[name[0]] & n.last[name[len(name)-1]]; those == 0 {
+		return 0
+	}
+	if i := n.find(those, func(own string) bool { return len(own) == len(name) && equalFold(name, own) }); i >= 0 {
+		return n.roles[i]
 	}
 	return 0
 }
@@ -122,13 +145,14 @@ func (n *names) role(name []byte) role {
 // ending gives the role of the name that a text ends with: the whole of its
 // last word.
 func (n *names) ending(text []byte) role {
-	if len(text) == 0 || !n.last[text[len(text)-1]] {
+	if len(text) == 0 || n.last[text[len(text)-1]] == 0 {
 		return 0
 	}
-	for i, own := range n.list {
-		if at := len(text) - len(own); at >= 0 && equalFold(text[at:], own) && beginsWord(text, at) {
-			return n.roles[i]
-		}
+	if i := n.find(n.last[text[len(text)-1]], func(own string) bool {
+		at := len(text) - len(own)
+		return at >= 0 && equalFold(text[at:], own) && beginsWord(text, at)
+	}); i >= 0 {
+		return n.roles[i]
 	}
 	return 0
 }
@@ -243,8 +267,13 @@ func trimEnd(text []byte) []byte {
 
 // beginsWithHeader tells whether find would begin with a header.
 func (h *secrets) beginsWithHeader(text []byte) bool {
-	colon := bytes.IndexByte(text, ':')
-	return colon > 0 && h.members.role(trimEnd(text[:colon])) == roleSecret
+	return len(text) > 0 && h.members.find(h.members.first[text[0]], func(name string) bool {
+		if len(text) <= len(name) || !equalFold(text[:len(name)], name) {
+			return false
+		}
+		rest := bytes.TrimLeft(text[len(name):], " \t")
+		return len(rest) > 0 && rest[0] == ':'
+	}) >= 0
 }
 
 // edit replaces the part [start, end) of a text, which is not empty.
@@ -389,9 +418,9 @@ func (s *pairState) settle(edits []edit, bare bool) {
 }
 
 // hidden reads the value of a member that has a role.
-func (w *jsonWalker) hidden(p int, n *jsonNode, depth int, does role, pairs *pairState) int {
+func (w *jsonWalker) hidden(p int, n *jsonNode, m *jsonMember, depth int, does role, pairs *pairState) int {
 	if does != roleSecret && !does.isValue() { // an element
-		end := w.value(p, n, depth)
+		end := w.value(p, n, m, depth)
 		if end > p && w.text[p] == '"' {
 			pairs.seen |= 1 << does.pair()
 			element := w.text[p+1 : end-1]
@@ -412,7 +441,7 @@ func (w *jsonWalker) hidden(p int, n *jsonNode, depth int, does role, pairs *pai
 	if does == roleSecret && p < len(w.text) && w.text[p] == '"' {
 		w.hide = nil // all of it goes
 	}
-	end := w.value(p, n, depth)
+	end := w.value(p, n, m, depth)
 	w.hide = hide
 	if end < 0 {
 		return end
