@@ -390,7 +390,14 @@ func (w *jsonWalker) movedTo(p int) int {
 
 // movesBefore counts those of what ended at p or before.
 func (w *jsonWalker) movesBefore(p int) int {
+	const near = 8 // where most values are, before the headers
 	low, high := 0, len(w.moves)
+	for low < min(near, high) {
+		if w.moves[low].end > p {
+			return low
+		}
+		low++
+	}
 	for low < high {
 		if mid := (low + high) / 2; w.moves[mid].end <= p {
 			low = mid + 1
