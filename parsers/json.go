@@ -548,7 +548,7 @@ func (w *jsonWalker) value(p int, n *jsonNode, m *jsonMember, depth int) int {
 				return -1
 			}
 		}
-		if w.hide != nil && (end > w.equals || w.hide.members.first[text[start]] != 0 || has&escapesNames != 0) {
+		if w.hide != nil && (end > w.equals || has&escapesNames != 0 || end > start && w.hide.header(text[start], text[start+1]) != 0) {
 			w.inspect(start, end, has)
 		}
 		if n != nil && n.slot >= 0 {

@@ -88,10 +88,12 @@ func (h *secrets) role(key []byte) role {
 
 // names is a small set, in which most of what is asked for is not.
 type names struct {
-	list        []string // in lower case
-	roles       []role
-	first, last [256]uint64 // of which names a byte is the first or last, in either case
-	lengths     [64]uint64  // which names are so long, or longer at the end
+	list  []string // in lower case
+	roles []role
+	// Of which names a byte is the first, second or last, in either case.
+	first, second, last [256]uint64
+	lengths             [64]uint64 // which names are so long, or longer at the end
+	secret              uint64     // which have roleSecret
 }
 
 // manyNames have the last bit in common.
@@ -105,8 +107,14 @@ func (n *names) add(name string, role role) {
 	bit := uint64(1) << min(len(n.list), manyNames)
 	n.list, n.roles = append(n.list, name), append(n.roles, role)
 	n.lengths[min(len(name), len(n.lengths)-1)] |= bit
+	if role == roleSecret {
+		n.secret |= bit
+	}
 	for _, both := range []string{name, strings.ToUpper(name)} {
 		n.first[both[0]] |= bit
+		if len(both) > 1 {
+			n.second[both[1]] |= bit
+		}
 		n.last[both[len(both)-1]] |= bit
 	}
 }
@@ -267,13 +275,19 @@ func trimEnd(text []byte) []byte {
 
 // beginsWithHeader tells whether find would begin with a header.
 func (h *secrets) beginsWithHeader(text []byte) bool {
-	return len(text) > 0 && h.members.find(h.members.first[text[0]], func(name string) bool {
+	return len(text) > 1 && h.members.find(h.header(text[0], text[1]), func(name string) bool {
 		if len(text) <= len(name) || !equalFold(text[:len(name)], name) {
 			return false
 		}
 		rest := bytes.TrimLeft(text[len(name):], " \t")
 		return len(rest) > 0 && rest[0] == ':'
 	}) >= 0
+}
+
+// header gives the names of headers that begin with two bytes. One of a single
+// letter is none.
+func (h *secrets) header(a, b byte) uint64 {
+	return h.members.first[a] & h.members.second[b] & h.members.secret
 }
 
 // edit replaces the part [start, end) of a text, which is not empty.
@@ -560,24 +574,43 @@ func (h *secrets) scrub(text []byte) []byte {
 	var room [16]edit
 	edits := room[:0]
 	for i := 0; i < len(s.text); i++ {
-		var e edit
-		switch s.text[i] {
-		case ':':
-			e = s.member(h, i)
-		case '=':
-			e = s.parameter(h, i)
+		e, quoted := s.secret(h, i)
+		if e.start == e.end {
+			continue
 		}
-		if e.start < e.end {
-			edits = append(edits, e)
-			for i+1 < len(s.text) && s.place(i+1) < e.end {
-				i++
+		// What begins in a header or parameter, but is quoted, may go on behind it,
+		// and the line is then the one that it ends in.
+		for read := e.start; i+1 < len(s.text) && s.place(i+1) < e.end; i++ {
+			if quoted || s.place(i+1) < read {
+				continue
+			}
+			if within, quoted := s.secret(h, i+1); quoted {
+				if read = within.end; read > e.end {
+					s.line = s.lineEnd(read)
+					e.end = s.line
+				}
+			} else if within.start < within.end && s.text[i+1] == ':' {
+				e.end = max(e.end, within.end)
 			}
 		}
+		edits = append(edits, e)
 	}
 	if len(edits) == 0 {
 		return text
 	}
 	return text[:redact(text, edits, nil)]
+}
+
+// secret gives what is to be hidden behind a character, and whether it is
+// quoted or in brackets, so that all that begins in it ends in it.
+func (s *scrubber) secret(h *secrets, i int) (e edit, quoted bool) {
+	switch s.text[i] {
+	case ':':
+		return s.member(h, i)
+	case '=':
+		return s.parameter(h, i)
+	}
+	return edit{}, false
 }
 
 // scrubJSON hides secrets in a JSON object that the text has, as far as it can
@@ -611,6 +644,8 @@ func (h *secrets) scrubJSON(text []byte) (left []byte, from, to int) {
 type scrubber struct {
 	raw, text []byte
 	places    []int32 // see unescapeAt; nil when both are the same
+	// The ends of the last line and parameter that were looked for: in raw, and in text.
+	line, run int
 }
 
 func (s *scrubber) place(i int) int {
@@ -630,7 +665,7 @@ func (s *scrubber) behind(i int) int {
 }
 
 // member gives what is to be hidden behind a colon.
-func (s *scrubber) member(h *secrets, colon int) edit {
+func (s *scrubber) member(h *secrets, colon int) (e edit, quoted bool) {
 	name := bytes.TrimRight(s.text[:colon], " \n\r\t")
 	end, quotes := len(name), 0
 	for ; len(name) > 0; name = name[:len(name)-1] {
@@ -642,17 +677,21 @@ func (s *scrubber) member(h *secrets, colon int) edit {
 	}
 	does := h.members.ending(name)
 	if does != roleSecret && (quotes == 0 || !does.isValue()) {
-		return edit{}
+		return edit{}, false
 	}
 	p := s.behind(colon)
 	if quotes > 0 {
 		before := s.raw[:s.place(end)-1]
-		return s.value(p, escapeDepth(len(before)-len(bytes.TrimRight(before, `\`))), quotes > 1)
+		e = s.value(p, escapeDepth(len(before)-len(bytes.TrimRight(before, `\`))), quotes > 1)
+		return e, e.start < e.end
 	}
 	for s.is(p, ' ') || s.is(p, '\t') {
 		p++
 	}
-	return edit{start: p, end: s.lineEnd(p)}
+	if p >= s.line { // else the line is the same as before
+		s.line = s.lineEnd(p)
+	}
+	return edit{start: p, end: s.line}, false
 }
 
 // lineEnd gives the end of the line: also one that is escaped, but then \r\n
@@ -799,9 +838,9 @@ func (s *scrubber) bracketEnd(p, depth int, doubled bool) int {
 }
 
 // parameter gives what is to be hidden behind an equals sign.
-func (s *scrubber) parameter(h *secrets, equals int) edit {
+func (s *scrubber) parameter(h *secrets, equals int) (e edit, quoted bool) {
 	if h.parameters.ending(trimEnd(s.text[:equals])) != roleSecret {
-		return edit{}
+		return edit{}, false
 	}
 	start := s.behind(equals)
 	quote, end := start, start
@@ -815,7 +854,7 @@ func (s *scrubber) parameter(h *secrets, equals int) edit {
 			p++
 		}
 		if p, _ := s.escapedBlanks(p); p == len(s.raw) || strings.IndexByte(",:]}", s.raw[p]) >= 0 {
-			return edit{} // the end of the string that the parameter is in
+			return edit{}, false // the end of the string that the parameter is in
 		}
 		end = s.stringEnd(p, c, escapeDepth(quote-start), doubled)
 		for s.is(end, '\\') {
@@ -826,8 +865,15 @@ func (s *scrubber) parameter(h *secrets, equals int) edit {
 		}
 	}
 	i := equals + 1
-	for i < len(s.text) && (s.place(i) < end || strings.IndexByte(endsParameter, s.text[i]) < 0 && !s.is(s.place(i), '"')) {
+	for i < len(s.text) && s.place(i) < end {
 		i++
 	}
-	return edit{start: start, end: s.place(i)}
+	if i < s.run { // it is the same as before
+		i = s.run
+	}
+	for i < len(s.text) && strings.IndexByte(endsParameter, s.text[i]) < 0 && !s.is(s.place(i), '"') {
+		i++
+	}
+	s.run = i
+	return edit{start: start, end: s.place(i)}, end > start
 }

@@ -128,6 +128,9 @@ func TestScrub(t *testing.T) {
 	f("a\tcurl -H 'Cookie: a=b01234567'", "a\tcurl -H 'Cookie: [redacted]")
 	f(`Cookie:{"id":"0123456789"} x`, `Cookie:[redacted]`)
 	f(`sid={"id":"0123456789"} x`, `sid=[redacted] x`)
+	f("Cookie: a, \"b\": 1, \"cookie\":\n 0123456789012, \"x\": 2\n\"y\"", "Cookie: [redacted]\n\"y\"")
+	f("Cookie: a \"cookie\": {\"b\":\n\"c\"}\nHost: token=cookie: d e\nx", "Cookie: [redacted]\nHost: token=[redacted]\nx")
+	f("Cookie: token=\"a\nb\" c\nHost: x", "Cookie: [redacted]\nHost: x")
 	f(`May 26 17:40:01 host shop[0]: {"a":"Cookie: 0123456789","b":"x: y"},"cookie":1`, `May 26 17:40:01 host shop[0]: {"a":"Cookie: [redacted]","b":"x: y"},"cookie":*`)
 	same("xCookie: a")
 	// Parameters.
