@@ -681,11 +681,11 @@ func (w *jsonWalker) string(p int) (end int, has escapes) {
 		case '"':
 			return p, has
 		case '\\':
-			n := 0
-			if n, has = w.escape(p, has); n == 0 {
+			n, more := w.escape(p)
+			if n == 0 {
 				return -1, 0
 			}
-			p += n
+			p, has = p+n, has|more
 		default:
 			return w.fail(p, "no control character in a string"), 0
 		}
@@ -693,13 +693,13 @@ func (w *jsonWalker) string(p int) (end int, has escapes) {
 }
 
 // escape checks the escaped character at p, and gives its length.
-func (w *jsonWalker) escape(p int, has escapes) (int, escapes) {
+func (w *jsonWalker) escape(p int) (int, escapes) {
 	if p++; p < len(w.text) {
 		switch w.text[p] {
 		case '"', '/':
-			return 2, has | escapesAny
+			return 2, escapesAny
 		case '\\', 'b', 'f', 'n', 'r', 't':
-			return 2, has | escapesAny | escapesNames
+			return 2, escapesAny | escapesNames
 		case 'u':
 			for i := p + 1; i <= p+4; i++ {
 				if i == len(w.text) || hexDigit(w.text[i]) < 0 {
@@ -707,7 +707,7 @@ func (w *jsonWalker) escape(p int, has escapes) (int, escapes) {
 					return 0, 0
 				}
 			}
-			return 6, has | escapesAny | escapesNames
+			return 6, escapesAny | escapesNames
 		}
 	}
 	w.fail(p, "an escaped character")

@@ -730,15 +730,14 @@ func (s *scrubber) value(p, depth int, doubled bool) edit {
 	if quote == len(s.raw) {
 		return edit{}
 	}
-	c := s.raw[quote]
-	switch {
-	case c == '"' || c == '\'':
+	switch c := s.raw[quote]; c {
+	case '"', '\'':
 		p = quote + 1
 		if doubled && s.is(p, c) {
 			p++
 		}
 		return edit{start: p, end: s.stringEnd(p, c, escapeDepth(quote-start), doubled)}
-	case c == '{' || c == '[':
+	case '{', '[':
 		p = s.bracketEnd(quote, depth, doubled)
 	default:
 		p = start
