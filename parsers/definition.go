@@ -343,7 +343,7 @@ func (c *compilation) run() {
 			c.fault(fmt.Sprintf("files[%d]", i), "%q is not a path or glob", pattern)
 		}
 	}
-	d.contains, d.lacks = newTexts(c.form.Contains), newTexts(c.form.Lacks)
+	d.contains, d.lacks = newTexts(c.form.Contains), newLackedTexts(c.form.Lacks)
 	if len(c.form.Redact.Keys)+len(c.form.Redact.Parameters) > 0 {
 		c.secrets = newSecrets(c.form.Redact.Keys, c.form.Redact.Parameters)
 		d.secrets = c.secrets
@@ -385,6 +385,8 @@ type alike struct {
 	start []byte
 	rests [][]byte
 	skip  int // where in start the search begins: at a byte that lines have few of
+	// members, if not nil, are what is sought instead; start is empty, and rests are they.
+	members *memberTexts
 }
 
 // common bytes of logs: a search for one stops all the time.
@@ -430,6 +432,9 @@ func (ts texts) in(line []byte) bool {
 }
 
 func (a *alike) in(line []byte) bool {
+	if a.members != nil {
+		return a.members.in(line)
+	}
 	if len(line) < len(a.start) {
 		return false
 	}
