@@ -67,6 +67,9 @@ type SourceConfig struct {
 	// several formats: they are tried in this order.
 	Definitions []string `yaml:"definitions"`
 	Files       []string `yaml:"files"`
+	// Redact is true unless given: what the definitions call secret does not
+	// leave the node.
+	Redact *bool `yaml:"redact"`
 
 	// implied by no sources being configured: its files need not be there.
 	implied bool

@@ -162,7 +162,7 @@ corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",pol
 corkline_words_total{word="one"} 3
 `, "")
 	f("", "--definition-file DIR/faulty.yaml DIR/w.log", 1, "", "corkline: DIR/faulty.yaml:7: about: expected a text, found a list\n")
-	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet conntrack gke-policy hubble ovn-acl ovs-flows ovs-vswitchd ovsdb-server`+"\n")
+	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-csv avi-dns avi-event avi-waf calico-packet conntrack gke-policy hubble ovn-acl ovs-flows ovs-vswitchd ovsdb-server`+"\n")
 
 	// What cannot be read.
 	f("", "DIR", 1, "", `corkline: read lines: "DIR" is a directory; name a file in it`+"\n")
@@ -338,7 +338,7 @@ func TestCheck(t *testing.T) {
 	const badFaults = `DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
 DIR/bad.yaml:2: poll_interval: expected a duration such as 5s or 1m30s, found "5"
 DIR/bad.yaml:4: loki.url: must not hold a user or a password; there is loki.basic_auth
-DIR/bad.yaml:6: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet conntrack gke-policy hubble ovn-acl ovs-flows ovs-vswitchd ovsdb-server]
+DIR/bad.yaml:6: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-csv avi-dns avi-event avi-waf calico-packet conntrack gke-policy hubble ovn-acl ovs-flows ovs-vswitchd ovsdb-server]
 `
 	f("--config DIR/good.yaml", 0, "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n", "")
 	f("-c DIR/silent.yaml", 0, "DIR/silent.yaml: good; 1 sources, node \"node-1\", state in /var/lib/corkline, metrics only (loki.url is not set)\n"+
@@ -589,7 +589,7 @@ func TestAgent_DoesNotStart(t *testing.T) {
 		}
 	}
 	f("bad.yaml", `corkline: DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
-DIR/bad.yaml:3: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet conntrack gke-policy hubble ovn-acl ovs-flows ovs-vswitchd ovsdb-server]
+DIR/bad.yaml:3: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-csv avi-dns avi-event avi-waf calico-packet conntrack gke-policy hubble ovn-acl ovs-flows ovs-vswitchd ovsdb-server]
 `)
 	f("none.yaml", "corkline: read configuration: open DIR/none.yaml: no such file or directory\n")
 	f("taken.yaml", "corkline: start the agent: listen for /metrics (key listen): listen tcp "+other.address+": bind: address already in use\n")

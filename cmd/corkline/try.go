@@ -271,7 +271,7 @@ func (t *trial) try(record *parsers.Line, report func(outcome) error) error {
 		failure.Definition, failure.Closest = "", &closest
 		return report(outcome{failure: failure})
 	}
-	r := &parsers.Record{Line: line, Carried: record.Time}
+	r := &parsers.Record{Line: line, Carried: record.Time, Header: record.Header}
 	if err := t.parser.Parse(r); err != nil {
 		t.failed++
 		return report(outcome{failure: r.Definition.Failure(r.Line, err)})
