@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -23,9 +22,12 @@ import (
 // Form is a definition as it is written in YAML, in a file of its own or in
 // the configuration.
 type Form struct {
-	Name  string   `yaml:"name"`
-	About string   `yaml:"about"`
-	Files []string `yaml:"files"`
+	Name string `yaml:"name"`
+	// Extends: the definition that this one is merged with; Replaces: the shipped one whose place it takes.
+	Extends  string   `yaml:"extends"`
+	Replaces string   `yaml:"replaces"`
+	About    string   `yaml:"about"`
+	Files    []string `yaml:"files"`
 	// Contains: texts of which a line of this format has one; Lacks: of which it has none.
 	Contains []string          `yaml:"contains"`
 	Lacks    []string          `yaml:"lacks"`
@@ -251,24 +253,23 @@ type Set map[string]*Definition
 
 // Shipped gives the definitions that come with Corkline.
 func Shipped() (Set, error) {
-	set := Set{}
+	library, faults := shippedLibrary()
+	return library.Set, faults.Err()
+}
+
+// shippedTexts gives the text of each shipped definition by its file name.
+func shippedTexts() (map[string][]byte, error) {
 	entries, err := shipped.ReadDir("definitions")
 	if err != nil {
 		return nil, fmt.Errorf("list shipped definitions: %w", err)
 	}
-	var faults strict.Faults
+	texts := map[string][]byte{}
 	for _, entry := range entries {
-		text, err := shipped.ReadFile("definitions/" + entry.Name())
-		if err != nil {
+		if texts[entry.Name()], err = shipped.ReadFile("definitions/" + entry.Name()); err != nil {
 			return nil, fmt.Errorf("read shipped definition: %w", err)
 		}
-		d, wrong := ParseDefinition(entry.Name(), text)
-		faults = append(faults, wrong...)
-		if d != nil {
-			set[d.Name] = d
-		}
 	}
-	return set, faults.Err()
+	return texts, nil
 }
 
 // Names gives the names in order.
@@ -281,33 +282,14 @@ func (s Set) Names() []string {
 	return names
 }
 
-// LoadDefinition reads a definition file. Its error is strict.Faults when the
-// file could be read.
-func LoadDefinition(path string) (*Definition, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read definition: %w", err)
-	}
-	d, faults := ParseDefinition(path, text)
-	return d, faults.Err()
-}
-
-// ParseDefinition compiles the text of a definition file. The definition is
-// nil when there are faults.
+// ParseDefinition compiles the text of a definition file on its own, as
+// ComposeFile does. The definition is nil when there are faults.
 func ParseDefinition(file string, text []byte) (*Definition, strict.Faults) {
-	var form Form
-	doc, faults := strict.Decode(file, text, &form)
+	library, name, faults := ComposeFile(file, text)
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	d, faults := Compile(form, doc, "")
-	if len(faults) == 0 {
-		if stem := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)); stem != d.Name && file != "" {
-			// One stem per signal everywhere: definition, sample, board, runbook.
-			return nil, strict.Faults{doc.Fault("name", "is %q, but the file is named %q; they must be the same", d.Name, filepath.Base(file))}
-		}
-	}
-	return d, faults
+	return library.Set[name], nil
 }
 
 var (
@@ -380,7 +362,7 @@ func (c *compilation) run() {
 	for i, name := range c.form.StreamLabels {
 		key := fmt.Sprintf("stream_labels[%d]", i)
 		if slices.Contains([]string{"job", "cluster", "node", "source"}, name) {
-			c.fault(key, "%q is a label that every stream has already", name)
+			c.fault(key, "%q is a label that every stream has already; choose another field", name)
 		}
 		d.StreamLabels = append(d.StreamLabels, c.field(key, name))
 	}
@@ -563,16 +545,27 @@ func (c *compilation) time() {
 	d.timeField, d.timeOptional = c.field("time.field", form.Field), form.Optional
 	for _, layout := range d.Layouts {
 		if d.timeField >= 0 && !form.Optional && len(d.steps) == 0 && !slices.Contains(layout.fields, d.timeField) {
-			c.fault("time.field", "layout %q has no field %q, so no line would parse as it", layout.Name, form.Field)
+			c.fault("time.field", "layout %q has no field %q, so no line would parse as it; capture it there, or set optional", layout.Name, form.Field)
 		}
 	}
 	if len(layouts) == 0 {
 		c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970")
 	}
-	for _, layout := range layouts {
-		t, err := newTimeLayout(layout, form.Zone)
+	zone, err := time.LoadLocation(form.Zone)
+	if err != nil {
+		c.fault("time.zone", "%q is not a time zone; use UTC or an IANA name such as Europe/Berlin", form.Zone)
+		return
+	}
+	for i, layout := range layouts {
+		t, err := newTimeLayout(layout, zone)
 		if err != nil {
-			c.fault("time", "%s", err)
+			key := "time.layout"
+			if form.Layout == "" {
+				key = fmt.Sprintf("time.layouts[%d]", i)
+			} else if i > 0 {
+				key = fmt.Sprintf("time.layouts[%d]", i-1)
+			}
+			c.fault(key, "%s", err)
 			continue
 		}
 		d.times = append(d.times, *t)
@@ -729,7 +722,7 @@ func (c *compilation) metrics() {
 			Value: -1, Default: 1, Scale: 1, Buckets: form.Buckets, Each: -1, Gaps: -1, SecondsAt: form.SecondsAt,
 		}
 		if names[m.Name] {
-			c.fault(at+".name", "%q is defined twice", form.Name)
+			c.fault(at+".name", "%q is defined twice; name one differently", form.Name)
 		}
 		names[m.Name] = true
 		if strings.TrimSpace(form.Help) == "" {
@@ -784,7 +777,7 @@ func (c *compilation) counter(at string, form MetricForm, m *Metric) {
 		m.Default = *form.Default
 	}
 	if m.Default < 0 || math.IsNaN(m.Default) || math.IsInf(m.Default, 0) {
-		c.fault(at+".default", "a counter only goes up")
+		c.fault(at+".default", "must not be below 0, for a counter only goes up")
 	}
 	if form.Gaps != "" {
 		m.Gaps = c.numberField(at+".gaps", form.Gaps)
@@ -826,7 +819,7 @@ func (c *compilation) histogram(at string, form MetricForm, m *Metric) {
 func (c *compilation) numberField(key, name string) int {
 	i := c.field(key, name)
 	if i >= 0 && !c.definition.Fields[i].Number {
-		c.fault(key, "field %q is not listed in numbers", name)
+		c.fault(key, "field %q is not listed in numbers; add it there", name)
 	}
 	return i
 }
@@ -1016,6 +1009,16 @@ func (p *Parser) Refer(unixNano int64) {
 	for _, o := range p.readers {
 		for i := range o.times {
 			o.times[i].refer(unixNano)
+		}
+	}
+}
+
+// In sets the zone of times that do not name theirs, in place of the
+// definitions' own.
+func (p *Parser) In(zone *time.Location) {
+	for _, o := range p.readers {
+		for i := range o.times {
+			o.times[i].in(zone)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"time"
 )
 
 // Line of a file, or the record that several lines make.
@@ -62,7 +63,7 @@ func (d *Definition) NewFramer(limit int) *Framer {
 	}
 	f := &Framer{frame: d.frame, limit: limit}
 	if d.frame.CRI {
-		if t, err := newTimeLayout("2006-01-02T15:04:05.999999999Z07:00", "UTC"); err == nil {
+		if t, err := newTimeLayout("2006-01-02T15:04:05.999999999Z07:00", time.UTC); err == nil {
 			f.time = *t
 		}
 	}

@@ -88,6 +88,7 @@ func isBinary(head []byte) bool {
 
 // bundle tries the members of an archive.
 type bundle struct {
+	zone   *time.Location // nil for the definitions'
 	set    parsers.Set
 	output string
 	left   int64
@@ -101,8 +102,8 @@ type bundle struct {
 
 // tryBundle tries the members of an archive one after the other. Its error
 // says when lines did not parse.
-func tryBundle(ctx context.Context, set parsers.Set, output string, in io.Reader, out *bufio.Writer) error {
-	b := &bundle{set: set, output: output, left: maxUnpacked, out: out, notes: out}
+func tryBundle(ctx context.Context, set parsers.Set, zone *time.Location, output string, in io.Reader, out *bufio.Writer) error {
+	b := &bundle{set: set, zone: zone, output: output, left: maxUnpacked, out: out, notes: out}
 	finish := func() error { return nil }
 	switch output {
 	case "json":
@@ -179,7 +180,7 @@ func (b *bundle) member(ctx context.Context, name string, changed time.Time, in 
 	if changed.Unix() <= 0 { // the archive does not tell
 		changed = time.Now()
 	}
-	t := &trial{set: b.set, lines: lines, out: b.notes, reference: changed}
+	t := &trial{set: b.set, lines: lines, out: b.notes, reference: changed, zone: b.zone}
 	first, err := t.head()
 	if err != nil {
 		return b.unreadable(name, err)

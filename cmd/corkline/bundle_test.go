@@ -147,7 +147,7 @@ func TestBundle_Year(t *testing.T) {
 	archive := packed(t, member{tar.Header{Name: "antrea-agent.log", ModTime: time.Date(2022, 3, 1, 0, 0, 0, 0, time.UTC)}, "I0102 10:11:12.000123       1 agent.go:1] Ready\n"})
 	var out bytes.Buffer
 	w := bufio.NewWriter(&out)
-	if err := errors.Join(tryBundle(t.Context(), set, "json", strings.NewReader(archive), w), w.Flush()); err != nil {
+	if err := errors.Join(tryBundle(t.Context(), set, nil, "json", strings.NewReader(archive), w), w.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{`{"member":"antrea-agent.log","line":"I0102`, `"time":"2022-01-02T10:11:12.000123Z"`} {

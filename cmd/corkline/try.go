@@ -21,8 +21,10 @@ import (
 )
 
 type tryCmd struct {
-	Definition     string `short:"d" xor:"definition" placeholder:"NAME" help:"Shipped definition; without it the content decides."`
-	DefinitionFile string `xor:"definition" type:"path" placeholder:"FILE" help:"Definition file of your own."`
+	Config         string `short:"c" xor:"definitions" type:"path" placeholder:"FILE" help:"Configuration with definitions of your own; default is that of the agent, if it is there."`
+	Definition     string `short:"d" xor:"definition" placeholder:"NAME" help:"Definition, a shipped one or one of the configuration's; without it the content decides."`
+	DefinitionFile string `xor:"definition,definitions" type:"path" placeholder:"FILE" help:"Definition file of your own; it may extend those beside it."`
+	Zone           string `placeholder:"NAME" help:"Zone of times that name none, such as Europe/Berlin; default is the definition's."`
 	Output         string `short:"o" enum:"table,json,metrics" default:"table" help:"table for people, json for an object a line, metrics for the exposition text that the lines lead to."`
 	File           string `arg:"" optional:"" default:"-" help:"File with lines, also in gzip, or a support bundle (tar, tar.gz); - is standard input."`
 }
@@ -36,6 +38,7 @@ func (c *tryCmd) Help() string {
   corkline try support-bundle.tar.gz
   corkline try -o json support-bundle.tar.gz | jq 'select(.error)'
   tar c /var/log/antrea | corkline try
+  corkline try -c corkline.yaml -d my-format --zone Europe/Berlin my.log
   kubectl exec … -- tail -100 np.log | corkline try
   ovs-ofctl --names dump-flows br-int | corkline try -d ovs-flows -o json
 
@@ -74,6 +77,12 @@ func (c *tryCmd) Run(ctx context.Context) error {
 			reference = info.ModTime() // years that the lines leave out are those before it
 		}
 	}
+	var zone *time.Location // nil for the definitions'
+	if c.Zone != "" {
+		if zone, err = time.LoadLocation(c.Zone); err != nil {
+			return fmt.Errorf("there is no time zone %q; use UTC or an IANA name such as Europe/Berlin", c.Zone)
+		}
+	}
 	left := int64(maxUnpacked)
 	lines, err := unpacked(in, &left)
 	if err != nil {
@@ -81,9 +90,9 @@ func (c *tryCmd) Run(ctx context.Context) error {
 	}
 	out := bufio.NewWriter(os.Stdout)
 	if isTar(lines) {
-		return errors.Join(tryBundle(ctx, set, c.Output, lines, out), out.Flush())
+		return errors.Join(tryBundle(ctx, set, zone, c.Output, lines, out), out.Flush())
 	}
-	t := &trial{set: set, out: out, lines: lines, reference: reference}
+	t := &trial{set: set, out: out, lines: lines, reference: reference, zone: zone}
 	err = t.run(ctx, c.Output)
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return err
@@ -94,19 +103,22 @@ func (c *tryCmd) Run(ctx context.Context) error {
 // definitions gives those that may be taken: one when it is named.
 func (c *tryCmd) definitions() (parsers.Set, error) {
 	if c.DefinitionFile != "" {
-		d, err := parsers.LoadDefinition(c.DefinitionFile)
+		d, err := exporter.LoadDefinition(c.DefinitionFile)
 		if err != nil {
 			return nil, err
 		}
 		return parsers.Set{d.Name: d}, nil
 	}
-	set, err := parsers.Shipped()
-	if err != nil || c.Definition == "" {
-		return set, err
+	library, err := loadLibrary(c.Config)
+	if err != nil {
+		return nil, err
 	}
-	d, ok := set[c.Definition]
-	if !ok {
-		return nil, fmt.Errorf("there is no definition %q; there are: %s", c.Definition, strings.Join(set.Names(), " "))
+	if c.Definition == "" {
+		return library.Set, nil
+	}
+	d, err := named(library.Set, c.Definition)
+	if err != nil {
+		return nil, err
 	}
 	return parsers.Set{d.Name: d}, nil
 }
@@ -129,6 +141,7 @@ func openRegular(path string) (*os.File, error) {
 // trial runs lines through a definition.
 type trial struct {
 	set            parsers.Set
+	zone           *time.Location // nil for the definitions'
 	lines          *bufio.Reader
 	out            *bufio.Writer
 	parser         *parsers.Parser
@@ -165,6 +178,9 @@ func (t *trial) take(definitions []*parsers.Definition) {
 	if len(definitions) > 0 {
 		t.parser, t.framer = parsers.NewParser(definitions...), definitions[0].NewFramer(tryLineBytes)
 		t.parser.Refer(t.reference.UnixNano())
+		if t.zone != nil {
+			t.parser.In(t.zone)
+		}
 	}
 }
 
