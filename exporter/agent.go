@@ -259,6 +259,9 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		var feeders []*Feeder
 		for _, name := range s.DefinitionNames() {
 			d := c.library.Set[name]
+			if s.Redact != nil && !*s.Redact {
+				d = d.Unredacted()
+			}
 			feeder, err := a.families.Feeder(d)
 			if err != nil {
 				return nil, fmt.Errorf("register metrics: %w", err)

@@ -48,6 +48,9 @@ type SourceConfig struct {
 	// several formats: they are tried in this order.
 	Definitions []string `yaml:"definitions"`
 	Files       []string `yaml:"files"`
+	// Redact is true unless given: what the definitions call secret does not
+	// leave the node.
+	Redact *bool `yaml:"redact"`
 	// Zone is that of times which name none, such as Europe/Berlin; default is
 	// the definition's.
 	Zone string `yaml:"zone"`

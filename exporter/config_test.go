@@ -214,7 +214,7 @@ func TestParseConfig_Faults(t *testing.T) {
 		c+`:1:1: lisen: unknown key; did you mean "listen"?`,
 		c+`:2:13: max_series: must be at least 1`,
 		c+`:4:24: sources[0].definition: there is no definition "nope"; there are: `+all,
-		dir+`/unclear/unclear.yaml:2:10: layouts: is missing; give at least one {name, grok} or {name, regex}`,
+		dir+`/unclear/unclear.yaml:2:10: layouts: is missing; give at least one {name, grok}, {name, regex} or {name, csv}`,
 		dir+`/unclear/unclear.yaml:4:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`,
 		dir+`/unclear/unclear.yaml:4:21: metrics[0].type: "gauge" is not a type; there are: counter histogram`)
 	f("node: [\n", c+`:1: did not find expected node content`)

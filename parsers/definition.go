@@ -49,14 +49,17 @@ type Form struct {
 	Samples            []string            `yaml:"samples"`
 }
 
-// LayoutForm is one layout of a Form: an expression, either grok or regex, or
-// the name of a typed parser of dumps, which has its own fields.
+// LayoutForm is one layout of a Form, one of: an expression, grok or regex; the
+// name of a typed parser of dumps, which has its own fields; the columns of CSV
+// and the fields that they become. A layout csv is the only one of its
+// definition, and its files begin with the header that names their columns.
 type LayoutForm struct {
-	Name  string `yaml:"name"`
-	About string `yaml:"about"`
-	Grok  string `yaml:"grok"`
-	Regex string `yaml:"regex"`
-	Dump  string `yaml:"dump"`
+	Name  string            `yaml:"name"`
+	About string            `yaml:"about"`
+	Grok  string            `yaml:"grok"`
+	Regex string            `yaml:"regex"`
+	Dump  string            `yaml:"dump"`
+	CSV   map[string]string `yaml:"csv"`
 }
 
 // TimeForm says which field holds the time, and how: a layout of package time,
@@ -135,14 +138,18 @@ type Layout struct {
 	Name    string
 	pattern *pattern
 	dump    func() dumpReader // in place of a pattern
-	fields  []int             // of the pattern's groups, -1 for those without a name; or of the dump's values
+	csv     *csvPlan          // in place of a pattern
+	fields  []int             // of the pattern's groups, -1 for those without a name; or of the dump's values or the columns
 	scrub   bool              // may hold secrets that no JSON step comes upon
 }
 
 // fits tells whether a line has the layout.
 func (l *Layout) fits(s *search) bool {
-	if l.dump != nil {
+	switch {
+	case l.dump != nil:
 		return l.dump().Parse(s.line) == nil
+	case l.csv != nil:
+		return l.csv.newReader().split(s.line) == nil
 	}
 	return l.pattern.match(s)
 }
@@ -333,7 +340,7 @@ func (c *compilation) run() {
 			c.fault(fmt.Sprintf("files[%d]", i), "%q is not a path or glob", pattern)
 		}
 	}
-	d.contains, d.lacks = newTexts(c.form.Contains), newTexts(c.form.Lacks)
+	d.contains, d.lacks = newTexts(c.form.Contains), newLackedTexts(c.form.Lacks)
 	if len(c.form.Redact.Keys)+len(c.form.Redact.Parameters) > 0 {
 		c.secrets = newSecrets(c.form.Redact.Keys, c.form.Redact.Parameters)
 		d.secrets = c.secrets
@@ -375,6 +382,8 @@ type alike struct {
 	start []byte
 	rests [][]byte
 	skip  int // where in start the search begins: at a byte that lines have few of
+	// members, if not nil, are what is sought instead; start is empty, and rests are they.
+	members *memberTexts
 }
 
 // common bytes of logs: a search for one stops all the time.
@@ -420,6 +429,9 @@ func (ts texts) in(line []byte) bool {
 }
 
 func (a *alike) in(line []byte) bool {
+	if a.members != nil {
+		return a.members.in(line)
+	}
 	if len(line) < len(a.start) {
 		return false
 	}
@@ -454,15 +466,16 @@ func (ts texts) String() string {
 // frame compiles how lines make records.
 func (c *compilation) frame(expander *grokExpander) {
 	form := c.form.Frame
-	if form == (FrameForm{}) {
+	csv := slices.ContainsFunc(c.form.Layouts, func(l LayoutForm) bool { return l.CSV != nil })
+	if form == (FrameForm{}) && !csv {
 		return
 	}
-	f := &frame{FrameForm: form}
+	f := &frame{FrameForm: form, csv: csv}
 	if form.Glued != "" && form.Head == "" {
 		c.fault("frame.glued", "needs head, what a record begins with")
 	}
-	if form.CSV && (form.Head != "" || form.CRI) {
-		c.fault("frame.csv", "goes with neither head nor cri")
+	if csv && form != (FrameForm{}) {
+		c.fault("frame", "does not go with a layout csv")
 	}
 	if form.Head != "" {
 		regex, _, err := expander.expand(form.Head)
@@ -561,7 +574,7 @@ func (c *compilation) time() {
 
 func (c *compilation) layouts(expander *grokExpander) {
 	if len(c.form.Layouts) == 0 {
-		c.fault("layouts", "is missing; give at least one {name, grok} or {name, regex}")
+		c.fault("layouts", "is missing; give at least one {name, grok}, {name, regex} or {name, csv}")
 	}
 	var patterns []*pattern
 	names := map[string]bool{}
@@ -571,10 +584,14 @@ func (c *compilation) layouts(expander *grokExpander) {
 			c.fault(at+".name", "every layout needs a name of its own")
 		}
 		names[form.Name] = true
+		if form.CSV != nil {
+			c.csv(at, form)
+			continue
+		}
 		key, source := at+".regex", form.Regex
 		switch {
 		case given(form.Grok, form.Regex, form.Dump) != 1:
-			c.fault(at, "give one of grok, regex and dump")
+			c.fault(at, "give one of grok, regex, dump and csv")
 			continue
 		case form.Dump != "":
 			c.dump(at+".dump", form)
@@ -629,6 +646,20 @@ func (c *compilation) dump(key string, form LayoutForm) {
 		}
 	}
 	c.definition.Layouts = append(c.definition.Layouts, layout)
+}
+
+func (c *compilation) csv(at string, form LayoutForm) {
+	if given(form.Grok, form.Regex, form.Dump) > 0 || len(c.form.Layouts) > 1 || len(c.form.Samples) > 0 {
+		c.fault(at+".csv", "goes with no expression or dump, no other layout and no samples")
+	}
+	columns := c.named(at+".csv", form.CSV)
+	if len(columns) == 0 {
+		c.fault(at+".csv", "names no column; write column: field")
+	}
+	c.untyped = true
+	c.definition.Layouts = append(c.definition.Layouts, &Layout{
+		Name: form.Name, csv: newCSVPlan(columns, c.secrets), fields: slices.Sorted(maps.Values(columns)),
+	})
 }
 
 // expression compiles an expression whose groups are fields: -1 for those
@@ -863,6 +894,9 @@ func (d *Definition) Closest(line []byte) Closest {
 		return Closest{Layout: d.Layouts[0].Name, Column: 1, Expected: d.contained()}
 	}
 	for _, layout := range d.Layouts {
+		if layout.csv != nil {
+			return Closest{Layout: layout.Name, Column: 1, Expected: "a row of CSV below the header of its file"}
+		}
 		n, column, expected, whole := layout.reached(line)
 		if whole { // then a value was wrong
 			return d.wrongValue(layout, line)
@@ -938,6 +972,7 @@ type reader struct {
 	walkers    []*jsonWalker // of the steps that have one
 	dumps      []dumpReader  // of the layouts that have one
 	values     dumpValues    // of the line at hand
+	rows       *csvReader    // of the layout, if it is of CSV
 }
 
 // NewParser gives a parser for use by one goroutine. The definitions are tried
@@ -955,6 +990,9 @@ func NewParser(definitions ...*Definition) *Parser {
 			if layout.dump != nil {
 				o.dumps[i] = layout.dump()
 			}
+		}
+		if plan := d.Layouts[0].csv; plan != nil {
+			o.rows = plan.newReader()
 		}
 		p.readers = append(p.readers, o)
 	}
@@ -1032,11 +1070,14 @@ func (p *reader) parse(r *Record) error {
 	if len(r.Line) > math.MaxInt32 {
 		return ErrNoLayout
 	}
-	if len(d.steps) > 0 && r.Scratch == nil {
+	if (len(d.steps) > 0 || p.rows != nil) && r.Scratch == nil {
 		r.Scratch = new(Scratch)
 	}
 	if !d.mayBe(r.Line) {
 		return ErrNoLayout
+	}
+	if p.rows != nil {
+		return p.parseRow(r)
 	}
 	p.search.begin(r.Line)
 	for i, layout := range d.Layouts {
@@ -1088,6 +1129,24 @@ func (p *reader) fill(r *Record, layout int) {
 			spans[field] = Span{start, end}
 		}
 	}
+}
+
+// parseRow parses a row of CSV.
+func (p *reader) parseRow(r *Record) error {
+	d := p.definition
+	if err := p.rows.read(r); err != nil {
+		return err
+	}
+	for i := range r.Spans {
+		if d.isAbsent(r.Value(i)) {
+			r.Spans[i] = Span{}
+		}
+	}
+	if err := p.finish(r); err != nil {
+		return err
+	}
+	r.Layout = d.Layouts[0]
+	return nil
 }
 
 // mayBe tells whether a line has what lines of the format contain.

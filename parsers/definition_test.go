@@ -16,7 +16,7 @@ func TestShipped(t *testing.T) {
 	}
 	for name, d := range set {
 		for _, l := range d.Layouts {
-			if l.dump == nil && l.pattern.fast == nil {
+			if l.dump == nil && l.csv == nil && l.pattern.fast == nil {
 				t.Errorf("%s: layout %s is left to regexp", name, l.Name)
 			}
 		}
@@ -113,9 +113,9 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f(old, "'^(?P<time>[^ ]+ (?P<n>[0-9]+)$'", noN(":5: layouts[1].regex: error parsing regexp: missing closing ): `^(?P<time>[^ ]+ (?P<n>[0-9]+)$`")...)
 	f("(?P<n>[0-9]+)", "(?P<N>[0-9]+)", noN(`:5: layouts[1].regex: field "N": use lower-case letters, digits and _`)...)
 	f("(?P<word>[a-z]+)=(?P<n>", "(?P<n>[a-z]+)=(?P<n>", noN(`:5: layouts[1].regex: field "n" is captured twice; name one differently`)...)
-	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give one of grok, regex and dump`)...)
+	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give one of grok, regex, dump and csv`)...)
 	f("{name: old, regex: "+old+"}", "{name: old, regex: "+old+"}, {name: old}, {grok: '^a$'}",
-		`:5: layouts[2]: give one of grok, regex and dump`,
+		`:5: layouts[2]: give one of grok, regex, dump and csv`,
 		`:5: layouts[2].name: every layout needs a name of its own`,
 		`:5: layouts[3].name: every layout needs a name of its own`,
 		`:5: layouts[3].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`,
@@ -131,7 +131,7 @@ func TestParseDefinition_Faults(t *testing.T) {
 		`:5: layouts[1].dump: there is no parser "nope"; there are: conntrack ovs-flow`,
 		`:7: numbers[0]: no layout has a field "n"; there are: time word size`,
 		`:10: structured_metadata[1]: no layout has a field "n"; there are: time word size`)
-	f("{name: old, regex: "+old+"}", "{name: old, regex: x, dump: ovs-flow}", noN(`:5: layouts[1]: give one of grok, regex and dump`)...)
+	f("{name: old, regex: "+old+"}", "{name: old, regex: x, dump: ovs-flow}", noN(`:5: layouts[1]: give one of grok, regex, dump and csv`)...)
 	const form = ` is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names`
 	f("%{WORT:word}", "%{WORD-:word}", noSize(`:5: layouts[0].grok: %{WORD-:word}`+form)...)
 	f("size:int}$", "size:integer}$", noSize(`:5: layouts[0].grok: %{INT:size:integer}`+form)...)
@@ -190,7 +190,7 @@ func TestParseDefinition_FaultsAtOnce(t *testing.T) {
 		}
 	}
 	f("x.yaml", "", `x.yaml: name: "" is not a name; use lower-case letters and digits, joined by -`+"\n"+
-		`x.yaml: layouts: is missing; give at least one {name, grok} or {name, regex}`)
+		`x.yaml: layouts: is missing; give at least one {name, grok}, {name, regex} or {name, csv}`)
 	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<job>.)'}]\nstream_labels: [job]\n",
 		`x.yaml:3:17: stream_labels[0]: "job" is a label that every stream has already; choose another field`)
 	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<node>.)(?P<source>.)'}]\nstream_labels: [node, source]\n",
@@ -290,4 +290,22 @@ func TestTexts(t *testing.T) {
 	f(`aaaaaaaaa`, false)
 	f(`"x"`, true)
 	f(`"dns_qtypeaaaaaa`, false)
+}
+
+func TestCompile_CSV(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		_, faults := ParseDefinition("", []byte("name: x\n"+text))
+		if diff := cmp.Diff(strings.Join(want, "\n"), faults.Error()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+	f("layouts: [{name: csv, csv: {id: id, 'tags[]': tags}}]\nnumbers: [id]\ntime: {field: id, layout: '2006-01-02 15:04:05'}\n")
+	const alone = `:2: layouts[0].csv: goes with no expression or dump, no other layout and no samples`
+	f("layouts: [{name: csv, csv: {id: id}, regex: '^(?P<a>a)$'}]\n", alone)
+	f("layouts: [{name: csv, csv: {id: id}}, {name: b, regex: '^(?P<a>a)$'}]\n", alone)
+	f("layouts: [{name: csv, csv: {id: id}}]\nsamples: ['1']\n", alone)
+	f("layouts: [{name: csv, csv: {}}]\n", `:2: layouts[0].csv: names no column; write column: field`)
+	f("layouts: [{name: csv, csv: {id: ID}}]\n", `:2: layouts[0].csv.id: field "ID": use lower-case letters, digits and _`, `:2: layouts[0].csv: names no column; write column: field`)
+	f("layouts: [{name: csv, csv: {id: id}}]\nframe: {ansi: true}\n", `:3: frame: does not go with a layout csv`)
 }

@@ -88,8 +88,8 @@ func isBinary(head []byte) bool {
 
 // bundle tries the members of an archive.
 type bundle struct {
-	set    parsers.Set
 	zone   *time.Location // nil for the definitions'
+	set    parsers.Set
 	output string
 	left   int64
 	out    *bufio.Writer
@@ -180,7 +180,7 @@ func (b *bundle) member(ctx context.Context, name string, changed time.Time, in 
 	if changed.Unix() <= 0 { // the archive does not tell
 		changed = time.Now()
 	}
-	t := &trial{set: b.set, zone: b.zone, lines: lines, out: b.notes, reference: changed}
+	t := &trial{set: b.set, lines: lines, out: b.notes, reference: changed, zone: b.zone}
 	first, err := t.head()
 	if err != nil {
 		return b.unreadable(name, err)

@@ -144,7 +144,7 @@ func describe(out io.Writer, d *parsers.Definition, what string, verbose bool) {
 			name = "layout " + e.Layout
 		}
 		switch {
-		case e.Dump:
+		case e.Typed:
 			path = "typed parser"
 		case e.Regexp != "":
 			path = "regexp: " + e.Regexp

@@ -34,11 +34,11 @@ func (c *tryCmd) Help() string {
   corkline try /var/log/antrea/networkpolicy/np.log
   corkline try -d antrea-networkpolicy -o json np.log | jq .fields
   corkline try --definition-file my-format.yaml -o metrics my.log
-  corkline try -c corkline.yaml -d my-format --zone Europe/Berlin my.log
   corkline try np-2024-06-02T10-11-12.000.log.gz
   corkline try support-bundle.tar.gz
   corkline try -o json support-bundle.tar.gz | jq 'select(.error)'
   tar c /var/log/antrea | corkline try
+  corkline try -c corkline.yaml -d my-format --zone Europe/Berlin my.log
   kubectl exec … -- tail -100 np.log | corkline try
   ovs-ofctl --names dump-flows br-int | corkline try -d ovs-flows -o json
 
@@ -92,7 +92,7 @@ func (c *tryCmd) Run(ctx context.Context) error {
 	if isTar(lines) {
 		return errors.Join(tryBundle(ctx, set, zone, c.Output, lines, out), out.Flush())
 	}
-	t := &trial{set: set, zone: zone, out: out, lines: lines, reference: reference}
+	t := &trial{set: set, out: out, lines: lines, reference: reference, zone: zone}
 	err = t.run(ctx, c.Output)
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return err
@@ -287,7 +287,7 @@ func (t *trial) try(record *parsers.Line, report func(outcome) error) error {
 		failure.Definition, failure.Closest = "", &closest
 		return report(outcome{failure: failure})
 	}
-	r := &parsers.Record{Line: line, Carried: record.Time}
+	r := &parsers.Record{Line: line, Carried: record.Time, Header: record.Header}
 	if err := t.parser.Parse(r); err != nil {
 		t.failed++
 		return report(outcome{failure: r.Definition.Failure(r.Line, err)})
