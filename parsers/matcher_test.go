@@ -150,6 +150,35 @@ func build(t *rapid.T, depth int, atom, repeat *rapid.Generator[string], nested 
 	return b.String()
 }
 
+// What is left to regexp says why.
+func TestLayout_LeftToRegexp(t *testing.T) {
+	f := func(source, want string) {
+		t.Helper()
+		p, err := compilePattern(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := Layout{pattern: p}
+		if got := l.LeftToRegexp(); got != want || (p.fast == nil) != (want != "") {
+			t.Errorf("%s: want %q, got %q", source, want, got)
+		}
+	}
+	f(`^(a*)-(?:b|c?)+d\b.*$`, "a repeated group that may be empty")
+	f(`^(a*)-(?:b|c)+d\b.*$`, "")
+	f(`^(?:a?)*$`, "a repeated group that may be empty")
+	f(`^a*?b+?.??$`, "")
+	f(`a$`, "not anchored at the start")
+	f(`^a|^b+`, "alternatives that are not within ^(…)")
+	f(`^(?:a|b+)`, "")
+	f(`(^a)b`, "not anchored at the start")
+	f(`(?m)^a`, "a (?m) anchor")
+	f(`^a(?m)$`, "a (?m) anchor")
+	f(`^a(?m:^)b`, "a (?m) anchor")
+	f(`^a(^|b)`, "a second ^")
+	f(`^(?:ab)*?c`, "a lazy group")
+	f(`^(?:a(b))??c`, "a lazy group")
+}
+
 func FuzzMatcher(f *testing.F) {
 	f.Add(`^(a*)(a)$`, "aaa")
 	f.Add(`^(\S+) (.*) (x|y|) \[(\d+)\]$`, "a b c x [12]")
