@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"math"
 	"regexp/syntax"
+	"slices"
 	"unicode"
+	"unicode/utf8"
 )
 
 // matcher finds the same match as package regexp, without allocating. It
-// takes anchored expressions and lines of ASCII only; all else stays with
-// regexp.
+// takes anchored expressions and lines of valid UTF-8 only; all else stays
+// with regexp.
 //
 // regexp defines its match as the one that a backtracking search finds first.
 // That is what the matcher is: a backtracking search over a graph of nodes.
@@ -18,6 +20,11 @@ import (
 // that there are few nodes (a token and the blank behind it are one), and
 // hardly ever a choice. A search that takes too long is given up, and regexp
 // decides.
+//
+// The search goes by bytes. Most classes have all runes beyond ASCII, or none:
+// then every byte from 0x80 on is in the class, or none is. It remains that
+// nothing begins within a rune: sets of what can begin somewhere never hold a
+// byte that continues a rune.
 type matcher struct {
 	start *node
 	fork  *node // where start comes to behind the shared elements
@@ -40,35 +47,92 @@ const (
 	opFail
 )
 
-// node has what a search needs of it in its first 64 bytes.
+// node has what a search needs of it in its first bytes.
 type node struct {
 	op       op
-	byte     byte  // opByte; opRun with skip: the byte that comes behind the run
-	skip     uint8 // opRun: 1 when it takes the byte behind it, too
-	sole     bool  // opRun: only the longest run can lead to a match
-	lazy     bool  // opRun: as few bytes as go, not as many
-	negate   bool  // opWord: no boundary
-	except   int16 // opRun: the one byte of plain lines that is not in class, or -1 when there are more
-	open     mark  // set when the node begins
-	close    mark  // opRun: set where the run ends
-	min, max int32
-	after    int32 // opRun: the fewest bytes that what follows takes
-	least    int32 // the fewest bytes that the node and what follows take
-	class    *byteSet
+	byte     byte     // opByte; opRun with skip: the byte that comes behind the run
+	skip     uint8    // opRun: 1 when it takes the byte behind it, too
+	sole     bool     // opRun: only the longest run can lead to a match
+	lazy     bool     // opRun: as few bytes as go, not as many
+	negate   bool     // opWord: no boundary
+	counted  bool     // opRun: runes beyond ASCII must be looked at one by one
+	stops    [2]int16 // opRun: what ends it in lines without, and with, control characters: a byte, or several, or nothing
+	open     mark     // set when the node begins
+	close    mark     // opRun: set where the run ends
+	min, max int32    // runes
+	after    int32    // opRun: the fewest bytes that what follows takes
+	class    *class
 	next     *node
 	on       *[setSize]*node // opSplit: where a byte leads; nil when it may be either branch
+	look     *[setSize]uint8 // opRun: bit i is set where the byte can be the i-th of what follows
 
+	least int32 // the fewest bytes that the node and what follows take
 	other *node
 	text  string
-	look  *[setSize]uint8 // opRun: bit i is set where the byte can be the i-th of what follows
-	first *byteSet        // what the node and all that follows can begin with
+	first *byteSet // what the node and all that follows can begin with
 }
+
+// In node.stops.
+const (
+	several int16 = -1 - iota
+	nothing
+)
 
 // mark says that a position is kept.
 type mark struct {
 	slot int32 // 0: none, which may be set all the same, since it holds 0 in the end
 	undo bool  // not on every way to a match
 }
+
+// class is a set of runes.
+type class struct {
+	bytes  [256]bool // of its runes; of those beyond ASCII only when it has them all
+	beyond beyond
+	ranges []rune // in pairs, when it has some beyond ASCII
+}
+
+// beyond tells how many of the runes beyond ASCII there are.
+type beyond uint8
+
+const (
+	none beyond = iota
+	some
+	all
+)
+
+// size gives the length of the rune that text begins with, or 0 when it is
+// not in the class.
+func (c *class) size(text []byte) int {
+	b := text[0]
+	if b <= unicode.MaxASCII {
+		if c.bytes[b] {
+			return 1
+		}
+		return 0
+	}
+	r, size := utf8.DecodeRune(text)
+	for i := 0; c.beyond == some && i < len(c.ranges); i += 2 {
+		if c.ranges[i] <= r && r <= c.ranges[i+1] {
+			return size
+		}
+	}
+	if c.beyond == all {
+		return size
+	}
+	return 0
+}
+
+// first gives the bytes that its runes can begin with.
+func (c *class) first() *byteSet {
+	var s byteSet
+	for b := range c.bytes {
+		s[b] = c.bytes[b] && !continues(b) || c.beyond == some && b > unicode.MaxASCII && !continues(b)
+	}
+	return &s
+}
+
+// continues tells whether a byte is one that continues a rune.
+func continues(b int) bool { return b&0xc0 == 0x80 && b < endOfLine }
 
 // byteSet holds bytes, and at endOfLine whether the line may end here.
 type byteSet [setSize]bool
@@ -92,10 +156,11 @@ func setOf(b int) *byteSet {
 	return &s
 }
 
+// anything is what can begin where a rune does.
 func anything() *byteSet {
 	var s byteSet
-	for i := range s {
-		s[i] = true
+	for b := range s {
+		s[b] = !continues(b)
 	}
 	return &s
 }
@@ -109,7 +174,7 @@ func compileMatcher(re *syntax.Regexp, groups, shared int) (m *matcher, why stri
 	if re.Op != syntax.OpConcat || len(re.Sub) == 0 || re.Sub[0].Op != syntax.OpBeginText && re.Sub[0].Op != syntax.OpBeginLine {
 		return nil, "not anchored at the start"
 	}
-	c := compiler{classes: map[byteSet]*byteSet{}, always: map[int]bool{}}
+	c := compiler{always: map[int]bool{}}
 	fork := c.add(node{op: opFork, next: c.concat(re.Sub[max(shared, 1):], c.add(node{op: opMatch}))})
 	start := c.concat(re.Sub[1:max(shared, 1)], fork)
 	if re.Sub[0].Op == syntax.OpBeginLine {
@@ -139,7 +204,7 @@ const multiLine = "a (?m) anchor"
 // compiler makes the graph from its end to its start.
 type compiler struct {
 	nodes       []*node // each behind those that it leads to, but for loops
-	classes     map[byteSet]*byteSet
+	classes     []*class
 	always      map[int]bool // slots that are set on every way to a match
 	optional    int          // how many choices the expression at hand is within
 	unsupported string       // what only regexp can match
@@ -153,7 +218,7 @@ func (c *compiler) add(n node) *node {
 
 // compile gives the node that takes re and then goes on at next.
 func (c *compiler) compile(re *syntax.Regexp, next *node) *node {
-	if class := asciiClass(re); class != nil && !isText(re) {
+	if class := classOf(re); class != nil && !isText(re) {
 		return c.run(node{class: class, min: 1, max: 1}, next)
 	}
 	switch re.Op {
@@ -162,7 +227,11 @@ func (c *compiler) compile(re *syntax.Regexp, next *node) *node {
 	case syntax.OpNoMatch:
 		return c.add(node{op: opFail})
 	case syntax.OpLiteral:
-		if re.Flags&syntax.FoldCase == 0 {
+		if slices.ContainsFunc(re.Rune, func(r rune) bool { return !utf8.ValidRune(r) }) {
+			c.unsupported = "a surrogate"
+			return next
+		}
+		if isText(re) {
 			return c.text(string(re.Rune), next)
 		}
 		for i := len(re.Rune) - 1; i >= 0; i-- {
@@ -227,7 +296,7 @@ func (c *compiler) mark(slot int, n *node) *node {
 func (c *compiler) repeat(re *syntax.Regexp, next *node) *node {
 	low, high := bounds(re)
 	lazy := re.Flags&syntax.NonGreedy != 0
-	if class := asciiClass(re.Sub[0]); class != nil {
+	if class := classOf(re.Sub[0]); class != nil {
 		return c.run(node{class: class, min: low, max: high, lazy: lazy}, next)
 	}
 	if re.Op == syntax.OpRepeat { // spelt out as x x (x (x)?)?
@@ -256,10 +325,7 @@ func (c *compiler) repeat(re *syntax.Regexp, next *node) *node {
 
 // run adds an opRun, and lets it take what it can of the next node.
 func (c *compiler) run(n node, next *node) *node {
-	if c.classes[*n.class] == nil {
-		c.classes[*n.class] = n.class
-	}
-	n.op, n.class, n.next = opRun, c.classes[*n.class], next
+	n.op, n.class, n.next = opRun, c.known(n.class), next
 	switch {
 	case next.op == opRun && next.class == n.class && next.open.slot == 0 && n.min == n.max: // [0-9][0-9]
 		length := n.min
@@ -272,6 +338,17 @@ func (c *compiler) run(n node, next *node) *node {
 		n.skip, n.byte, n.close, n.next = 1, next.text[0], next.open, c.text(next.text[1:], next.next)
 	}
 	return c.add(n)
+}
+
+// known gives the class that is equal, so that there is one of each.
+func (c *compiler) known(a *class) *class {
+	for _, b := range c.classes {
+		if a.bytes == b.bytes && a.beyond == b.beyond && slices.Equal(a.ranges, b.ranges) {
+			return b
+		}
+	}
+	c.classes = append(c.classes, a)
+	return a
 }
 
 const unlimited = math.MaxInt32
@@ -292,20 +369,15 @@ func bounds(re *syntax.Regexp) (low, high int32) {
 	}
 }
 
-// asciiClass gives the ASCII bytes that a one-rune expression takes, or nil.
-func asciiClass(re *syntax.Regexp) *byteSet {
-	var s byteSet
+// classOf gives the runes that a one-rune expression takes, or nil.
+func classOf(re *syntax.Regexp) *class {
 	switch re.Op {
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		for b := range unicode.MaxASCII + 1 {
-			s[b] = re.Op == syntax.OpAnyChar || b != '\n'
-		}
+	case syntax.OpAnyChar:
+		return newClass(0, unicode.MaxRune)
+	case syntax.OpAnyCharNotNL:
+		return newClass(0, '\n'-1, '\n'+1, unicode.MaxRune)
 	case syntax.OpCharClass:
-		for i := 0; i < len(re.Rune); i += 2 {
-			for r := re.Rune[i]; r <= re.Rune[i+1] && r <= unicode.MaxASCII; r++ {
-				s[r] = true
-			}
-		}
+		return newClass(re.Rune...)
 	case syntax.OpLiteral:
 		if len(re.Rune) != 1 {
 			return nil
@@ -313,13 +385,37 @@ func asciiClass(re *syntax.Regexp) *byteSet {
 		if re.Flags&syntax.FoldCase != 0 {
 			return foldedRune(re.Rune[0])
 		}
-		if re.Rune[0] <= unicode.MaxASCII {
-			s[re.Rune[0]] = true
-		}
+		return newClass(re.Rune[0], re.Rune[0])
 	default:
 		return nil
 	}
-	return &s
+}
+
+// newClass makes a class of ranges, in pairs.
+func newClass(ranges ...rune) *class {
+	c := &class{}
+	count := rune(0)
+	for i := 0; i < len(ranges); i += 2 {
+		low, high := ranges[i], ranges[i+1]
+		for r := low; r <= min(high, unicode.MaxASCII); r++ {
+			c.bytes[r] = true
+		}
+		if low = max(low, unicode.MaxASCII+1); low <= high {
+			c.ranges = append(c.ranges, low, high)
+			count += high - low + 1
+		}
+	}
+	switch count {
+	case 0:
+	case unicode.MaxRune - unicode.MaxASCII:
+		c.beyond, c.ranges = all, nil
+		for b := utf8.RuneSelf; b < len(c.bytes); b++ {
+			c.bytes[b] = true
+		}
+	default:
+		c.beyond = some
+	}
+	return c
 }
 
 // isText tells whether re is plain text.
@@ -327,14 +423,12 @@ func isText(re *syntax.Regexp) bool {
 	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0
 }
 
-func foldedRune(r rune) *byteSet {
-	var s byteSet
-	for f, ok := r, false; !ok || f != r; f, ok = unicode.SimpleFold(f), true {
-		if f <= unicode.MaxASCII {
-			s[f] = true
-		}
+func foldedRune(r rune) *class {
+	ranges := []rune{r, r}
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		ranges = append(ranges, f, f)
 	}
-	return &s
+	return newClass(ranges...)
 }
 
 func nullable(re *syntax.Regexp) bool {
@@ -401,16 +495,20 @@ func (n *node) lead(b int) *node {
 }
 
 func (n *node) settleRun() {
-	follow, second := n.next.first, anything()
+	follow := n.next.first
+	second := &byteSet{}
+	for b := range second {
+		second[b] = n.skip == 0 || n.next.first[b]
+	}
 	if n.skip == 1 {
-		follow, second = setOf(int(n.byte)), n.next.first
+		follow = setOf(int(n.byte))
 	}
 	n.after = int32(n.skip) + n.next.least
 	n.least = n.min + n.after
-	n.sole = n.min == n.max || disjoint(n.class, follow)
-	n.first = n.class
+	n.first = n.class.first()
+	n.sole = n.min == n.max || disjoint(n.first, follow)
 	if n.min == 0 {
-		n.first = n.class.union(follow)
+		n.first = n.first.union(follow)
 	}
 	n.look = new([setSize]uint8)
 	for b := range n.look {
@@ -421,16 +519,41 @@ func (n *node) settleRun() {
 			n.look[b] |= 2
 		}
 	}
-	n.except = unicode.MaxASCII + 1 // a byte that no line has
-	for b := ' '; b <= unicode.MaxASCII; b++ {
-		if n.class[b] {
-			continue
+	n.counted = n.class.beyond == some || n.class.beyond == all && (n.min > 1 || n.max != unlimited)
+	n.stops = [2]int16{n.class.stop(' '), n.class.stop(0)}
+}
+
+// stop gives what ends a run in lines that have no byte below low.
+func (c *class) stop(low int) int16 {
+	stop := nothing
+	for b := low; b < len(c.bytes); b++ {
+		switch {
+		case c.bytes[b]:
+		case stop == nothing:
+			stop = int16(b)
+		default:
+			return several
 		}
-		if n.except <= unicode.MaxASCII {
-			n.except = -1
-			break
+	}
+	return stop
+}
+
+// runes gives the ends of the shortest and of the longest run up to limit, and
+// whether there is one. It goes rune by rune.
+func (n *node) runes(line []byte, pos, limit int) (shortest, end int, ok bool) {
+	end = pos
+	for count := int32(0); ; count++ {
+		if count == n.min {
+			shortest, ok = end, true
 		}
-		n.except = int16(b)
+		if count == n.max || end >= limit {
+			return shortest, end, ok
+		}
+		size := n.class.size(line[end:])
+		if size == 0 || end+size > limit {
+			return shortest, end, ok
+		}
+		end += size
 	}
 }
 
@@ -453,15 +576,16 @@ const (
 
 // search is the state of a match, kept to be used again.
 type search struct {
-	line   []byte
-	ascii  bool
-	plain  bool // ASCII from the blank on
-	fork   int  // where the line's shared elements end, when they can end there only; else 0
-	forked bool // there was a choice
-	slots  []int32
-	undo   []kept
-	effort int
-	depth  int
+	line    []byte
+	valid   bool // UTF-8
+	ascii   bool
+	control uint8 // 1 when there are control characters
+	fork    int   // where the line's shared elements end, when they can end there only; else 0
+	forked  bool  // there was a choice
+	slots   []int32
+	undo    []kept
+	effort  int
+	depth   int
 }
 
 // kept is what a slot held.
@@ -475,7 +599,7 @@ const (
 	maxDepth      = 1000
 )
 
-// match fills s.slots with the match of an ASCII line. Slots of groups that
+// match fills s.slots with the match of a line of valid UTF-8. Slots of groups that
 // took no part are -1.
 func (m *matcher) match(s *search) outcome {
 	if missing := m.slots - len(s.slots); missing > 0 {
@@ -524,23 +648,37 @@ func (s *search) run(n *node, pos int) bool {
 			if limit < shortest {
 				return false
 			}
-			if int(n.max) < limit-pos {
-				limit = pos + int(n.max)
-			}
 			end := limit
-			if s.plain && n.except >= 0 {
-				if i := bytes.IndexByte(line[pos:limit], byte(n.except)); i >= 0 {
-					end = pos + i
+			if n.counted && !s.ascii {
+				var ok bool
+				if shortest, end, ok = n.runes(line, pos, limit); !ok {
+					return false
 				}
 			} else {
-				class := n.class
-				for end = pos; end < limit && class[line[end]]; end++ {
+				if int(n.max) < limit-pos {
+					limit = pos + int(n.max)
+					end = limit
+				}
+				switch stop := n.stops[s.control]; stop {
+				case nothing:
+				case several:
+					class := n.class
+					for i, b := range line[pos:limit] {
+						if !class.bytes[b] {
+							end = pos + i
+							break
+						}
+					}
+				default:
+					if i := bytes.IndexByte(line[pos:limit], byte(stop)); i >= 0 {
+						end = pos + i
+					}
+				}
+				if end < shortest {
+					return false
 				}
 			}
 			s.effort -= end - pos
-			if end < shortest {
-				return false
-			}
 			if !n.sole {
 				return s.choose(n, shortest, end)
 			}
@@ -664,17 +802,26 @@ func isWord(b byte) bool {
 // begin takes another line.
 func (s *search) begin(line []byte) {
 	s.line, s.fork = line, 0
-	var high, low uint64 // the high bits tell bytes from 0x80 on, and in ASCII those below ' '
+	var high, low uint64 // the high bits tell bytes from 0x80 on, and those below ' '
 	rest := line
-	for ; len(rest) >= 8; rest = rest[8:] {
-		eight := binary.LittleEndian.Uint64(rest)
-		high |= eight
-		low |= eight - 0x2020202020202020
+	for ; len(rest) >= 16; rest = rest[16:] {
+		a, b := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		high |= a | b
+		low |= (a-blanks)&^a | (b-blanks)&^b
 	}
 	for _, b := range rest {
 		high |= uint64(b)
-		low |= uint64(b) - ' '
+		low |= (uint64(b) - ' ') &^ uint64(b)
 	}
-	s.ascii = high&0x8080808080808080 == 0
-	s.plain = s.ascii && low&0x8080808080808080 == 0
+	s.ascii = high&highBits == 0
+	s.valid = s.ascii || utf8.Valid(line)
+	s.control = 0
+	if low&highBits != 0 {
+		s.control = 1
+	}
 }
+
+const (
+	blanks   = 0x2020202020202020
+	highBits = 0x8080808080808080
+)

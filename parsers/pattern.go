@@ -69,7 +69,7 @@ func share(patterns []*pattern) {
 // match leaves the slots of the match of s.line in s: two for each group, -1
 // for a group that took no part.
 func (p *pattern) match(s *search) bool {
-	if p.fast != nil && s.ascii {
+	if p.fast != nil && s.valid {
 		switch p.fast.match(s) {
 		case matched:
 			return true
