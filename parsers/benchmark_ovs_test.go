@@ -24,7 +24,7 @@ func BenchmarkParse_OVS(b *testing.B) {
 
 func BenchmarkRegexp_OVS(b *testing.B) {
 	eachOVSLine(b, func(d *Definition) func([]byte) bool {
-		re := d.Layouts[0].pattern.re
+		re := d.Layouts[0].pattern.re()
 		return func(line []byte) bool { return re.FindSubmatchIndex(line) != nil }
 	})
 }
@@ -43,7 +43,7 @@ func eachOVSLine(b *testing.B, maker func(*Definition) func([]byte) bool) {
 	for line := range strings.Lines(string(text)) {
 		line := []byte(strings.TrimSuffix(line, "\n"))
 		var s search
-		if s.begin(line); !s.ascii || !d.Layouts[0].pattern.re.Match(line) {
+		if s.begin(line); !s.ascii || !d.Layouts[0].pattern.re().Match(line) {
 			continue
 		}
 		kind := "other"

@@ -588,15 +588,15 @@ func (c *compilation) layouts(expander *grokExpander) {
 		c.definition.Layouts = append(c.definition.Layouts, &Layout{Name: form.Name, pattern: p, fields: fields})
 		patterns = append(patterns, p)
 	}
-	if len(patterns) > 1 {
+	if len(patterns) > 0 {
 		share(patterns)
 	}
 }
 
-// expression compiles an expression whose groups are fields: -1 for those
+// expression parses an expression whose groups are fields: -1 for those
 // without a name.
 func (c *compilation) expression(key, source string) (p *pattern, fields []int) {
-	p, err := compilePattern(source)
+	p, err := parsePattern(source)
 	if err != nil {
 		c.fault(key, "%s", err)
 		return nil, nil
@@ -825,7 +825,7 @@ func (d *Definition) Closest(line []byte) Closest {
 		return Closest{Layout: d.Layouts[0].Name, Column: 1, Expected: d.contained()}
 	}
 	for _, layout := range d.Layouts {
-		if layout.pattern.re.Match(line) { // then a value was wrong
+		if layout.pattern.re().Match(line) { // then a value was wrong
 			return d.wrongValue(layout, line)
 		}
 		n, column, expected := layout.pattern.reached(line)
@@ -860,7 +860,7 @@ func (d *Definition) wrongValue(layout *Layout, line []byte) Closest {
 }
 
 func (d *Definition) timeColumn(layout *Layout, line []byte) int {
-	found := layout.pattern.re.FindSubmatchIndex(line)
+	found := layout.pattern.re().FindSubmatchIndex(line)
 	for g, field := range layout.fields {
 		if field == d.timeField && field >= 0 && found[2*g] >= 0 {
 			return found[2*g] + 1

@@ -131,6 +131,7 @@ func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExp
 		if s.pattern == nil {
 			return
 		}
+		share([]*pattern{s.pattern})
 		s.begins = []byte(literalStart(s.pattern.tree))
 	case form.JSON != nil:
 		s.json, err = newJSONPlan(c.named(at+".json", form.JSON), c.secrets)

@@ -63,13 +63,14 @@ type node struct {
 	after    int32    // opRun: the fewest bytes that what follows takes
 	class    *class
 	next     *node
-	on       *[setSize]*node // opSplit: where a byte leads; nil when it may be either branch
+	on       *[setSize]uint8 // opSplit: where a byte leads, an index of leads
+	leads    []*node         // nil where it may be either branch
 	look     *[setSize]uint8 // opRun: bit i is set where the byte can be the i-th of what follows
 
 	least int32 // the fewest bytes that the node and what follows take
 	other *node
 	text  string
-	first *byteSet // what the node and all that follows can begin with
+	first byteSet // what the node and all that follows can begin with
 }
 
 // In node.stops.
@@ -123,46 +124,57 @@ func (c *class) size(text []byte) int {
 }
 
 // first gives the bytes that its runes can begin with.
-func (c *class) first() *byteSet {
+func (c *class) first() byteSet {
 	var s byteSet
-	for b := range c.bytes {
-		s[b] = c.bytes[b] && !continues(b) || c.beyond == some && b > unicode.MaxASCII && !continues(b)
+	for b, in := range c.bytes {
+		if !continues(b) && (in || c.beyond == some && b >= utf8.RuneSelf) {
+			s.add(b)
+		}
 	}
-	return &s
+	return s
 }
 
 // continues tells whether a byte is one that continues a rune.
 func continues(b int) bool { return b&0xc0 == 0x80 && b < endOfLine }
 
-// byteSet holds bytes, and at endOfLine whether the line may end here.
-type byteSet [setSize]bool
+// byteSet holds a bit for each byte, and at endOfLine one that tells whether
+// the line may end here.
+type byteSet [(setSize + 63) / 64]uint64
 
 const (
 	endOfLine = 256
 	setSize   = endOfLine + 1
 )
 
-func (s *byteSet) union(o *byteSet) *byteSet {
-	both := *s
-	for i, in := range o {
-		both[i] = both[i] || in
+func (s *byteSet) add(b int)      { s[b/64] |= 1 << (b % 64) }
+func (s *byteSet) has(b int) bool { return s[b/64]>>(b%64)&1 != 0 }
+
+func (s *byteSet) union(o *byteSet) byteSet {
+	var both byteSet
+	for i := range both {
+		both[i] = s[i] | o[i]
 	}
-	return &both
+	return both
 }
 
-func setOf(b int) *byteSet {
+func (s *byteSet) disjoint(o *byteSet) bool {
+	for i := range s {
+		if s[i]&o[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func setOf(b int) byteSet {
 	var s byteSet
-	s[b] = true
-	return &s
+	s.add(b)
+	return s
 }
 
 // anything is what can begin where a rune does.
-func anything() *byteSet {
-	var s byteSet
-	for b := range s {
-		s[b] = !continues(b)
-	}
-	return &s
+func anything() byteSet {
+	return byteSet{math.MaxUint64, math.MaxUint64, 0, math.MaxUint64, 1} // all but 0x80 to 0xbf
 }
 
 // compileMatcher gives nil for what only regexp can match, and says why. The
@@ -183,9 +195,10 @@ func compileMatcher(re *syntax.Regexp, groups, shared int) (m *matcher, why stri
 	if c.unsupported != "" {
 		return nil, c.unsupported
 	}
-	// A loop is settled before its body is, so the first round takes the worst
-	// of the body, and the second knows better.
-	for range 2 {
+	for _, n := range c.nodes {
+		n.settle()
+	}
+	if c.loops { // which are settled before their bodies are, and so took the worst of them
 		for _, n := range c.nodes {
 			n.settle()
 		}
@@ -206,8 +219,9 @@ type compiler struct {
 	nodes       []*node // each behind those that it leads to, but for loops
 	classes     []*class
 	always      map[int]bool // slots that are set on every way to a match
-	optional    int          // how many choices the expression at hand is within
-	unsupported string       // what only regexp can match
+	loops       bool
+	optional    int    // how many choices the expression at hand is within
+	unsupported string // what only regexp can match
 }
 
 func (c *compiler) add(n node) *node {
@@ -315,6 +329,7 @@ func (c *compiler) repeat(re *syntax.Regexp, next *node) *node {
 	if high == 1 {
 		return c.add(node{op: opSplit, next: c.compile(re.Sub[0], next), other: next})
 	}
+	c.loops = true
 	loop := c.add(node{op: opSplit, other: next})
 	loop.next = c.compile(re.Sub[0], loop)
 	if low == 1 {
@@ -466,57 +481,69 @@ func (n *node) settle() {
 	case opRun:
 		n.settleRun()
 	case opSplit:
-		n.first, n.least = n.next.first.union(n.other.first), min(n.next.least, n.other.least)
-		n.on = new([setSize]*node)
-		for b := range n.on {
-			if n.next.first[b] != n.other.first[b] || !n.next.first[b] {
-				n.on[b] = n.other.lead(b)
-				if n.next.first[b] {
-					n.on[b] = n.next.lead(b)
-				}
-			}
-		}
+		n.settleSplit()
 	case opEmpty, opWord, opFork:
 		n.first, n.least = n.next.first, n.next.least
 	case opEnd:
 		n.first = setOf(endOfLine)
 	case opFail:
-		n.first = &byteSet{}
+		n.first = byteSet{}
 	case opMatch: // without $ anything may follow
+	}
+}
+
+func (n *node) settleSplit() {
+	n.first, n.least = n.next.first.union(&n.other.first), min(n.next.least, n.other.least)
+	n.on, n.leads = new([setSize]uint8), []*node{nil}
+	for b := range n.on {
+		var to *node
+		switch {
+		case !n.next.first.has(b):
+			to = n.other.lead(b)
+		case !n.other.first.has(b):
+			to = n.next.lead(b)
+		}
+		i := slices.Index(n.leads, to)
+		if i < 0 {
+			i = len(n.leads)
+			n.leads = append(n.leads, to)
+		}
+		n.on[b] = uint8(i) // a split leads to fewer nodes than there are bytes
 	}
 }
 
 // lead gives the node to go to at a byte: past splits that the byte decides.
 func (n *node) lead(b int) *node {
-	if n.op == opSplit && n.open.slot == 0 && n.on != nil && n.on[b] != nil {
-		return n.on[b]
+	if n.op == opSplit && n.open.slot == 0 && n.on != nil {
+		if to := n.leads[n.on[b]]; to != nil {
+			return to
+		}
 	}
 	return n
 }
 
 func (n *node) settleRun() {
+	n.after = int32(n.skip) + n.next.least
+	n.least = n.min + n.after
 	follow := n.next.first
-	second := &byteSet{}
-	for b := range second {
-		second[b] = n.skip == 0 || n.next.first[b]
-	}
 	if n.skip == 1 {
 		follow = setOf(int(n.byte))
 	}
-	n.after = int32(n.skip) + n.next.least
-	n.least = n.min + n.after
 	n.first = n.class.first()
-	n.sole = n.min == n.max || disjoint(n.first, follow)
+	n.sole = n.min == n.max || n.first.disjoint(&follow)
 	if n.min == 0 {
-		n.first = n.first.union(follow)
+		n.first = n.first.union(&follow)
 	}
-	n.look = new([setSize]uint8)
-	for b := range n.look {
-		if follow[b] {
-			n.look[b] |= 1
-		}
-		if second[b] {
-			n.look[b] |= 2
+	n.look = nil
+	if !n.sole {
+		n.look = new([setSize]uint8)
+		for b := range n.look {
+			if follow.has(b) {
+				n.look[b] |= 1
+			}
+			if n.skip == 0 || n.next.first.has(b) {
+				n.look[b] |= 2
+			}
 		}
 	}
 	n.counted = n.class.beyond == some || n.class.beyond == all && (n.min > 1 || n.max != unlimited)
@@ -555,15 +582,6 @@ func (n *node) runes(line []byte, pos, limit int) (shortest, end int, ok bool) {
 		}
 		end += size
 	}
-}
-
-func disjoint(a, b *byteSet) bool {
-	for i := range a {
-		if a[i] && b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 type outcome uint8
@@ -691,7 +709,7 @@ func (s *search) run(n *node, pos int) bool {
 			pos = end + int(n.skip)
 		case opSplit:
 			s.effort--
-			if to := n.on[at(line, pos)]; to != nil {
+			if to := n.leads[n.on[at(line, pos)]]; to != nil {
 				n = to
 				continue
 			}

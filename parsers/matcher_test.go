@@ -32,7 +32,7 @@ func sameMatch(t interface{ Fatalf(string, ...any) }, p *pattern, line string, s
 		return false
 	}
 	var want []int32
-	for _, at := range p.re.FindStringSubmatchIndex(line) {
+	for _, at := range p.re().FindStringSubmatchIndex(line) {
 		want = append(want, int32(at))
 	}
 	var got []int32
@@ -213,7 +213,7 @@ func FuzzParse_NetworkPolicy(f *testing.F) {
 		for i, l := range d.Layouts {
 			sameMatch(t, alone[i], line, new(search))
 			sameMatch(t, l.pattern, line, &s)
-			if want == nil && l.pattern.re.MatchString(line) {
+			if want == nil && l.pattern.re().MatchString(line) {
 				want = l
 			}
 		}
@@ -320,7 +320,7 @@ func BenchmarkParse_NetworkPolicy(b *testing.B) {
 
 func BenchmarkRegexp_NetworkPolicy(b *testing.B) {
 	eachLine(b, func(_ *Definition, l *Layout) func([]byte) bool {
-		return func(line []byte) bool { return l.pattern.re.FindSubmatchIndex(line) != nil }
+		return func(line []byte) bool { return l.pattern.re().FindSubmatchIndex(line) != nil }
 	})
 }
 
@@ -348,7 +348,7 @@ func eachLine(b *testing.B, maker func(*Definition, *Layout) func([]byte) bool) 
 			for line := range strings.Lines(string(text)) {
 				line := []byte(strings.TrimSuffix(line, "\n"))
 				var s search
-				if s.begin(line); s.valid && l.pattern.re.Match(line) {
+				if s.begin(line); s.valid && l.pattern.re().Match(line) {
 					lines = append(lines, line)
 					bytes += len(line)
 				}
