@@ -772,7 +772,11 @@ func (c *compilation) samples() {
 		case 1:
 			r := Record{Line: []byte(line)}
 			var wrong *FieldError
-			if err := c.definition.NewParser().Parse(&r); errors.As(err, &wrong) {
+			parser := c.definition.NewParser()
+			for i := range parser.readers[0].times {
+				parser.readers[0].times[i].day = nil // time.Parse says what is wrong
+			}
+			if err := parser.Parse(&r); errors.As(err, &wrong) {
 				c.fault(key, "%s", err)
 			} else if err != nil {
 				c.fault(key, "has no valid time: %s; %s", err, c.definition.Closest(r.Line))

@@ -276,29 +276,34 @@ func addNetworkPolicy(f *testing.F) *Definition {
 	return d
 }
 
+// FuzzTimeLayout holds that times are those of time.Parse.
 func FuzzTimeLayout(f *testing.F) {
-	layouts := []string{"2006/01/02 15:04:05.000000", "2006-01-02T15:04:05.000", "2006-01-02 15:04:05", time15, "2006-01-02T15:04:05.999999999Z07:00", "0102 15:04:05.000000", "Jan _2 15:04:05", "2006-01-02T15:04:05.000Z"}
-	f.Add(0, "2023/02/14 11:23:54.727335")
-	f.Add(1, "2023-02-29T23:59:60.999")
-	f.Add(2, "1970-01-01 00:00:00")
-	f.Add(4, "2024-06-02T10:11:12.345678901Z")
-	f.Add(4, "2024-06-02T10:11:12+02:00")
-	f.Add(5, "0229 10:11:12.345678")
-	f.Add(5, "0301 23:59:59.999999")
-	f.Add(6, "Feb  3 10:11:12")
-	f.Add(7, "2024-06-02T10:11:12.345Z")
-	f.Fuzz(func(t *testing.T, i int, text string) {
+	layouts := []string{
+		"2006/01/02 15:04:05.000000", "2006-01-02T15:04:05.000", "2006-01-02 15:04:05", time15, time.RFC3339Nano, "0102 15:04:05.000000",
+		"Jan _2 15:04:05", "2006-01-02T15:04:05.000Z", "2006-01-02T15:04:05.000-0700", "2006-01-02T15:04:05Z0700", "02/Jan/2006 15:04:05,999-07:00", "0102 15:04:05.999999",
+	}
+	for i, text := range []string{
+		"2023/02/14 11:23:54.727335", "2023-02-29T23:59:60.999", "1970-01-01 00:00:00", "10:11:12 2024/06/02", "2024-06-02T10:11:12.345678901Z", "0229 10:11:12.345678",
+		"Feb  3 10:11:12", "2024-06-02T10:11:12.345Z", "2024-06-02T10:11:12.345+0200", "2024-06-02T10:11:12-2460", "02/jAN/2006  1:02:03,5-07:00", "0301 23:59:59.9",
+		"2024-06-02T10:11:12.+12", "2024-06-02T10:11:12.-00", "2024-06-02T10:11:12,1234567891Z", "Mar   12 10:11:12.5", "2024-06-31 10:11:12", "0000-01-01T10:11:12.123Z",
+	} {
+		f.Add(i, text, text)
+		f.Add(i%7, text, "Feb 29 10:11:12")
+	}
+	f.Fuzz(func(t *testing.T, i int, before, text string) {
 		l, err := newTimeLayout(layouts[uint(i)%uint(len(layouts))], "UTC")
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.refer(time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC).UnixNano())
+		l.refer(time.Date(2024, 3, 1, 10, 30, 0, 0, time.UTC).UnixNano())
 		slow := *l
-		slow.fast = false
-		got, gotErr := l.parse([]byte(text))
-		want, wantErr := slow.parse([]byte(text))
-		if (gotErr == nil) != (wantErr == nil) || gotErr == nil && got != want {
-			t.Fatalf("%q as %q: %d, %v; time.Parse %d, %v", text, l.layout, got, gotErr, want, wantErr)
+		slow.day = nil
+		for _, text := range []string{before, text} { // the day of the first is kept
+			got, gotErr := l.parse([]byte(text))
+			want, wantErr := slow.parse([]byte(text))
+			if (gotErr == nil) != (wantErr == nil) || gotErr == nil && got != want {
+				t.Fatalf("%q as %q: %d, %v; time.Parse %d, %v", text, l.layout, got, gotErr, want, wantErr)
+			}
 		}
 	})
 }
