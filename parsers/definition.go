@@ -14,6 +14,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/corkline/corkline/parsers/strict"
@@ -107,6 +108,7 @@ type Definition struct {
 	Metadata []int
 	Metrics  []Metric
 
+	alone        func() []bool // of each layout, see alone
 	absent       []string
 	contains     texts
 	lacks        texts
@@ -303,6 +305,7 @@ func Compile(form Form, doc *strict.Document, prefix string) (*Definition, stric
 	c := &compilation{form: form, doc: doc, prefix: prefix, definition: &Definition{
 		Name: form.Name, About: form.About, Files: form.Files, absent: form.Absent, timeField: -1,
 	}}
+	c.definition.alone = sync.OnceValue(func() []bool { return alone(c.definition.Layouts) })
 	c.run()
 	if len(c.faults) > 0 {
 		c.faults.Sort()
@@ -881,6 +884,8 @@ type Parser struct {
 // reader parses lines of one definition.
 type reader struct {
 	definition *Definition
+	first      int // the layout that is tried first: what the last line had
+	others     int // lines that did not have the layout that was tried first
 	search     search
 	inner      search // of steps
 	times      times
@@ -971,32 +976,49 @@ func (p *reader) parse(r *Record) error {
 		return ErrNoLayout
 	}
 	p.search.begin(r.Line)
-	for _, layout := range d.Layouts {
-		if !layout.pattern.match(&p.search) {
+	layout := p.layout()
+	if layout == nil {
+		return ErrNoLayout
+	}
+	if layout.scrub { // which may move what was found
+		r.Line = d.secrets.scrub(r.Line)
+		if p.search.begin(r.Line); !layout.pattern.match(&p.search) {
+			return ErrNoLayout
+		}
+	}
+	line, spans, slots := r.Line, r.Spans, p.search.slots
+	for group, field := range layout.fields {
+		if field < 0 {
 			continue
 		}
-		if layout.scrub { // which may move what was found
-			r.Line = d.secrets.scrub(r.Line)
-			if p.search.begin(r.Line); !layout.pattern.match(&p.search) {
-				return ErrNoLayout
-			}
+		if start, end := slots[2*group], slots[2*group+1]; end > start && !d.isAbsent(line[start:end]) {
+			spans[field] = Span{start, end}
 		}
-		line, spans, slots := r.Line, r.Spans, p.search.slots
-		for group, field := range layout.fields {
-			if field < 0 {
-				continue
-			}
-			if start, end := slots[2*group], slots[2*group+1]; end > start && !d.isAbsent(line[start:end]) {
-				spans[field] = Span{start, end}
-			}
-		}
-		if err := p.finish(r); err != nil {
-			return err
-		}
-		r.Layout = layout
-		return nil
 	}
-	return ErrNoLayout
+	if err := p.finish(r); err != nil {
+		return err
+	}
+	r.Layout = layout
+	return nil
+}
+
+// layout finds the first layout that the line has, or nil.
+func (p *reader) layout() *Layout {
+	layouts := p.definition.Layouts
+	if layouts[p.first].pattern.match(&p.search) {
+		return layouts[p.first]
+	}
+	for i, layout := range layouts {
+		if i == p.first || !layout.pattern.match(&p.search) {
+			continue
+		}
+		// It takes milliseconds to find out what is alone.
+		if p.others++; i == 0 || p.others > 100 && p.definition.alone()[i] {
+			p.first = i
+		}
+		return layout
+	}
+	return nil
 }
 
 // mayBe tells whether a line has what lines of the format contain.
