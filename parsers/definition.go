@@ -108,17 +108,18 @@ type Definition struct {
 	Metadata []int
 	Metrics  []Metric
 
-	alone        func() []bool // of each layout, see alone
-	absent       []string
-	contains     texts
-	lacks        texts
-	frame        *frame
-	steps        []step
-	checks       []check
-	secrets      *secrets
-	times        times
-	timeField    int
-	timeOptional bool
+	alone         func() []bool // of each layout, see alone
+	absent        []string
+	absentLengths uint64 // bit i is set when one has i bytes, or that and 64, and so on
+	contains      texts
+	lacks         texts
+	frame         *frame
+	steps         []step
+	checks        []check
+	secrets       *secrets
+	times         times
+	timeField     int
+	timeOptional  bool
 }
 
 // Field of a definition.
@@ -341,6 +342,9 @@ func (c *compilation) run() {
 		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
 			c.fault(fmt.Sprintf("files[%d]", i), "%q is not a path or glob", pattern)
 		}
+	}
+	for _, word := range d.absent {
+		d.absentLengths |= 1 << (len(word) & 63)
 	}
 	d.contains, d.lacks = newTexts(c.form.Contains), newTexts(c.form.Lacks)
 	if len(c.form.Redact.Keys)+len(c.form.Redact.Parameters) > 0 {
@@ -1050,6 +1054,9 @@ func (p *reader) finish(r *Record) error {
 }
 
 func (d *Definition) isAbsent(value []byte) bool {
+	if d.absentLengths>>(len(value)&63)&1 == 0 {
+		return false
+	}
 	for _, word := range d.absent {
 		if len(value) == len(word) && string(value) == word {
 			return true

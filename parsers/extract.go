@@ -235,7 +235,11 @@ func (p *reader) extractPattern(r *Record, s *step, from Span) {
 	if !bytes.HasPrefix(text, s.begins) {
 		return
 	}
-	p.inner.begin(text)
+	if from.Start >= 0 && p.definition.secrets == nil { // so the line is as it was
+		p.inner.within(&p.search, text)
+	} else {
+		p.inner.begin(text)
+	}
 	if !s.pattern.match(&p.inner) {
 		return
 	}

@@ -827,6 +827,13 @@ func (s *search) begin(line []byte) {
 		high |= a | b
 		low |= (a-blanks)&^a | (b-blanks)&^b
 	}
+	if len(line) >= 16 { // the rest, with some of what was before it
+		rest = line[len(line)-16:]
+		a, b := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		high |= a | b
+		low |= (a-blanks)&^a | (b-blanks)&^b
+		rest = nil
+	}
 	for _, b := range rest {
 		high |= uint64(b)
 		low |= (uint64(b) - ' ') &^ uint64(b)
@@ -836,6 +843,15 @@ func (s *search) begin(line []byte) {
 	s.control = 0
 	if low&highBits != 0 {
 		s.control = 1
+	}
+}
+
+// within takes a part of the line of another search as the line. All that is
+// known of it is known of the part.
+func (s *search) within(whole *search, part []byte) {
+	s.line, s.fork, s.valid, s.ascii, s.control = part, 0, true, true, 0
+	if !whole.ascii || whole.control != 0 {
+		s.begin(part)
 	}
 }
 
