@@ -180,8 +180,19 @@ func TestLayout_LeftToRegexp(t *testing.T) {
 }
 
 func FuzzMatcher(f *testing.F) {
-	f.Add(`^(a*)(a)$`, "aaa")
-	f.Add(`^(\S+) (.*) (x|y|) \[(\d+)\]$`, "a b c x [12]")
+	for source, line := range map[string]string{ // every construct that the matcher takes
+		`^(a*)(a)$`:                             "aaa",
+		`^(\S+) (.*) (x|y|) \[(\d+)\]$`:         "a b c x [12]",
+		`^(.*?), (?:(a)b|[^,]{2,3})+(c?)`:       "x, y, abzzc",
+		`^(?i:straße)\b(?s:.)([é-ü]*)(\pL)\B`:   "STRASSE\néß世x",
+		`^[^|]{3}\|(?:([0-9]+)ms|)(世|\x{fffd})`: "aé世|12ms世",
+		`^((a{2}|b)*)(?:c|$)`:                   "aabaac",
+	} {
+		if !same(f, source, line) {
+			f.Fatalf("%s is left to regexp", source)
+		}
+		f.Add(source, line)
+	}
 	f.Fuzz(func(t *testing.T, source, line string) {
 		if len(source) > 60 || len(line) > 200 {
 			return
