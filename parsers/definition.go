@@ -233,8 +233,15 @@ var shipped embed.FS
 // Set holds definitions by name.
 type Set map[string]*Definition
 
-// Shipped gives the definitions that come with Corkline.
+// Shipped gives the definitions that come with Corkline. They are compiled but once.
 func Shipped() (Set, error) {
+	set, err := shippedOnce()
+	return maps.Clone(set), err
+}
+
+var shippedOnce = sync.OnceValues(compileShipped)
+
+func compileShipped() (Set, error) {
 	set := Set{}
 	entries, err := shipped.ReadDir("definitions")
 	if err != nil {

@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -136,9 +135,6 @@ func sameExpansion(t interface{ Fatalf(string, ...any) }, own map[string]string,
 	got, _, err := ours.expand(expression)
 	if want != got || (wrong == nil) != (err == nil) {
 		t.Fatalf("%q with %q: the library gives %s, %v; we %s, %v", expression, own, want, wrong, got, err)
-	}
-	if _, err := regexp.Compile(got); err != nil {
-		t.Fatalf("%q with %q: %s", expression, own, err)
 	}
 }
 
