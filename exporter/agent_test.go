@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,6 +38,7 @@ type bench struct {
 	dir    string
 	loki   *receiver
 	keys   string // of the configuration, besides those that every test has
+	max    int    // bytes of a line
 	log    *safeBuffer
 	reload chan os.Signal
 	agent  *Agent
@@ -48,7 +50,7 @@ type bench struct {
 // Loki may be nil.
 func newBench(t *testing.T, loki *receiver, files ...string) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), loki: loki, log: &safeBuffer{}, reload: make(chan os.Signal, 1)}
+	b := &bench{t: t, dir: t.TempDir(), loki: loki, max: 1024, log: &safeBuffer{}, reload: make(chan os.Signal, 1)}
 	b.keys = "sources:\n" + b.source("words", "words", append([]string{"w.log"}, files...)...)
 	t.Cleanup(func() {
 		b.stop()
@@ -73,14 +75,13 @@ func (b *bench) source(name, definition string, files ...string) string {
 func (b *bench) text() string {
 	loki := ""
 	if b.loki != nil {
-		loki = "loki: {url: '" + b.loki.URL + "', timeout: 500ms, max_backoff: 5ms}\n"
+		loki = "loki: {url: '" + b.loki.URL + "', timeout: 500ms, max_backoff: 5ms, max_age: 0s}\n"
 	}
 	return "node: node-1\ncluster: test\nstate_dir: " + b.path("state") + `
 listen: 127.0.0.1:0
 poll_interval: 5ms
 shutdown_timeout: 100ms
-max_line_bytes: 1024
-` + loki + `definitions:
+max_line_bytes: ` + strconv.Itoa(b.max) + "\n" + loki + `definitions:
   - name: words
     about: Words and numbers
     layouts: [{name: plain, regex: '^(?P<word>[a-z]+) (?P<number>[0-9]+)$'}]

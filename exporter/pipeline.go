@@ -37,6 +37,7 @@ type pipeline struct {
 	log         *slog.Logger
 	poll        time.Duration
 	maxLine     int
+	implied     bool // no files are no problem
 	now         func() time.Time
 	onCommit    func(error)
 
@@ -164,6 +165,9 @@ func (p *pipeline) scan() {
 	seen := map[string]bool{}
 	texts := make([]string, 0, len(problems))
 	for _, err := range problems {
+		if p.implied && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		text := err.Error()
 		texts = append(texts, text)
 		seen[text] = true

@@ -79,7 +79,10 @@ type status struct {
 	LokiState                            string
 	LokiGood                             bool
 	Sources                              []sourceStatus
+	Absent                               []absentStatus // sources without files on this node
 }
+
+type absentStatus struct{ Name, About, Files string }
 
 type sourceStatus struct {
 	Name, Definition, About                                         string
@@ -114,7 +117,12 @@ func (a *Agent) status() status {
 		}
 	}
 	for _, source := range config.Sources {
-		s.Sources = append(s.Sources, a.sourceStatus(source, config.set, now))
+		shown := a.sourceStatus(source, config.set, now)
+		if source.implied && len(shown.Files) == 0 && len(shown.Problems) == 0 && shown.Read == 0 {
+			s.Absent = append(s.Absent, absentStatus{shown.Name, shown.About, strings.Join(source.Files, " ")})
+			continue
+		}
+		s.Sources = append(s.Sources, shown)
 	}
 	return s
 }

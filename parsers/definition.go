@@ -556,7 +556,7 @@ func (c *compilation) time() {
 		}
 	}
 	if len(layouts) == 0 {
-		c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form")
+		c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970")
 	}
 	for _, layout := range layouts {
 		t, err := newTimeLayout(layout, form.Zone)

@@ -139,8 +139,8 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f("(?P<time>[^ ]+) (", "(?P<when>[^ ]+) (", `:8: time.field: layout "old" has no field "time", so no line would parse as it`)
 	f("field: time, ", "", `:8: time.field: is missing; name the field that holds the time`)
 	f("{field: time, layout", "{field: tim, layout", `:8: time.field: no layout has a field "tim"; there are: time word size n`)
-	f(`layout: "2006-01-02T15:04:05Z07:00", `, "", `:8: time.layout: is missing; write Mon Jan 2 15:04:05 2006 in the line's form`)
-	f(`"2006-01-02T15:04:05Z07:00"`, `"YYYY-MM-DD"`, `:8: time: layout "YYYY-MM-DD" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form`)
+	f(`layout: "2006-01-02T15:04:05Z07:00", `, "", `:8: time.layout: is missing; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
+	f(`"2006-01-02T15:04:05Z07:00"`, `"YYYY-MM-DD"`, `:8: time: layout "YYYY-MM-DD" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
 	f("zone: UTC", "zone: Mars/Crater", `:8: time: unknown time zone "Mars/Crater"`)
 
 	// labels

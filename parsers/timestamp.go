@@ -3,7 +3,9 @@ package parsers
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,8 +18,11 @@ type timeLayout struct {
 	layout   string
 	zone     *time.Location
 	yearless bool
-	// resolution is the step of the layout's last digit.
+	// resolution is the step of the layout's last digit; of the time that was
+	// parsed last, where the layout counts from 1970.
 	resolution time.Duration
+	// unix is what such a layout counts, a second or a millisecond; else 0.
+	unix time.Duration
 
 	// Of a layout that is a day, 15:04:05, perhaps a fraction and perhaps a
 	// zone; no parts for others.
@@ -65,6 +70,9 @@ type date struct {
 	start            int64
 }
 
+// Layouts of times that are numbers, since 1970-01-01T00:00:00Z.
+var unixLayouts = map[string]time.Duration{"unix": time.Second, "unix_ms": time.Millisecond}
+
 const (
 	maxDayWidth = 16
 	clock       = "15:04:05"
@@ -75,11 +83,14 @@ func newTimeLayout(layout, zone string) (*timeLayout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unknown time zone %q", zone)
 	}
-	t := &timeLayout{layout: layout, zone: location, resolution: time.Second}
+	t := &timeLayout{layout: layout, zone: location, resolution: time.Second, unix: unixLayouts[layout]}
+	if t.unix != 0 {
+		return t, nil
+	}
 	probe := time.Date(2006, 1, 2, 15, 4, 5, 123456789, location)
 	back, err := time.ParseInLocation(layout, probe.Format(layout), location)
 	if err != nil || back.Second() != 5 || back.Minute() != 4 {
-		return nil, fmt.Errorf("layout %q does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form", layout)
+		return nil, fmt.Errorf("layout %q does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970", layout)
 	}
 	t.yearless = back.Year() == 0
 	for d := time.Second; d >= 1; d /= 10 {
@@ -136,6 +147,9 @@ var errTime = errors.New("no valid time")
 
 // parse gives Unix nanoseconds.
 func (t *timeLayout) parse(text []byte) (int64, error) {
+	if t.unix != 0 {
+		return t.parseUnix(text)
+	}
 	if t.day != nil {
 		switch ns, sure := t.read(text); sure {
 		case yes:
@@ -364,6 +378,58 @@ func readOffset(text []byte, colon bool) (east int64, is answer) {
 		east = -east
 	}
 	return east, yes
+}
+
+// parseUnix reads a number, perhaps with a fraction and an exponent, exactly;
+// what is below a nanosecond is dropped.
+func (t *timeLayout) parseUnix(text []byte) (int64, error) {
+	value, digits, scale, i := int64(0), 0, 0, 0
+	for point := false; i < len(text); i++ {
+		switch b := text[i]; {
+		case b == '.' && !point && digits > 0:
+			point = true
+			continue
+		case b-'0' > 9:
+			// what is behind the number
+		case value > (math.MaxInt64-9)/10: // more than nanoseconds need
+			if !point {
+				return 0, errTime
+			}
+			continue
+		default:
+			value, digits = value*10+int64(b-'0'), digits+1
+			if point {
+				scale--
+			}
+			continue
+		}
+		break
+	}
+	if digits == 0 || text[i-1] == '.' {
+		return 0, errTime
+	}
+	if i < len(text) {
+		exponent, err := strconv.ParseInt(string(text[i+1:]), 10, 8)
+		if text[i]|0x20 != 'e' || err != nil {
+			return 0, errTime
+		}
+		scale += int(exponent)
+	}
+	step := int64(t.unix)
+	for ; scale < 0 && step > 1; scale++ {
+		step /= 10
+	}
+	for ; scale < 0 && value > 0; scale++ {
+		value /= 10
+	}
+	for ; scale > 0 && value < math.MaxInt64/10; scale-- {
+		value *= 10
+	}
+	if scale > 0 || value > math.MaxInt64/step {
+		return 0, errTime
+	}
+	t.resolution = time.Duration(step)
+	return value * step, nil
 }
 
 // two digits' value; above 99 when they are none.
