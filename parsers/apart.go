@@ -12,7 +12,10 @@ func alone(layouts []*Layout) []bool {
 	all := make([]*automaton, len(layouts))
 	is := make([]bool, len(layouts))
 	for i, l := range layouts {
-		all[i], is[i] = newAutomaton(l.pattern.tree), true
+		is[i] = true
+		if l.pattern != nil {
+			all[i] = newAutomaton(l.pattern.tree)
+		}
 		for _, before := range all[:i] {
 			is[i] = is[i] && all[i].apart(before)
 		}

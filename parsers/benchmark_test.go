@@ -62,7 +62,13 @@ func addParsed(b testing.TB, groups map[string]*parsed, d *Definition, record Li
 	for _, s := range d.steps {
 		for group, field := range r.Layout.fields {
 			if s.json != nil && field >= 0 && slices.Contains(s.from, field) && slots[2*group] >= 0 {
-				g.objects = append(g.objects, record.Text[slots[2*group]:slots[2*group+1]])
+				object := record.Text[slots[2*group]:slots[2*group+1]]
+				if !json.Valid(object) { // the members of one
+					object = slices.Concat([]byte{'{'}, object, []byte{'}'})
+				}
+				if json.Valid(object) {
+					g.objects = append(g.objects, object)
+				}
 			}
 		}
 	}
@@ -139,30 +145,34 @@ func (p *parsing) parse(record *Line) error {
 	return p.parser.Parse(&p.record)
 }
 
-// TestDefinition_Allocations holds that no record of a sample needs memory.
+// TestDefinition_Allocations holds that no record of a sample needs memory, once
+// there is what all of them need.
 func TestDefinition_Allocations(t *testing.T) {
 	set := shippedSet(t)
 	for _, name := range set.Names() {
 		records, again := sampleRecords(t, set[name]), newParsing(set[name])
-		set[name].alone() // once in a while
-		for i := range records {
-			parse := func() {
-				if err := again.parse(&records[i]); err != nil {
-					t.Fatal(err)
+		parse := func(records []Line) func() {
+			return func() {
+				for i := range records {
+					if err := again.parse(&records[i]); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
-			if n := testing.AllocsPerRun(1, parse); n > 0 {
+		}
+		set[name].alone() // is found out but once
+		parse(records)()
+		parse(records)()
+		allowed := 0.0
+		if name == "avi-event" {
+			allowed = 1 // to hide what is in the URL of a text
+		}
+		for i := range records {
+			if n := testing.AllocsPerRun(1, parse(records[i:i+1])); n > allowed {
 				t.Errorf("%s: %v allocations for %q", name, n, records[i].Text)
 			}
 		}
-		all := func() {
-			for i := range records {
-				if err := again.parse(&records[i]); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if n := testing.AllocsPerRun(10, all); n > 0 {
+		if n := testing.AllocsPerRun(10, parse(records)); n > 2*allowed {
 			t.Errorf("%s: %v allocations for its sample", name, n)
 		}
 	}
