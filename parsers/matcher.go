@@ -747,14 +747,26 @@ func (s *search) run(n *node, pos int) bool {
 
 // choose tries the ends that a run can have where what follows can begin.
 func (s *search) choose(n *node, shortest, longest int) bool {
-	line, look := s.line, n.look
-	end, last, step := longest, shortest, -1
-	if n.lazy {
-		end, last, step = shortest, longest, 1
-	}
-	here, behind := look[at(line, end)], look[at(line, end+1)]
-	for {
-		if here&(behind>>1) != 0 {
+	line := s.line
+	low, high := shortest, longest
+	for low <= high {
+		end := high
+		switch {
+		case n.skip == 0 && n.lazy:
+			end = low
+		case n.skip == 0:
+		case n.lazy:
+			end = low + bytes.IndexByte(line[low:high+1], n.byte)
+			if end < low {
+				return false
+			}
+		default:
+			end = low + bytes.LastIndexByte(line[low:high+1], n.byte)
+			if end < low {
+				return false
+			}
+		}
+		if n.look[at(line, end)]&(n.look[at(line, end+1)]>>1) != 0 {
 			s.keep(n.close, end)
 			if s.try(n.next, end+int(n.skip)) {
 				return true
@@ -763,15 +775,13 @@ func (s *search) choose(n *node, shortest, longest int) bool {
 				return false
 			}
 		}
-		if end == last {
-			return false
-		}
-		if end += step; step < 0 {
-			here, behind = look[line[end]], here
+		if n.lazy {
+			low = end + 1
 		} else {
-			here, behind = behind, look[at(line, end+1)]
+			high = end - 1
 		}
 	}
+	return false
 }
 
 // try runs a branch, and when it fails puts the slots back.
