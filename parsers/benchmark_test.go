@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/corkline/corkline/samples"
 )
@@ -205,8 +204,8 @@ func BenchmarkShipped(b *testing.B) {
 	runtime.KeepAlive(set)
 }
 
-// sampleTime is when the samples without a year are read.
-var sampleTime = time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC).UnixNano()
+// sampleTime is when the samples without a year are read: 2024-12-31T00:00:00Z.
+const sampleTime = 1_735_603_200_000_000_000
 
 func shippedSet(tb testing.TB) Set {
 	tb.Helper()

@@ -239,7 +239,7 @@ func Shipped() (Set, error) {
 	return maps.Clone(set), err
 }
 
-var shippedOnce = sync.OnceValues(compileShipped)
+var shippedOnce = sync.OnceValues(compileShipped) //nolint:gochecknoglobals // they do not change
 
 func compileShipped() (Set, error) {
 	set := Set{}

@@ -194,7 +194,7 @@ func newGrokLibrary(own map[string]string) (*grokLibrary, error) {
 
 // plainLibrary has the library's patterns only. They are read but once, which
 // takes milliseconds.
-var plainLibrary = sync.OnceValues(func() (*grokLibrary, error) { return newGrokLibrary(nil) })
+var plainLibrary = sync.OnceValues(func() (*grokLibrary, error) { return newGrokLibrary(nil) }) //nolint:gochecknoglobals // its patterns do not change
 
 func newGrokExpander(own map[string]string) (*grokExpander, error) {
 	library, err := plainLibrary()
