@@ -87,6 +87,8 @@ type SourceConfig struct {
 	// several formats: they are tried in this order.
 	Definitions []string `yaml:"definitions"`
 	Files       []string `yaml:"files"`
+	// Syslog, instead of Files, of messages that are sent to the agent.
+	Syslog *SyslogConfig `yaml:"syslog"`
 
 	// implied by no sources being configured: its files need not be there.
 	implied bool
@@ -138,6 +140,7 @@ func ParseConfig(file string, text []byte) (*Config, error) {
 		return nil, err
 	}
 	check.sources()
+	check.listeners()
 	check.faults.Sort()
 	if err := check.faults.Err(); err != nil {
 		return nil, err
@@ -287,6 +290,7 @@ func (c *configCheck) sources() {
 	for i := range config.Sources {
 		s := &config.Sources[i]
 		at := fmt.Sprintf("sources[%d]", i)
+		c.syslogDefinitions(s)
 		definitions := c.sourceDefinitions(at, s)
 		if len(definitions) == 0 {
 			continue
@@ -301,6 +305,10 @@ func (c *configCheck) sources() {
 			c.fault(at+".name", "there is a source %q already; give this one a name of its own", s.Name)
 		}
 		names[s.Name] = true
+		if s.Syslog != nil {
+			c.syslog(at, s)
+			continue
+		}
 		for _, d := range definitions {
 			if len(s.Files) == 0 {
 				s.Files = d.Files

@@ -126,7 +126,7 @@ func TestParseConfig_Definitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []SourceConfig{{Name: "words", Definition: "words", Files: []string{"/a.log"}}, {Name: "Again_2.x", Definition: "words", Files: []string{"/b/*.log"}}}
-	if diff := cmp.Diff(want, got.Sources); diff != "" {
+	if diff := cmp.Diff(want, got.Sources, cmpopts.IgnoreUnexported(SourceConfig{})); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
 }

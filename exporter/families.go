@@ -31,6 +31,7 @@ func Families(set parsers.Set) ([]Family, error) {
 	a.budget = loki.NewBudget(a.registry, 1)
 	a.budget.Declare("source", "label")
 	a.registerOwn()
+	a.syslog.Source("source")
 	a.ledger.account("source")
 	for _, name := range set.Names() {
 		d := set[name]
