@@ -59,7 +59,7 @@ func TestFramer(t *testing.T) {
 	f("1234567\n", false, "1234567") // digits without a blank are text
 	f("2026-1\n12:3\n", false, "2026-1", "12:3")
 	f("0 abc\n04 abc\n", false, "0 abc", "04 abc") // no counts
-	f("1234567890 \n", false, "1234567890…")         // more digits than a count has
+	f("1234567890 \n", false, "1234567890…")       // more digits than a count has
 	f("12345678\n", false, "12345678")
 	f("12345678901\nb\n", false, "1234567890…", "b")
 	f("12 1234567890121 b", false, "1234567890…", "b")
