@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/corkline/corkline/exporter/source/syslog"
@@ -42,24 +41,17 @@ const (
 	defaultIdleTimeout    = 15 * time.Minute
 )
 
-// syslogName and syslogDefinitions are for a source with syslog that names no
-// definitions: Service Engines have no other way to an agent.
-const (
-	syslogName       = "avi"
-	syslogDefinition = "avi-"
-)
-
+// syslogDefinitions completes a source with syslog that names no definitions:
+// it is for the streams of AVI, whose Service Engines have no other way to an
+// agent.
 func (c *configCheck) syslogDefinitions(s *SourceConfig) {
 	if s.Syslog == nil || len(s.names()) > 0 {
 		return
 	}
-	for _, name := range c.config.set.Names() {
-		if strings.HasPrefix(name, syslogDefinition) {
-			s.Definitions = append(s.Definitions, name)
-		}
-	}
+	// A request that the firewall looked at is one of avi-application, too.
+	s.Definitions = []string{"avi-waf", "avi-dns", "avi-connection", "avi-application", "avi-event"}
 	if s.Name == "" {
-		s.Name = syslogName
+		s.Name = "avi"
 	}
 }
 
