@@ -99,17 +99,21 @@ func (c *configCheck) syslog(at string, s *SourceConfig) {
 	if config.IdleTimeout <= 0 {
 		c.fault(at+".idle_timeout", "must be above 0")
 	}
-	tls := config.TLS
-	if tls == (SyslogTLSConfig{}) {
+	if config.TLS == (SyslogTLSConfig{}) {
 		return
 	}
 	for _, k := range []struct{ key, value, about string }{
-		{"listen", tls.Listen, "where to listen, such as :6514"},
-		{"cert_file", tls.CertFile, "the server's certificate"},
-		{"key_file", tls.KeyFile, "the certificate's key"},
+		{"listen", config.TLS.Listen, "where to listen, such as :6514"},
+		{"cert_file", config.TLS.CertFile, "the server's certificate"},
+		{"key_file", config.TLS.KeyFile, "the certificate's key"},
 	} {
 		if k.value == "" {
 			c.fault(at+".tls."+k.key, "is missing; name %s", k.about)
+		}
+	}
+	for _, file := range []*string{&config.TLS.CertFile, &config.TLS.KeyFile, &config.TLS.ClientCAFile} {
+		if *file != "" && !filepath.IsAbs(*file) {
+			*file = filepath.Join(filepath.Dir(c.doc.File()), *file)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 func TestParseConfig_Syslog(t *testing.T) {
 	f := func(text string, want SourceConfig) {
 		t.Helper()
-		c, err := ParseConfig("c.yaml", []byte("state_dir: /state\nsources: ["+text+"]\n"))
+		c, err := ParseConfig("/etc/corkline/c.yaml", []byte("state_dir: /state\nsources: ["+text+"]\n"))
 		if err != nil {
 			t.Fatalf("%q: %s", text, err)
 		}
@@ -31,11 +31,11 @@ func TestParseConfig_Syslog(t *testing.T) {
 		Name: "avi", Definitions: avi, Files: []string{"/state/spool/avi/*.log"},
 		Syslog: &SyslogConfig{UDP: ":5514", SpoolBytes: 256 << 20, MaxConnections: 256, IdleTimeout: 15 * time.Minute},
 	})
-	f(`{name: lb, definition: avi-dns, syslog: {tcp: '127.0.0.1:5514', tls: {listen: '[::1]:6514', cert_file: /c, key_file: /k, client_ca_file: /a},
+	f(`{name: lb, definition: avi-dns, syslog: {tcp: '127.0.0.1:5514', tls: {listen: '[::1]:6514', cert_file: /c, key_file: k, client_ca_file: tls/a},
 	    allow: [192.0.2.0/24, '2001:db8::1'], spool_bytes: 2097152, max_connections: 3, idle_timeout: 1m}}`, SourceConfig{
 		Name: "lb", Definition: "avi-dns", Files: []string{"/state/spool/lb/*.log"},
 		Syslog: &SyslogConfig{
-			TCP: "127.0.0.1:5514", TLS: SyslogTLSConfig{Listen: "[::1]:6514", CertFile: "/c", KeyFile: "/k", ClientCAFile: "/a"},
+			TCP: "127.0.0.1:5514", TLS: SyslogTLSConfig{Listen: "[::1]:6514", CertFile: "/c", KeyFile: "/etc/corkline/k", ClientCAFile: "/etc/corkline/tls/a"},
 			Allow: []string{"192.0.2.0/24", "2001:db8::1"}, SpoolBytes: 2 << 20, MaxConnections: 3, IdleTimeout: time.Minute,
 			allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 		},
