@@ -1,6 +1,7 @@
 package syslog
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"strings"
@@ -193,4 +194,42 @@ func TestTrim(t *testing.T) {
 	f("\r\n\x00", "")
 	f("a \n", "a ")
 	f("a\nb\x00\r\n", "a\nb")
+}
+
+// Newline frames against bufio.Scanner, which only finds them.
+func BenchmarkFramer(b *testing.B) {
+	line := "<134>1 " + strings.Repeat("x", 2990) + "\n"
+	counted := fmt.Sprintf("%d %s", len(line)-1, line[:len(line)-1])
+	f := func(name, frame string, read func(stream []byte) (messages int)) {
+		stream := []byte(strings.Repeat(frame, 100))
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(stream)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if n := read(stream); n != 100 {
+					b.Fatalf("%d messages", n)
+				}
+			}
+		})
+	}
+	framer := &framer{limit: 4097}
+	var lines []byte
+	ours := func(stream []byte) int {
+		t := tally{limit: framer.limit}
+		for len(stream) > 0 {
+			n := min(readBytes, len(stream))
+			framer.feed(stream[:n], func(message []byte, cut bool) { lines = t.take(lines, message, cut) })
+			stream, lines = stream[n:], lines[:0]
+		}
+		return t.messages
+	}
+	f("newlines", line, ours)
+	f("octet counts", counted, ours)
+	f("bufio.Scanner", line, func(stream []byte) (n int) {
+		scanner := bufio.NewScanner(bytes.NewReader(stream))
+		for scanner.Scan() {
+			n++
+		}
+		return n
+	})
 }

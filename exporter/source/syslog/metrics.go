@@ -36,7 +36,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return g
 	}
 	return &Metrics{
-		messages:      counter("messages_total", "Messages that were received and written to the spool.", "transport"),
+		messages:      counter("messages_total", "Messages that were received from allowed senders.", "transport"),
 		bytes:         counter("received_bytes_total", "Bytes that were received, with their framing and without TLS.", "transport"),
 		connections:   gauge("connections", "Open connections.", "transport"),
 		refused:       counter("refused_total", "Datagrams and connections that were not taken: the sender is not allowed (sender), there are too many connections (limit), or the TLS handshake failed (tls).", "reason"),

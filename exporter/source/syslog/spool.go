@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,8 +26,11 @@ const (
 	segmentSuffix = ".log"
 )
 
-// Pattern matches the spool files in a folder.
-func Pattern(dir string) string { return filepath.Join(dir, "*"+segmentSuffix) }
+// Pattern matches the spool files in a folder, in the syntax of filepath.Match.
+func Pattern(dir string) string {
+	literal := strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(dir)
+	return filepath.Join(literal, "*"+segmentSuffix)
+}
 
 // Spool is a folder of files that messages are appended to, one a line, until
 // they have been delivered. Each file's name is the time of its beginning, in

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -261,6 +263,103 @@ func TestSpool_DiskFull(t *testing.T) {
 	if log := b.log.String(); strings.Count(log, "no space left") != 1 {
 		t.Errorf("the log does not say it once:\n%s", log)
 	}
+}
+
+// A receiver that is killed leaves whole messages, without a gap but at the end
+// of each connection, and half a line at most.
+func TestSpool_SIGKILL(t *testing.T) {
+	b := newBench(t)
+	if dir := os.Getenv("SYSLOG_SPOOL"); dir != "" { // what is to be killed
+		b.dir, b.options.TCP = dir, loopback
+		b.start()
+		fmt.Println("at", b.receiver.tcp.Addr())
+		<-t.Context().Done()
+		return
+	}
+	text := func(connection, i int) string {
+		return fmt.Sprintf("<%d>%d %s", connection, i, strings.Repeat(string(rune('a'+i%26)), i%2000))
+	}
+	const kills = 10
+	for k := range kills {
+		b.killed(k, text)
+	}
+	b.open() // repairs the last
+	next := map[int]int{}
+	torn := 0
+	for _, path := range b.paths() {
+		lines, err := os.ReadFile(path)
+		b.do(err)
+		messages := decode(lines)
+		for n, message := range messages {
+			var connection int
+			if _, err := fmt.Sscanf(message, "<%d>", &connection); err != nil {
+				torn++ // not even that
+				continue
+			}
+			switch want := text(connection, next[connection]); {
+			case message == want:
+				next[connection]++
+			case n == len(messages)-1 && strings.HasPrefix(want, message):
+				torn++
+			default:
+				t.Fatalf("%.30q comes instead of %.30q", message, want)
+			}
+		}
+	}
+	if len(next) != kills || torn > kills {
+		t.Errorf("messages of %d connections, %d torn", len(next), torn)
+	}
+	t.Logf("%v messages of the connections, %d torn", next, torn)
+}
+
+// killed runs a receiver in a process of its own, sends to it, and kills it
+// when some messages are in the spool.
+func (b *bench) killed(connection int, text func(connection, i int) string) {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^TestSpool_SIGKILL$")
+	cmd.Env = append(os.Environ(), "SYSLOG_SPOOL="+b.dir)
+	out, err := cmd.StdoutPipe()
+	b.do(err)
+	b.do(cmd.Start())
+	var at string
+	_, err = fmt.Fscanf(out, "at %s\n", &at)
+	b.do(err)
+	address, err := net.ResolveTCPAddr("tcp", at)
+	b.do(err)
+	conn := b.dial("tcp", address)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for i := 0; ; i++ {
+			if _, err := io.WriteString(conn, text(connection, i)+"\n"); err != nil {
+				return // killed
+			}
+		}
+	}()
+	b.eventually("messages in the spool", func() error {
+		for _, message := range b.spooled() {
+			if strings.HasPrefix(message, fmt.Sprintf("<%d>%d ", connection, 100*connection)) {
+				return nil
+			}
+		}
+		return errors.New("none are there")
+	})
+	b.do(cmd.Process.Kill())
+	if err := cmd.Wait(); err == nil {
+		b.Error("it was not killed")
+	}
+	<-sent
+}
+
+// A folder's name is no pattern.
+func TestPattern(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), `a*[b]?\c`)
+	b := newBench(t)
+	b.dir = dir
+	b.open()
+	b.do(b.spool.Append(t.Context(), []byte("<1>a\n")))
+	b.arrives("<1>a")
+	b.do(b.spool.Close())
 }
 
 // A folder that is gone is made again.
