@@ -23,7 +23,7 @@ import (
 // a message, and a kill while Loki hangs. What the kernel drops is counted, and
 // all else arrives but the messages that were cut.
 func TestRow20Syslog(t *testing.T) {
-	burst, cuts, each := either(50_000, 500_000), either(40, 1000), either(100, 200)
+	burst, cuts, each := either(20_000, 200_000), either(40, 1000), either(100, 200)
 	l := newLab(t, 20, fmt.Sprintf("syslog: %d messages over UDP at once, %d connections cut in a message, kill -9 while Loki hangs", burst, cuts))
 	at := map[string]string{}
 	for _, transport := range []string{"udp", "tcp", "tls"} {
