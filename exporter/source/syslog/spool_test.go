@@ -265,6 +265,33 @@ func TestSpool_DiskFull(t *testing.T) {
 	}
 }
 
+// Half a write is completed by the next try, and nothing comes between.
+func TestSpool_HalfWritten(t *testing.T) {
+	b := newBench(t)
+	b.open()
+	read, write, err := os.Pipe() // it takes 64 KiB
+	b.do(err)
+	b.do(write.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)))
+	b.spool.active, b.spool.path = write, "pipe"
+	want := strings.Repeat(strings.Repeat("x", 99)+"\n", 1000)
+	done := make(chan error, 2)
+	go func() { done <- b.spool.Append(t.Context(), []byte(want)) }()
+	b.counts(b.metrics.writeFailures, 1)
+	go func() { done <- b.spool.Append(t.Context(), []byte("last\n")) }()
+	b.advance(idleTime)
+	if size, _ := b.spool.Size(); size != 64<<10 || b.spool.Finished("pipe", size) {
+		t.Errorf("a file with half a line is finished at %d bytes", size)
+	}
+	b.do(write.SetWriteDeadline(time.Time{}))
+	got := make([]byte, len(want)+len("last\n"))
+	_, err = io.ReadFull(read, got)
+	b.do(errors.Join(err, <-done, <-done))
+	if string(got) != want+"last\n" {
+		t.Error("lines are not as they were appended")
+	}
+	b.do(errors.Join(read.Close(), write.Close()))
+}
+
 // A receiver that is killed leaves whole messages, without a gap but at the end
 // of each connection, and half a line at most.
 func TestSpool_SIGKILL(t *testing.T) {

@@ -16,9 +16,10 @@ const (
 	frameTime = time.Minute
 	// handshakeTime is how long a sender may take for the TLS handshake.
 	handshakeTime = 10 * time.Second
-	// drainTime is how long what senders have sent already is read when the
-	// receiver stops.
-	drainTime = 100 * time.Millisecond
+	// drainTime is how long what senders have sent already is read at most when
+	// the receiver stops, and quietTime how long more is waited for.
+	drainTime = time.Second
+	quietTime = 100 * time.Millisecond
 	// errorPause follows a failure to accept or to read.
 	errorPause = 100 * time.Millisecond
 )
@@ -96,7 +97,7 @@ func (r *Receiver) serve(ctx context.Context, conn net.Conn, certs *certificates
 // read spools messages until the connection ends; false when that is because
 // its frames make no sense.
 func (r *Receiver) read(ctx context.Context, conn net.Conn, f *framer, m *transportMetrics) (sound bool) {
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now().Add(drainTime)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now().Add(quietTime)) })
 	defer stop()
 	var (
 		buffer = make([]byte, readBytes)
@@ -121,7 +122,7 @@ func (r *Receiver) read(ctx context.Context, conn net.Conn, f *framer, m *transp
 			if last.IsZero() {
 				last = now.Add(drainTime)
 			}
-			if conn.SetReadDeadline(last) != nil || r.options.Spool.Full() {
+			if now.After(last) || r.options.Spool.Full() || conn.SetReadDeadline(now.Add(quietTime)) != nil {
 				return true
 			}
 		}

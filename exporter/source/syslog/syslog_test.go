@@ -387,7 +387,7 @@ func (b *bench) isClosed(conn net.Conn) {
 
 func TestTCP_Slow(t *testing.T) {
 	b := newBench(t)
-	b.options.TCP, b.options.IdleTimeout = loopback, 20*time.Millisecond
+	b.options.TCP, b.options.IdleTimeout = loopback, 500*time.Millisecond
 	b.start()
 	idle, slow := b.dial("tcp", b.receiver.tcp.Addr()), b.dial("tcp", b.receiver.tcp.Addr())
 	b.send(slow, "<1>a\n<2>")
