@@ -271,7 +271,7 @@ func TestSpool_HalfWritten(t *testing.T) {
 	b.open()
 	read, write, err := os.Pipe() // it takes 64 KiB
 	b.do(err)
-	b.do(write.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)))
+	b.do(write.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)))
 	b.spool.active, b.spool.path = write, "pipe"
 	want := strings.Repeat(strings.Repeat("x", 99)+"\n", 1000)
 	done := make(chan error, 2)
