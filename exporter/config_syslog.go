@@ -45,7 +45,7 @@ const (
 // it is for the streams of AVI, whose Service Engines have no other way to an
 // agent.
 func (c *configCheck) syslogDefinitions(s *SourceConfig) {
-	if s.Syslog == nil || len(s.names()) > 0 {
+	if s.Syslog == nil || len(s.DefinitionNames()) > 0 {
 		return
 	}
 	// A request that the firewall looked at is one of avi-application, too.

@@ -157,20 +157,22 @@ func TestAgent_SyslogReload(t *testing.T) {
 	conn := b.dial("TCP")
 	b.send(conn, "a 1\n")
 	b.arrived("a 1")
-	taken := func(want int) {
+	taken := func(is func(*Config) bool) {
 		t.Helper()
 		b.config() // writes it
 		b.reload <- syscall.SIGHUP
-		b.eventually("reloads", func() error {
-			if n := strings.Count(b.log.String(), "configuration taken"); n != want {
-				return fmt.Errorf("%d, not %d", n, want)
+		b.eventually("the new configuration", func() error {
+			b.agent.mu.Lock()
+			defer b.agent.mu.Unlock()
+			if !is(b.agent.config) {
+				return errors.New("is not taken")
 			}
 			return nil
 		})
 	}
 	first := b.keys
 	b.keys += b.source("more", "words", "w.log")
-	taken(1)
+	taken(func(c *Config) bool { return len(c.Sources) == 2 })
 	b.send(conn, "b 1\n")
 	b.arrived("a 1", "b 1")
 
@@ -187,7 +189,7 @@ func TestAgent_SyslogReload(t *testing.T) {
 	b.says("none.key")
 
 	b.keys = strings.Replace(first, "syslog: {", "syslog: {max_connections: 7, ", 1)
-	taken(2)
+	taken(func(c *Config) bool { return c.Sources[0].Syslog.MaxConnections == 7 })
 	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +205,7 @@ func TestAgent_SyslogReload(t *testing.T) {
 	b.send(b.dial("UDP"), "d 1")
 	b.arrived("a 1", "b 1", "c 1", "d 1")
 	b.keys = "sources:\n" + b.source("more", "words", "w.log")
-	taken(3)
+	taken(func(c *Config) bool { return c.Sources[0].Name == "more" })
 	b.eventually("the receiver", func() error {
 		if b.agent.syslogSource("words") != nil {
 			return errors.New("is still there")
