@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/corkline/corkline/exporter/source/syslog"
@@ -22,6 +23,17 @@ type SyslogConfig struct {
 	IdleTimeout    time.Duration   `yaml:"idle_timeout"`
 
 	allow []netip.Prefix
+}
+
+// String tells where it listens, such as "UDP :5514, TLS :6514".
+func (c *SyslogConfig) String() string {
+	var all []string
+	for _, l := range []struct{ transport, address string }{{"UDP", c.UDP}, {"TCP", c.TCP}, {"TLS", c.TLS.Listen}} {
+		if l.address != "" {
+			all = append(all, l.transport+" "+l.address)
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // SyslogTLSConfig is the listener for syslog over TLS.

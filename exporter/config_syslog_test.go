@@ -43,6 +43,13 @@ func TestParseConfig_Syslog(t *testing.T) {
 	})
 }
 
+func TestSyslogConfig_String(t *testing.T) {
+	c := SyslogConfig{UDP: ":1", TLS: SyslogTLSConfig{Listen: "localhost:2"}}
+	if got := c.String(); got != "UDP :1, TLS localhost:2" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestParseConfig_SyslogFaults(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
