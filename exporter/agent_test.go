@@ -630,7 +630,7 @@ func TestAgent_DeadLettersUnwritable(t *testing.T) {
 	writeFile(t, b.path("state/dead-letters"), "in the way")
 	b.append("w.log", "a 1", "forbidden 1", "a 2")
 	b.start()
-	b.says("store a record that loki refused: store dead letter:")
+	b.says("store what loki refused: store dead letter:")
 	b.balances("words", counts{"read": 3, "parsed": 3, "waiting": 3})
 	if err := os.Remove(b.path("state/dead-letters")); err != nil {
 		t.Fatal(err)

@@ -34,20 +34,23 @@ type deadLetter struct {
 	Line   string    `json:"line"`
 }
 
-// store appends one record and syncs the file; an error means that the record
-// is not stored.
-func (d *deadLetters) store(_ context.Context, b *parsers.Batch, i int, reason string) error {
-	r := &b.Records[i]
-	text, err := json.Marshal(deadLetter{time.Unix(0, r.Time).UTC(), b.Source, reason, string(r.Line)})
-	if err != nil {
-		return fmt.Errorf("encode dead letter: %w", err)
+// store appends records and syncs the file; an error means that none is stored.
+func (d *deadLetters) store(_ context.Context, b *parsers.Batch, records []int32, reason string) error {
+	var text []byte
+	for _, i := range records {
+		r := &b.Records[i]
+		line, err := json.Marshal(deadLetter{time.Unix(0, r.Time).UTC(), b.Source, reason, string(r.Line)})
+		if err != nil {
+			return fmt.Errorf("encode dead letter: %w", err)
+		}
+		text = append(append(text, line...), '\n')
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.append(filepath.Join(d.dir, b.Source+".jsonl"), append(text, '\n')); err != nil {
+	if err := d.append(filepath.Join(d.dir, b.Source+".jsonl"), text); err != nil {
 		return fmt.Errorf("store dead letter: %w", err)
 	}
-	b.DeadLettered++
+	b.DeadLettered += len(records)
 	return nil
 }
 

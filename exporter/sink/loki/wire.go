@@ -82,14 +82,14 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 	first := b.Records[records[0]].Time
 	for _, i := range records {
 		r := &b.Records[i]
-		size := st.schema.size(r) + sizeMetadata(st.full, r)
+		size := st.size(r, i)
 		whole := sizeBytes(size)
 		apart := time.Duration(r.Time-first).Abs() > maxSpan
 		if n > 0 && (apart || len(dst)-room+whole > limit) {
 			break
 		}
 		dst = appendSize(slices.Grow(dst, whole), tagEntry, size)
-		dst = appendMetadata(st.schema.appendEntry(dst, r), st.full, r)
+		dst = st.appendEntry(dst, r, i)
 		n++
 	}
 	buf.bytes = dst
@@ -97,6 +97,24 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 	start := room - (sizeBytes(length) - length)
 	appendSize(dst[:start], tagStream, length)
 	return dst[start:], n
+}
+
+// size of the Entry of record i in bytes.
+func (st *stream) size(r *parsers.Record, i int32) int {
+	n := st.schema.size(r) + sizeMetadata(st.full, r)
+	if st.pairs != nil {
+		n += len(st.pairs[i])
+	}
+	return n
+}
+
+// appendEntry appends the Entry of record i.
+func (st *stream) appendEntry(dst []byte, r *parsers.Record, i int32) []byte {
+	dst = appendMetadata(st.schema.appendEntry(dst, r), st.full, r)
+	if st.pairs != nil {
+		dst = append(dst, st.pairs[i]...)
+	}
+	return dst
 }
 
 // size of a record's Entry in bytes.
