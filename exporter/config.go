@@ -29,6 +29,7 @@ type Config struct {
 	MaxSeries       int            `yaml:"max_series"`
 	MaxLabelValues  int            `yaml:"max_label_values"`
 	Loki            LokiConfig     `yaml:"loki"`
+	Archive         ArchiveConfig  `yaml:"archive"`
 	Sources         []SourceConfig `yaml:"sources"`
 	// Definitions are log formats of the user's own, in the form of the
 	// shipped ones; DefinitionFiles are paths and globs of files that hold one each.
@@ -113,6 +114,7 @@ func defaultConfig() Config {
 		MaxSeries:       2000,
 		MaxLabelValues:  32,
 		Loki:            LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
+		Archive:         defaultArchive(),
 	}
 }
 
@@ -134,6 +136,7 @@ func ParseConfig(file string, text []byte) (*Config, error) {
 	check := &configCheck{config: &c, doc: doc, faults: faults, digest: sha256.New()}
 	check.read(file, text)
 	check.scalars()
+	check.archive()
 	if err := check.definitions(); err != nil {
 		return nil, err
 	}
