@@ -101,7 +101,10 @@ func (s *Sink) Push(ctx context.Context, labels [][2]string, entries []Entry) er
 		}
 		own[i] = Label{l[0], l[1]}
 	}
-	st := &stream{schema: &schema{}, pairs: make([][]byte, len(entries))}
+	if err := s.probe(ctx); err != nil {
+		return fmt.Errorf("ask loki for its version: %w", err)
+	}
+	st := &stream{schema: &schema{}, pushed: entries}
 	st.label(own)
 	b := &parsers.Batch{Records: make([]parsers.Record, len(entries))}
 	records := make([]int32, len(entries))
@@ -109,10 +112,6 @@ func (s *Sink) Push(ctx context.Context, labels [][2]string, entries []Entry) er
 	for i, e := range entries {
 		b.Records[i] = parsers.Record{Time: e.Time, Line: e.Line, Layout: whole}
 		records[i] = int32(i)
-		for _, pair := range e.Metadata {
-			st.pairs[i] = appendSize(st.pairs[i], tagMetadata, sizeBytes(len(pair[0]))+sizeBytes(len(pair[1])))
-			st.pairs[i] = appendBytes(appendBytes(st.pairs[i], tagName, []byte(pair[0])), tagValue, []byte(pair[1]))
-		}
 	}
 	if err := s.send(ctx, b, st, records); err != nil {
 		return fmt.Errorf("push to loki: %w", err)

@@ -78,9 +78,17 @@ type stream struct {
 	records []int32
 	// full are the fields whose label is Overflow, and not their own value.
 	full []metadata
-	// pairs is the encoded metadata of each record of the batch, beside what the
-	// schema has; nil for none.
-	pairs [][]byte
+	// pushed are the entries that the records stand for; nil when the records
+	// have all that there is.
+	pushed []Entry
+}
+
+// own metadata of record i, besides what its fields have.
+func (st *stream) own(i int32) [][2]string {
+	if st.pushed == nil {
+		return nil
+	}
+	return st.pushed[i].Metadata
 }
 
 // label the stream; labels are taken over.
