@@ -362,6 +362,9 @@ func (a *Archive) append(s *source, b *parsers.Batch) error {
 			return err
 		}
 	}
+	if err := a.step("store"); err != nil {
+		return err
+	}
 	g.torn = true
 	if _, err := g.file.Write(s.buffer); err != nil {
 		return errors.Join(err, g.repair())
@@ -372,7 +375,7 @@ func (a *Archive) append(s *source, b *parsers.Batch) error {
 	g.torn = false
 	g.size += int64(len(s.buffer))
 	g.held[b] = struct{}{}
-	return nil
+	return a.step("stored")
 }
 
 // repair removes what is half written.
