@@ -316,13 +316,18 @@ func (w *world) live(t *rapid.T) (done bool) {
 	}
 	defer func() { _ = a.Close() }()
 	a.step = w.step
+	tick := func() bool { // closes what is old, also before what was stored is committed
+		w.clock.add(2 * time.Minute)
+		a.closeAllDue(false)
+		return a.upload(context.Background()) == nil && w.until >= 0
+	}
+	if !tick() {
+		return false
+	}
 	for w.committed < len(w.batches) {
 		entries := w.batches[w.committed]
 		b := batch(entries[0].Source)
-		if err := a.Store(b, entries); err != nil {
-			return false
-		}
-		if w.step("commit") != nil {
+		if a.Store(b, entries) != nil || !tick() || w.step("commit") != nil {
 			return false
 		}
 		w.committed++
@@ -330,7 +335,7 @@ func (w *world) live(t *rapid.T) (done bool) {
 			return false
 		}
 		a.Committed(b)
-		if a.upload(context.Background()) != nil {
+		if !tick() {
 			return false
 		}
 	}
