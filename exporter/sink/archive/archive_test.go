@@ -299,6 +299,7 @@ type world struct {
 	batches   [][]Entry
 	committed int
 	until     int // steps of this life
+	pace      time.Duration
 }
 
 func (w *world) step(string) error {
@@ -317,7 +318,7 @@ func (w *world) live(t *rapid.T) (done bool) {
 	defer func() { _ = a.Close() }()
 	a.step = w.step
 	tick := func() bool { // closes what is old, also before what was stored is committed
-		w.clock.add(2 * time.Minute)
+		w.clock.add(w.pace)
 		a.closeAllDue(false)
 		return a.upload(context.Background()) == nil && w.until >= 0
 	}
@@ -352,7 +353,7 @@ func TestArchive_Killed(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		w := &world{dir: dir, remote: newMemory(), clock: newClock()}
+		w := &world{dir: dir, remote: newMemory(), clock: newClock(), pace: time.Duration(rapid.IntRange(5, 60).Draw(rt, "pace")) * time.Second}
 		var all []Entry
 		for i := range rapid.IntRange(1, 6).Draw(rt, "batches") {
 			n := rapid.IntRange(1, 9).Draw(rt, "lines")

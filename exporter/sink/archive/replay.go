@@ -187,7 +187,6 @@ type item struct {
 
 func (r *Replay) group(ctx context.Context, g *group, push Push, report func(Counts)) error {
 	m := &merger{replay: r, group: g, pending: slices.Clone(g.manifests)}
-	m.pending = slices.DeleteFunc(m.pending, func(m Manifest) bool { return slices.Contains(g.progress.Finished, objectName(&m)) })
 	if w := g.progress.Window; w != nil { // that a run before this one began
 		items, err := m.again(ctx, w)
 		if err != nil {
@@ -197,6 +196,7 @@ func (r *Replay) group(ctx context.Context, g *group, push Push, report func(Cou
 			return err
 		}
 	}
+	m.pending = slices.DeleteFunc(m.pending, func(m Manifest) bool { return slices.Contains(g.progress.Finished, objectName(&m)) })
 	for {
 		w, items, err := m.next(ctx)
 		if err != nil || len(items) == 0 {
