@@ -90,7 +90,7 @@ func newLedger() *ledger {
 	count("lines_dead_lettered_total", "Lines that Loki refuses for good, or that are too old for it, stored in the archive.", func(a *account) *atomic.Int64 { return &a.deadLettered })
 	count("lines_dropped_total", "Lines that were read for metrics only, since no Loki is configured.", func(a *account) *atomic.Int64 { return &a.dropped })
 	add("lines_waiting", "Lines that were read and are not yet shipped, dead-lettered or dropped.", prometheus.GaugeValue, func(a *account) float64 { return float64(a.waiting.Load()) })
-	count("lines_truncated_total", "Lines cut at max_line_bytes.", func(a *account) *atomic.Int64 { return &a.truncated })
+	count("lines_truncated_total", "Lines cut at max_line_bytes, or that may have been cut before: they end in a number that nothing closes.", func(a *account) *atomic.Int64 { return &a.truncated })
 	count("lines_invalid_utf8_total", "Lines whose invalid bytes were replaced by U+FFFD.", func(a *account) *atomic.Int64 { return &a.invalidUTF8 })
 	count("read_errors_total", "Failures to open or read a file of the source.", func(a *account) *atomic.Int64 { return &a.readErrors })
 	count("files_lost_total", "Files that were gone before their end was known to be read (rotated away or deleted while the agent was down); lines may be lost.", func(a *account) *atomic.Int64 { return &a.lostFiles })

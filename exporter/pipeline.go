@@ -306,7 +306,7 @@ func (p *pipeline) parse(w *work) {
 
 // parseLine fills a record, and tells whether it has a layout.
 func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, file *tail.File) bool {
-	r.Line, r.Flags, r.Carried = line.Text, 0, line.Time
+	r.Line, r.Flags, r.Carried, r.Header = line.Text, 0, line.Time, line.Header
 	if line.Truncated {
 		r.Flags |= parsers.Truncated
 	}

@@ -123,7 +123,7 @@ func (a *Agent) status() status {
 		s.Archive, s.ArchiveGood = archiveStatus(store.State(), config.Archive.Endpoint, now)
 	}
 	for _, source := range config.Sources {
-		shown := a.sourceStatus(source, config.set, now)
+		shown := a.sourceStatus(source, config.library.Set, now)
 		if source.implied && len(shown.Files) == 0 && len(shown.Problems) == 0 && shown.Read == 0 {
 			s.Absent = append(s.Absent, absentStatus{shown.Name, shown.About, strings.Join(source.Files, " ")})
 			continue
@@ -154,7 +154,7 @@ func archiveStatus(state archive.State, endpoint string, now time.Time) (text st
 }
 
 func (a *Agent) sourceStatus(source SourceConfig, set parsers.Set, now time.Time) sourceStatus {
-	names := source.names()
+	names := source.DefinitionNames()
 	read := parsers.Set{} // what the source reads with
 	for _, name := range names {
 		read[name] = set[name]

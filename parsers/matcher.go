@@ -100,17 +100,23 @@ func anything() *byteSet {
 	return &s
 }
 
-// compileMatcher gives nil for what only regexp can match. The first elements
-// of re, as many as shared says, are those of other matchers too.
-func compileMatcher(re *syntax.Regexp, groups, shared int) *matcher {
-	if re.Op != syntax.OpConcat || len(re.Sub) == 0 || re.Sub[0].Op != syntax.OpBeginText {
-		return nil
+// compileMatcher gives nil for what only regexp can match, and says why. The
+// first elements of re, as many as shared says, are those of other matchers too.
+func compileMatcher(re *syntax.Regexp, groups, shared int) (m *matcher, why string) {
+	if re.Op == syntax.OpAlternate {
+		return nil, "alternatives that are not within ^(…)"
+	}
+	if re.Op != syntax.OpConcat || len(re.Sub) == 0 || re.Sub[0].Op != syntax.OpBeginText && re.Sub[0].Op != syntax.OpBeginLine {
+		return nil, "not anchored at the start"
 	}
 	c := compiler{classes: map[byteSet]*byteSet{}, always: map[int]bool{}}
 	fork := c.add(node{op: opFork, next: c.concat(re.Sub[max(shared, 1):], c.add(node{op: opMatch}))})
 	start := c.concat(re.Sub[1:max(shared, 1)], fork)
-	if c.unsupported {
-		return nil
+	if re.Sub[0].Op == syntax.OpBeginLine {
+		c.unsupported = multiLine
+	}
+	if c.unsupported != "" {
+		return nil, c.unsupported
 	}
 	// A loop is settled before its body is, so the first round takes the worst
 	// of the body, and the second knows better.
@@ -119,14 +125,16 @@ func compileMatcher(re *syntax.Regexp, groups, shared int) *matcher {
 			n.settle()
 		}
 	}
-	m := &matcher{start: start, fork: fork.next, slots: 2 * (groups + 1)}
+	m = &matcher{start: start, fork: fork.next, slots: 2 * (groups + 1)}
 	for slot := 2; slot < m.slots; slot++ {
 		if !c.always[slot] {
 			m.unset = append(m.unset, slot)
 		}
 	}
-	return m
+	return m, ""
 }
+
+const multiLine = "a (?m) anchor"
 
 // compiler makes the graph from its end to its start.
 type compiler struct {
@@ -134,7 +142,7 @@ type compiler struct {
 	classes     map[byteSet]*byteSet
 	always      map[int]bool // slots that are set on every way to a match
 	optional    int          // how many choices the expression at hand is within
-	unsupported bool
+	unsupported string       // what only regexp can match
 }
 
 func (c *compiler) add(n node) *node {
@@ -180,8 +188,11 @@ func (c *compiler) compile(re *syntax.Regexp, next *node) *node {
 		return c.add(node{op: opWord, negate: re.Op == syntax.OpNoWordBoundary, next: next})
 	case syntax.OpEndText:
 		return c.add(node{op: opEnd, next: next})
-	default: // (?m) anchors and a second ^
-		c.unsupported = true
+	case syntax.OpBeginText:
+		c.unsupported = "a second ^"
+		return next
+	default:
+		c.unsupported = multiLine
 		return next
 	}
 }
@@ -222,8 +233,12 @@ func (c *compiler) repeat(re *syntax.Regexp, next *node) *node {
 	if re.Op == syntax.OpRepeat { // spelt out as x x (x (x)?)?
 		return c.compile(re.Simplify(), next)
 	}
-	if lazy || high > 1 && nullable(re.Sub[0]) {
-		c.unsupported = true // rare, and regexp has its own rules for empty rounds
+	switch {
+	case lazy:
+		c.unsupported = "a lazy group"
+		return next
+	case high > 1 && nullable(re.Sub[0]):
+		c.unsupported = "a repeated group that may be empty" // regexp has its own rules for empty rounds
 		return next
 	}
 	c.optional++

@@ -150,6 +150,34 @@ func build(t *rapid.T, depth int, atom, repeat *rapid.Generator[string], nested 
 	return b.String()
 }
 
+// What is left to regexp says why.
+func TestCompilePattern_Slow(t *testing.T) {
+	f := func(source, want string) {
+		t.Helper()
+		p, err := compilePattern(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.slow != want || (p.fast == nil) != (want != "") {
+			t.Errorf("%s: want %q, got %q", source, want, p.slow)
+		}
+	}
+	f(`^(a*)-(?:b|c?)+d\b.*$`, "a repeated group that may be empty")
+	f(`^(a*)-(?:b|c)+d\b.*$`, "")
+	f(`^(?:a?)*$`, "a repeated group that may be empty")
+	f(`^a*?b+?.??$`, "")
+	f(`a$`, "not anchored at the start")
+	f(`^a|^b+`, "alternatives that are not within ^(…)")
+	f(`^(?:a|b+)`, "")
+	f(`(^a)b`, "not anchored at the start")
+	f(`(?m)^a`, "a (?m) anchor")
+	f(`^a(?m)$`, "a (?m) anchor")
+	f(`^a(?m:^)b`, "a (?m) anchor")
+	f(`^a(^|b)`, "a second ^")
+	f(`^(?:ab)*?c`, "a lazy group")
+	f(`^(?:a(b))??c`, "a lazy group")
+}
+
 func FuzzMatcher(f *testing.F) {
 	f.Add(`^(a*)(a)$`, "aaa")
 	f.Add(`^(\S+) (.*) (x|y|) \[(\d+)\]$`, "a b c x [12]")
@@ -249,7 +277,10 @@ func addNetworkPolicy(f *testing.F) *Definition {
 
 func FuzzTimeLayout(f *testing.F) {
 	layouts := []string{"2006/01/02 15:04:05.000000", "2006-01-02T15:04:05.000", "2006-01-02 15:04:05", time15, "2006-01-02T15:04:05.999999999Z07:00", "0102 15:04:05.000000", "Jan _2 15:04:05", "2006-01-02T15:04:05.000Z"}
+	zones := []*time.Location{time.UTC, zoneOf(f, "Europe/Berlin"), zoneOf(f, "America/Sao_Paulo")}
 	f.Add(0, "2023/02/14 11:23:54.727335")
+	f.Add(len(layouts)+2, "2024-03-31 02:30:00")
+	f.Add(2*len(layouts)+2, "2017-10-15 00:30:00")
 	f.Add(1, "2023-02-29T23:59:60.999")
 	f.Add(2, "1970-01-01 00:00:00")
 	f.Add(4, "2024-06-02T10:11:12.345678901Z")
@@ -259,7 +290,7 @@ func FuzzTimeLayout(f *testing.F) {
 	f.Add(6, "Feb  3 10:11:12")
 	f.Add(7, "2024-06-02T10:11:12.345Z")
 	f.Fuzz(func(t *testing.T, i int, text string) {
-		l, err := newTimeLayout(layouts[uint(i)%uint(len(layouts))], "UTC")
+		l, err := newTimeLayout(layouts[uint(i)%uint(len(layouts))], zones[uint(i)/uint(len(layouts))%uint(len(zones))])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func TestMutation(t *testing.T) {
 						line := bytes.Clone(record.Text)
 						line[at] = b
 						shown := string(line)
-						r.Line, r.Carried = line, record.Time
+						r.Line, r.Carried, r.Header = line, record.Time, record.Header
 						r.Scratch.Reset()
 						if parser.Parse(&r) != nil {
 							continue

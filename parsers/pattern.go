@@ -17,6 +17,7 @@ import (
 type pattern struct {
 	re     *regexp.Regexp
 	fast   *matcher // nil when only regexp can match it
+	slow   string   // why it is nil
 	names  []string // of the groups, "" for those without
 	source string   // expanded
 	tree   *syntax.Regexp
@@ -35,11 +36,11 @@ func compilePattern(source string) (*pattern, error) {
 		return nil, err
 	}
 	p := &pattern{re: re, names: re.SubexpNames(), source: source, tree: tree}
-	p.fast = compileMatcher(tree, re.NumSubexp(), 0)
+	p.fast, p.slow = compileMatcher(tree, re.NumSubexp(), 0)
 	seen := map[string]bool{}
 	for _, name := range p.names {
 		if name != "" && seen[name] {
-			return nil, fmt.Errorf("field %q is captured twice", name)
+			return nil, fmt.Errorf("field %q is captured twice; name one differently", name)
 		}
 		seen[name] = true
 	}
@@ -61,7 +62,7 @@ func share(patterns []*pattern) {
 		shared--
 	}
 	for _, p := range patterns {
-		p.fast = compileMatcher(p.tree, p.re.NumSubexp(), shared)
+		p.fast, p.slow = compileMatcher(p.tree, p.re.NumSubexp(), shared)
 	}
 }
 

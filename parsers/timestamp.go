@@ -61,19 +61,16 @@ const (
 	clock       = "15:04:05"
 )
 
-func newTimeLayout(layout, zone string) (*timeLayout, error) {
-	location, err := time.LoadLocation(zone)
-	if err != nil {
-		return nil, fmt.Errorf("unknown time zone %q", zone)
-	}
-	t := &timeLayout{layout: layout, zone: location, resolution: time.Second, unix: unixLayouts[layout]}
+func newTimeLayout(layout string, zone *time.Location) (*timeLayout, error) {
+	t := &timeLayout{layout: layout, zone: time.UTC, resolution: time.Second, unix: unixLayouts[layout]}
+	t.in(zone)
 	if t.unix != 0 {
 		return t, nil
 	}
-	probe := time.Date(2006, 1, 2, 15, 4, 5, 123456789, location)
-	back, err := time.ParseInLocation(layout, probe.Format(layout), location)
+	probe := time.Date(2006, 1, 2, 15, 4, 5, 123456789, zone)
+	back, err := time.ParseInLocation(layout, probe.Format(layout), zone)
 	if err != nil || back.Second() != 5 || back.Minute() != 4 {
-		return nil, fmt.Errorf("layout %q does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970", layout)
+		return nil, fmt.Errorf("%q does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970", layout)
 	}
 	t.yearless = back.Year() == 0
 	for d := time.Second; d >= 1; d /= 10 {
@@ -119,7 +116,14 @@ func (t *timeLayout) learn() {
 	default:
 		return
 	}
-	t.dayWidth, t.fast = len(day), t.zone == time.UTC || t.tail == zoneOffset
+	t.dayWidth, t.fast = len(day), true
+}
+
+// in sets the zone of times that do not name theirs, as a Z at the end does.
+func (t *timeLayout) in(zone *time.Location) {
+	if !strings.HasSuffix(t.layout, "Z") {
+		t.zone, t.dayLen = zone, 0
+	}
 }
 
 // refer sets the reference for times without a year.
@@ -278,19 +282,26 @@ func two(a, b byte) uint {
 	return uint(a)*10 + uint(b)
 }
 
+// learnDay fails for days on which the clocks of the zone are changed, and for
+// those beside them: they may have an hour twice, or lack one.
 func (t *timeLayout) learnDay(text []byte) bool {
-	w := t.dayWidth
-	// With its clock: which year it is may depend on it. The day is in UTC,
-	// since a fast layout is, or its text says so.
+	w, given := t.dayWidth, t.zone
+	if t.tail != noTail {
+		t.zone = time.UTC // as the text says
+	}
 	zone := t.zone
-	t.zone = time.UTC
+	// With its clock: which year it is may depend on it.
 	at, err := t.parseSlow(t.layout[:w]+clock, string(text[:w+len(clock)]))
-	t.zone = zone
+	t.zone = given
 	if err != nil || at.Year() < 1900 || at.Year() > 2200 {
 		return false
 	}
 	year, month, day := at.Date()
-	t.dayLen, t.dayStart = copy(t.day[:], text[:w]), time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix()
+	start := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if from, to := start.ZoneBounds(); from.After(start.AddDate(0, 0, -1)) || !to.IsZero() && to.Before(start.AddDate(0, 0, 2)) {
+		return false
+	}
+	t.dayLen, t.dayStart = copy(t.day[:], text[:w]), start.Unix()
 	return true
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/corkline/corkline/parsers"
 )
 
 // fingerprintBytes is how much of a file's beginning tells it from another
@@ -36,6 +38,7 @@ type File struct {
 	changed  time.Time   // by the Tailer's clock: when a change was last noticed
 	prefix   fingerprint // of the beginning that has been read
 	cursors  [2]cursor   // by Cursor
+	header   *parsers.Header
 }
 
 // Path returns where the file was first found; rotation does not change it.
@@ -64,7 +67,7 @@ func (f *File) SetTime(ns int64) { f.time.Store(ns) }
 // begin puts the file at its beginning, with a time of now.
 func (f *File) begin(now time.Time) {
 	f.time.Store(now.UnixNano())
-	f.prefix = fingerprint{}
+	f.prefix, f.header = fingerprint{}, nil
 	f.cursors = [2]cursor{}
 }
 
