@@ -85,11 +85,8 @@ func defaultConfig() Config {
 		MaxSeries:       2000,
 		MaxLabelValues:  32,
 		Loki:            defaultLoki(),
-<<<<<<< HEAD
 		Archive:         defaultArchive(),
-=======
 		DefinitionsDir:  DefaultDefinitionsDir,
->>>>>>> main
 	}
 }
 
@@ -107,18 +104,8 @@ func LoadConfig(path string) (*Config, error) {
 // ParseConfig checks the text of a configuration file; the name of the file
 // is for messages, and for what it names relative to its folder.
 func ParseConfig(file string, text []byte) (*Config, error) {
-<<<<<<< HEAD
-	c := defaultConfig()
-	doc, faults := strict.Decode(file, text, &c)
-	check := &configCheck{config: &c, doc: doc, faults: faults, digest: sha256.New()}
-	check.read(file, text)
-	check.scalars()
-	check.archive()
-	if err := check.definitions(); err != nil {
-=======
 	c, err := parseConfig(file, text)
 	if err != nil {
->>>>>>> main
 		return nil, err
 	}
 	return c, nil
@@ -149,6 +136,7 @@ func parseConfig(file string, text []byte) (*Config, error) {
 	folder := readFolder(c.inputs.dir)
 	c.digest = c.inputs.digest(text, nil, folder)
 	check.scalars()
+	check.archive()
 	if err := check.definitions(folder); err != nil {
 		return &c, err
 	}

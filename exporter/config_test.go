@@ -43,16 +43,11 @@ func TestParseConfig_Defaults(t *testing.T) {
 	want := Config{
 		Node: "node-7", StateDir: "/var/lib/corkline", Listen: "127.0.0.1:9440",
 		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000, MaxLabelValues: 32,
-<<<<<<< HEAD
 		Loki: LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, MaxAge: 168 * time.Hour},
 		Archive: ArchiveConfig{
 			Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 4 << 20, FlushInterval: 5 * time.Minute,
 		},
-		Sources: sources,
-=======
-		Loki:    LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, MaxAge: 168 * time.Hour},
 		Sources: sources, DefinitionsDir: "/etc/corkline/definitions",
->>>>>>> main
 	}
 	f := func(text string) {
 		t.Helper()
