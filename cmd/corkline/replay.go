@@ -67,7 +67,7 @@ func (c *replayCmd) Run(ctx context.Context) (err error) {
 	if strings.ContainsFunc(c.ID, func(r rune) bool { return !strings.ContainsRune(idRunes, r) }) {
 		return fmt.Errorf("--id %q: use lower-case letters, digits and -", c.ID)
 	}
-	config, err := (&agentCmd{Config: c.Config}).load()
+	config, _, err := loadConfig(c.Config)
 	if err != nil {
 		return err
 	}
