@@ -129,7 +129,7 @@ func parseConfig(file string, text []byte) (*Config, error) {
 	c := defaultConfig()
 	doc, faults := strict.Decode(file, text, &c)
 	check := &configCheck{config: &c, doc: doc, faults: faults, own: map[string]bool{}}
-	c.inputs = inputs{c.DefinitionsDir, c.Loki.files()}
+	c.inputs = inputs{c.DefinitionsDir, append(c.Loki.files(), c.Archive.files()...)}
 	if c.DefinitionsDir != "" && !filepath.IsAbs(c.DefinitionsDir) {
 		c.inputs.dir = filepath.Join(filepath.Dir(file), c.DefinitionsDir)
 	}

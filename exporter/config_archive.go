@@ -27,6 +27,14 @@ func defaultArchive() ArchiveConfig {
 	return ArchiveConfig{Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 4 << 20, FlushInterval: 5 * time.Minute}
 }
 
+// files that are read when the archive is opened.
+func (c ArchiveConfig) files() []string {
+	if c.CAFile == "" {
+		return nil
+	}
+	return []string{c.CAFile}
+}
+
 // maxSegmentBytes is what an upload holds in memory, twice.
 const maxSegmentBytes = 64 << 20
 

@@ -98,8 +98,8 @@ func linesIn(manifests []archive.Manifest) (n int) {
 	return n
 }
 
-// corkline runs the binary, and gives what it prints and its exit code.
-func corkline(ctx context.Context, t *testing.T, args ...string) (stdout, stderr string, code int) {
+// runFor runs the binary until a context ends, and gives what it prints and its exit code.
+func runFor(ctx context.Context, t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, log bytes.Buffer
 	command := exec.CommandContext(ctx, stack.binary, args...)
@@ -115,7 +115,7 @@ func corkline(ctx context.Context, t *testing.T, args ...string) (stdout, stderr
 // ledger holds what corkline ledger prints.
 func (n *node) ledger(want map[string]int) {
 	n.t.Helper()
-	out, log, code := corkline(n.t.Context(), n.t, "ledger", "--state-dir", filepath.Join(n.dir, "state"), "-o", "json")
+	out, log, code := runFor(n.t.Context(), n.t, "ledger", "--state-dir", filepath.Join(n.dir, "state"), "-o", "json")
 	var accounts []map[string]any
 	if err := json.Unmarshal([]byte(out), &accounts); err != nil || code != 0 || len(accounts) != 1 {
 		n.t.Fatalf("exit code %d, %v: %s %s", code, err, out, log)
@@ -219,21 +219,21 @@ func TestArchive(t *testing.T) {
 
 	// The stack's Loki takes old lines, unlike loki.max_age.
 	args := []string{"replay", "--config", filepath.Join(n.dir, "corkline.yaml"), "--from", n.from.UTC().Format(time.RFC3339), "--to", n.from.UTC().Add(time.Hour).Format(time.RFC3339)}
-	out, log, code := corkline(t.Context(), t, append(args, "--dry-run")...)
+	out, log, code := runFor(t.Context(), t, append(args, "--dry-run")...)
 	if code != 0 || !strings.Contains(out, fmt.Sprintf(": %d lines in ", lines)) || !strings.Contains(log, "dry run: nothing was pushed") {
 		t.Fatalf("exit code %d: %s%s", code, out, log)
 	}
 	id := strings.TrimSuffix(strings.Fields(out)[1], ":")
 	for i := range 3 { // killed after a while
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(300+300*i)*time.Millisecond)
-		_, _, _ = corkline(ctx, t, args...)
+		_, _, _ = runFor(ctx, t, args...)
 		cancel()
 	}
-	out, log, code = corkline(t.Context(), t, args...)
+	out, log, code = runFor(t.Context(), t, args...)
 	if code != 0 || !strings.Contains(out, "refused again 0,") && !strings.Contains(out, "nothing is left to push") {
 		t.Fatalf("exit code %d: %s%s", code, out, log)
 	}
-	out, log, code = corkline(t.Context(), t, args...)
+	out, log, code = runFor(t.Context(), t, args...)
 	if code != 0 || !strings.Contains(out, fmt.Sprintf("replayed before: %d lines\nnothing is left to push", lines)) {
 		t.Fatalf("exit code %d: %s%s", code, out, log)
 	}
@@ -298,7 +298,7 @@ func TestArchive_Folder(t *testing.T) {
 		"replay", "--config", filepath.Join(n.dir, "corkline.yaml"), "--dir", filepath.Join(n.dir, "state", "archive"), "--id", "by-hand",
 		"--from", n.from.UTC().Format(time.RFC3339), "--to", n.from.UTC().Add(time.Hour).Format(time.RFC3339),
 	}
-	out, log, code := corkline(t.Context(), t, args...)
+	out, log, code := runFor(t.Context(), t, args...)
 	if code != 0 || !strings.Contains(out, `pushed 500 lines with the label replay="by-hand", refused again 0, skipped 0`) {
 		t.Fatalf("exit code %d: %s%s", code, out, log)
 	}
