@@ -48,15 +48,20 @@ func archiveClient(t *testing.T) *minio.Client {
 	return client
 }
 
-// archiveKeys of an agent: an S3 that the environment has keys for.
-func (n *node) archiveKeys(t *testing.T, endpoint, extra string) {
-	t.Helper()
+// maxAge of lines is below that of the node's.
+func (n *node) maxAge() {
+	n.t.Helper()
+	text := readFile(n.t, filepath.Join(n.dir, "corkline.yaml"))
+	n.write("corkline.yaml", strings.Replace(text, "timeout: 5s}", "timeout: 5s, max_age: 10m}", 1))
+}
+
+// archiveKeys of the configuration: where lines go that are too old.
+func (n *node) archiveKeys(endpoint, extra string) {
+	n.t.Helper()
+	n.maxAge()
 	n.write("access", stack.S3.AccessKey+"\n")
 	n.write("secret", stack.S3.SecretKey+"\n")
-	text, err := os.ReadFile(filepath.Join(n.dir, "corkline.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := readFile(n.t, filepath.Join(n.dir, "corkline.yaml"))
 	n.write("corkline.yaml", fmt.Sprintf("%s\narchive: {endpoint: %q, bucket: %s, access_key_file: %s/access, secret_key_file: %s/secret, flush_interval: 1s%s}\n",
 		text, endpoint, archiveBucket, n.dir, n.dir, extra))
 }
@@ -131,11 +136,6 @@ func (n *node) ledger(want map[string]int) {
 	}
 }
 
-// generatorAt a time makes lines.
-func generatorAt(start time.Time) *samples.Generator {
-	return samples.NewGenerator(samples.Options{Seed: 7, Start: start.Truncate(time.Second), Step: 5 * time.Millisecond, Layouts: samples.Layouts()})
-}
-
 // replayed gives the lines of a selector within an hour, in the order of their texts.
 func replayed(t *testing.T, selector string, from time.Time, count int) (lines []string) {
 	t.Helper()
@@ -194,9 +194,7 @@ const deadSeries = `corkline_pipeline_lines_dead_lettered_total{source="antrea-n
 func TestArchive(t *testing.T) {
 	client := archiveClient(t)
 	n := newNode(t, "archived")
-	n.from = time.Now().AddDate(0, 0, -20).Truncate(time.Hour)
-	n.lines = generatorAt(n.from)
-	n.archiveKeys(t, stack.S3.Endpoint, ", segment_bytes: 100000")
+	n.archiveKeys(stack.S3.Endpoint, ", segment_bytes: 100000")
 	const lines = 6_000
 	for range 12 {
 		n.append(lines / 12)
@@ -217,7 +215,7 @@ func TestArchive(t *testing.T) {
 	n.stop()
 	n.ledger(map[string]int{"read": lines, "dead_lettered": lines})
 
-	// The stack's Loki takes old lines, unlike loki.max_age.
+	// The stack's Loki takes them; loki.max_age is for the agent.
 	args := []string{"replay", "--config", filepath.Join(n.dir, "corkline.yaml"), "--from", n.from.UTC().Format(time.RFC3339), "--to", n.from.UTC().Add(time.Hour).Format(time.RFC3339)}
 	out, log, code := runFor(t.Context(), t, append(args, "--dry-run")...)
 	if code != 0 || !strings.Contains(out, fmt.Sprintf(": %d lines in ", lines)) || !strings.Contains(log, "dry run: nothing was pushed") {
@@ -250,11 +248,9 @@ func TestArchive_S3Away(t *testing.T) {
 	client := archiveClient(t)
 	n := newNode(t, "s3-away")
 	proxy := newGate(t, stack.S3.Endpoint)
-	n.archiveKeys(t, proxy.url, ", segment_bytes: 20000")
-	young := n.lines
-	n.lines = generatorAt(time.Now().AddDate(0, 0, -20))
+	n.archiveKeys(proxy.url, ", segment_bytes: 20000")
 	n.append(1_000)
-	n.lines = young
+	n.lines = samples.NewGenerator(samples.Options{Seed: 8, Start: time.Now().Add(-time.Minute).Truncate(time.Second), Step: 5 * time.Millisecond, Layouts: samples.Layouts()})
 	n.append(1_000)
 	n.start()
 	n.waitMetric(deadSeries, 1_000)
@@ -288,8 +284,7 @@ func TestArchive_S3Away(t *testing.T) {
 // Without S3 the lines stay on the node, and are replayed from there.
 func TestArchive_Folder(t *testing.T) {
 	n := newNode(t, "folder")
-	n.from = time.Now().AddDate(0, 0, -20).Truncate(time.Hour)
-	n.lines = generatorAt(n.from)
+	n.maxAge()
 	n.append(500)
 	n.start()
 	n.waitMetric(deadSeries, 500)
