@@ -39,7 +39,8 @@ func (a *Account) Balances() bool {
 			return false
 		}
 	}
-	return a.Read == a.Parsed+a.Unparsed && a.Read == a.Shipped+a.DeadLettered+a.Dropped+a.Waiting
+	parsed, placed := a.Parsed+a.Unparsed, a.Shipped+a.DeadLettered+a.Dropped+a.Waiting
+	return a.Read == parsed && a.Read == placed
 }
 
 // ReadLedger gives the accounts that are kept in a state folder, by source,

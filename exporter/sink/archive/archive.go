@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -225,10 +226,8 @@ func (s *source) inherit(path string, now time.Time) (*segment, error) {
 
 // Close releases the folder. Open segments stay so until the next Open.
 func (a *Archive) Close() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	err := a.lock.Close()
-	for _, s := range a.sources {
+	for _, s := range a.all() {
 		s.mu.Lock()
 		for _, g := range s.open {
 			if g.file != nil {
@@ -258,6 +257,15 @@ func (a *Archive) source(name string) *source {
 		a.sources[name] = s
 	}
 	return s
+}
+
+// all sources, by name. A source is not to be held by the caller.
+func (a *Archive) all() []*source {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := slices.Collect(maps.Values(a.sources))
+	slices.SortFunc(all, func(a, b *source) int { return cmp.Compare(a.name, b.name) })
+	return all
 }
 
 func (a *Archive) of(name string) *source {
@@ -492,14 +500,7 @@ func (a *Archive) wake() {
 
 // closeAllDue closes what is due of every source.
 func (a *Archive) closeAllDue(now bool) {
-	a.mu.Lock()
-	sources := make([]*source, 0, len(a.sources))
-	for _, s := range a.sources {
-		sources = append(sources, s)
-	}
-	a.mu.Unlock()
-	slices.SortFunc(sources, func(a, b *source) int { return cmp.Compare(a.name, b.name) })
-	for _, s := range sources {
+	for _, s := range a.all() {
 		s.mu.Lock()
 		a.closeDue(s, now)
 		s.mu.Unlock()

@@ -347,12 +347,8 @@ func (w *world) live(t *rapid.T) (done bool) {
 
 // Wherever it is killed, each line ends in one object, and no object changes.
 func TestArchive_Killed(t *testing.T) {
-	parent := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(parent, "")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		dir := t.TempDir()
 		w := &world{dir: dir, remote: newMemory(), clock: newClock(), pace: time.Duration(rapid.IntRange(5, 60).Draw(rt, "pace")) * time.Second}
 		var all []Entry
 		for i := range rapid.IntRange(1, 6).Draw(rt, "batches") {

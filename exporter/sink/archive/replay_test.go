@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -112,12 +111,8 @@ func stored(t *rapid.T, dir string, remote Store, s Selection, id string) (want 
 
 // Each line is pushed once, in the order of time, wherever a replay breaks off.
 func TestReplay(t *testing.T) {
-	parent := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(parent, "")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		dir := t.TempDir()
 		from := time.Date(2026, 11, 20, 23, 0, 0, 0, time.UTC)
 		s := Selection{From: from, To: from.Add(2 * time.Hour), Sources: rapid.SampledFrom([][]string{nil, {"s"}}).Draw(rt, "sources")}
 		id := ReplayID(s)
@@ -150,6 +145,7 @@ func TestReplay(t *testing.T) {
 			}
 			l := NewLibrary(remote)
 			if local {
+				var err error
 				if l, err = OpenFolder(dir); err != nil {
 					rt.Fatal(err)
 				}
