@@ -3,10 +3,8 @@ package archive
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -106,20 +104,17 @@ func seal(text []byte, cluster, node, source string) (*sealed, error) {
 	m := &s.manifest
 	var failure error
 	whole := scan(text, func(line []byte) {
-		var r struct {
-			Time   int64
-			Reason jsonText
-		}
-		if err := json.Unmarshal(line, &r); err != nil {
-			failure = fmt.Errorf("parse record: %w", err) // its checksum is right
+		at, reason, err := peek(line)
+		if err != nil {
+			failure = err // its checksum is right
 			return
 		}
 		if m.Lines == 0 {
-			m.First, m.Last = r.Time, r.Time
+			m.First, m.Last = at, at
 		}
-		m.First, m.Last = min(m.First, r.Time), max(m.Last, r.Time)
+		m.First, m.Last = min(m.First, at), max(m.Last, at)
 		m.Lines++
-		countReason(m.Reasons, string(r.Reason), 1)
+		countReason(m.Reasons, reason, 1)
 		s.content = append(append(s.content, line...), '\n')
 	}, s.setAside)
 	if whole < len(text) {
@@ -182,8 +177,19 @@ const (
 
 // countReason adds to the class of a reason.
 func countReason(classes map[string]int, reason string, n int) {
-	class := regexp.MustCompile(`[0-9]+`).ReplaceAllString(reason[:min(len(reason), maxReasonBytes)], "#")
-	class = strings.ToValidUTF8(class, "")
+	short := make([]byte, 0, maxReasonBytes)
+	for _, c := range []byte(reason) {
+		if c >= '0' && c <= '9' {
+			c = '#'
+		}
+		if len(short) == maxReasonBytes {
+			break
+		}
+		if c != '#' || len(short) == 0 || short[len(short)-1] != '#' {
+			short = append(short, c)
+		}
+	}
+	class := strings.ToValidUTF8(string(short), "")
 	if _, known := classes[class]; !known && len(classes) >= maxReasons {
 		class = otherReasons
 	}

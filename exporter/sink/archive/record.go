@@ -189,6 +189,24 @@ func decodeRecord(line []byte) (Entry, error) {
 	return e, nil
 }
 
+// peek reads the time and the reason of a line that checkRecord has found good.
+func peek(line []byte) (at int64, reason string, err error) {
+	digits, found := bytes.CutPrefix(line[prefixBytes:], []byte(`"time":`))
+	digits, _, _ = bytes.Cut(digits, []byte(","))
+	end := bytes.LastIndex(line, []byte(reasonKey))
+	if !found || end < 0 || end+len(reasonKey) == len(line) {
+		return 0, "", errNoRecord
+	}
+	if at, err = strconv.ParseInt(string(digits), 10, 64); err != nil {
+		return 0, "", fmt.Errorf("parse the time of a record: %w", err)
+	}
+	var text jsonText
+	if err := json.Unmarshal(line[end+len(reasonKey):len(line)-1], &text); err != nil {
+		return 0, "", fmt.Errorf("parse the reason of a record: %w", err)
+	}
+	return at, string(text), nil
+}
+
 // scan calls good for each record of a segment's text (without its line end)
 // and damaged for each stretch that is none. It returns how much of the text
 // is whole: what follows is the torn end of a write that was never

@@ -56,6 +56,9 @@ func TestRecord(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("(-want +got):\n%s", diff)
 		}
+		if at, reason, err := peek(line); err != nil || at != want.Time || reason != want.Reason {
+			t.Fatalf("%q: at %d for %q, %v", line, at, reason, err)
+		}
 		again := want
 		again.Reason += "another"
 		if digestOf(line) != digestOf(bytes.TrimSuffix(appendRecord(nil, &again), []byte("\n"))) {
@@ -149,6 +152,9 @@ func FuzzScan(f *testing.F) {
 	_, text := someRecords(3)
 	f.Add(text)
 	f.Add([]byte(recordStart + "\n" + recordStart))
+	chance := appendRecord(nil, &Entry{})
+	body := `"time":1` + reasonKey
+	f.Add(fmt.Appendf(chance, "%s%08x\",%s\n", recordStart, checksum([]byte(body)), body))
 	f.Add([]byte("\n\n{\"crc\":\"00000000\",}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		sum, good := 0, 0
@@ -159,6 +165,7 @@ func FuzzScan(f *testing.F) {
 				t.Fatalf("%q: %s", line, err)
 			}
 			_, _ = decodeRecord(line) // a checksum can be right by chance
+			_, _, _ = peek(line)
 		}, func(b []byte) { sum += len(b) })
 		if whole > len(text) || sum > whole || sum+good < whole { // all but line ends
 			t.Fatalf("%d bytes of %d are whole, %d were handed out in %d records", whole, len(text), sum, good)
