@@ -301,11 +301,11 @@ func TestCompile_CSV(t *testing.T) {
 		}
 	}
 	f("layouts: [{name: csv, csv: {id: id, 'tags[]': tags}}]\nnumbers: [id]\ntime: {field: id, layout: '2006-01-02 15:04:05'}\n")
-	const alone = `:2: layouts[0].csv: goes with no expression or dump, no other layout and no samples`
+	const alone = `:2:28: layouts[0].csv: goes with no expression or dump, no other layout and no samples`
 	f("layouts: [{name: csv, csv: {id: id}, regex: '^(?P<a>a)$'}]\n", alone)
 	f("layouts: [{name: csv, csv: {id: id}}, {name: b, regex: '^(?P<a>a)$'}]\n", alone)
 	f("layouts: [{name: csv, csv: {id: id}}]\nsamples: ['1']\n", alone)
-	f("layouts: [{name: csv, csv: {}}]\n", `:2: layouts[0].csv: names no column; write column: field`)
-	f("layouts: [{name: csv, csv: {id: ID}}]\n", `:2: layouts[0].csv.id: field "ID": use lower-case letters, digits and _`, `:2: layouts[0].csv: names no column; write column: field`)
-	f("layouts: [{name: csv, csv: {id: id}}]\nframe: {ansi: true}\n", `:3: frame: does not go with a layout csv`)
+	f("layouts: [{name: csv, csv: {}}]\n", `:2:28: layouts[0].csv: names no column; write column: field`)
+	f("layouts: [{name: csv, csv: {id: ID}}]\n", `:2:28: layouts[0].csv: names no column; write column: field`, `:2:33: layouts[0].csv.id: field "ID": use lower-case letters, digits and _`)
+	f("layouts: [{name: csv, csv: {id: id}}]\nframe: {ansi: true}\n", `:3:8: frame: does not go with a layout csv`)
 }

@@ -7,6 +7,7 @@ import "fmt"
 type Expression struct {
 	Key    string // in the definition's form, such as layouts[0] or extract[2]
 	Layout string // name of the layout, if it is one
+	Typed  bool   // a typed parser stands in its place (dump, csv)
 	// Regexp says why package regexp matches it, which is several times slower
 	// than the matcher; empty when the matcher does.
 	Regexp string
@@ -20,7 +21,11 @@ func (d *Definition) Expressions() []Expression {
 		all = append(all, Expression{Key: "frame.head", Regexp: d.frame.head.slow})
 	}
 	for i, layout := range d.Layouts {
-		all = append(all, Expression{Key: fmt.Sprintf("layouts[%d]", i), Layout: layout.Name, Regexp: layout.pattern.slow})
+		e := Expression{Key: fmt.Sprintf("layouts[%d]", i), Layout: layout.Name, Typed: layout.pattern == nil}
+		if !e.Typed {
+			e.Regexp = layout.pattern.slow
+		}
+		all = append(all, e)
 	}
 	for i := range d.steps {
 		if p := d.steps[i].pattern; p != nil {

@@ -22,6 +22,8 @@ func TestDefinition_Expressions(t *testing.T) {
 	f(layouts, one, two)
 	f("frame: {cri: true}\n"+layouts, one, two)
 	f("frame: {head: '^[0-9]'}\n"+layouts, Expression{Key: "frame.head"}, one, two)
+	f("layouts: [{name: entry, dump: conntrack}]\n", Expression{Key: "layouts[0]", Layout: "entry", Typed: true})
+	f("layouts: [{name: row, csv: {time: at}}]\n", Expression{Key: "layouts[0]", Layout: "row", Typed: true})
 	f(layouts+"extract: [{from: a, to: b}, {from: a, regex: '^(?:xy)*?(?P<c>y)$'}, {first: [b, a], grok: '^%{INT:n}$'}]\n",
 		one, two, Expression{Key: "extract[1]", Regexp: "a lazy group"}, Expression{Key: "extract[2]"})
 }

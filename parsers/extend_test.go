@@ -297,7 +297,7 @@ c.yaml:1:10: extends: comes back to itself: words extends words extends more ext
 
 	// What a base has wrong is said once, where it is.
 	f(`a.yaml:2:1: laiouts: unknown key; did you mean "layouts"?`, "a.yaml\nname: a\nlaiouts: []\n", "b.yaml\nextends: a\nname: b\n")
-	f(`a.yaml:2:10: layouts: is missing; give at least one {name, grok} or {name, regex}`, "a.yaml\nname: a\nlayouts: []\n", "b.yaml\nextends: a\nname: b\n", "c.yaml\nextends: b\nname: c\n")
+	f(`a.yaml:2:10: layouts: is missing; give at least one {name, grok}, {name, regex} or {name, csv}`, "a.yaml\nname: a\nlayouts: []\n", "b.yaml\nextends: a\nname: b\n", "c.yaml\nextends: b\nname: c\n")
 
 	// What is wrong in merged content is said where its text is: own lists keep
 	// their own indices.

@@ -524,6 +524,7 @@ corkline: 6 faults
 	f("", 0, defaults+strings.Join(shipped, ""), "")
 	ends("-v", defaults+shipped[0]+"  frame.head            matcher\n  layout zap            matcher\n", "\n")
 	f("--definition antrea-networkpolicy", 0, policy+policyParts, "")
+	ends("-d conntrack", "conntrack: good; ", "\n")
 	f("-d nope", 1, "", `there is no definition "nope"; there are: `+all+"\ncorkline: 1 faults\n")
 }
 

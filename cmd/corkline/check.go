@@ -143,7 +143,10 @@ func describe(out io.Writer, d *parsers.Definition, what string, verbose bool) {
 		if e.Layout != "" {
 			name = "layout " + e.Layout
 		}
-		if e.Regexp != "" {
+		switch {
+		case e.Typed:
+			path = "typed parser"
+		case e.Regexp != "":
 			path = "regexp: " + e.Regexp
 		}
 		fmt.Fprintf(w, "  %s\t%s\n", name, path)
