@@ -40,7 +40,7 @@ func (a *Account) Balances() bool {
 		}
 	}
 	parsed, placed := a.Parsed+a.Unparsed, a.Shipped+a.DeadLettered+a.Dropped+a.Waiting
-	return a.Read == parsed && a.Read == placed
+	return [2]int64{parsed, placed} == [2]int64{a.Read, a.Read}
 }
 
 // ReadLedger gives the accounts that are kept in a state folder, by source,
