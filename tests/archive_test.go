@@ -110,10 +110,10 @@ func runFor(ctx context.Context, t *testing.T, args ...string) (stdout, stderr s
 	command.Stdout, command.Stderr = &out, &log
 	err := command.Run()
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
 		t.Fatal(err)
 	}
-	return out.String(), log.String(), command.ProcessState.ExitCode()
+	return out.String(), log.String(), command.ProcessState.ExitCode() // -1 when it was killed
 }
 
 // ledger holds what corkline ledger prints.
@@ -202,7 +202,6 @@ func TestArchive(t *testing.T) {
 		n.kill()
 	}
 	n.start()
-	n.waitMetric(deadSeries, 1)
 	eventually(t, "find the lines in S3", func(ctx context.Context) error {
 		all, err := manifests(ctx, client, "archived")
 		if err == nil && linesIn(all) != lines {
@@ -210,7 +209,6 @@ func TestArchive(t *testing.T) {
 		}
 		return err
 	})
-	n.waitMetric(`corkline_archive_uploaded_objects_total`, 1)
 	n.stop()
 	n.ledger(map[string]int{"read": lines, "dead_lettered": lines})
 
