@@ -18,6 +18,7 @@ import (
 
 	"github.com/corkline/corkline/exporter/sink/archive"
 	"github.com/corkline/corkline/exporter/sink/loki"
+	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/corkline/corkline/exporter/source/tail"
 	"github.com/corkline/corkline/parsers"
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,15 +61,17 @@ type Agent struct {
 	archived *archive.Metrics
 	budget   *loki.Budget
 	own      ownMetrics
+	syslog   *syslog.Metrics
 
 	positions *tail.Positions
 	listener  net.Listener
 	ready     chan struct{} // closed when the sources have had their first look
 	look      time.Duration // between two looks at the configuration's files
 
-	mu      sync.Mutex // guards what follows and config, which a reload replaces
-	sink    *loki.Sink
-	archive *archive.Archive
+	mu        sync.Mutex // guards what follows and config, which a reload replaces
+	sink      *loki.Sink
+	archive   *archive.Archive
+	receivers map[string]*syslogSource // by source
 }
 
 // ownMetrics are the agent's that belong to no source.
@@ -83,6 +86,7 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{
 		options: o, config: o.Config, log: o.Log, now: o.Now,
 		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}), look: watchInterval,
+		receivers: map[string]*syslogSource{},
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -118,6 +122,7 @@ func New(o Options) (*Agent, error) {
 func (a *Agent) registerOwn() {
 	a.push = loki.NewMetrics(a.registry)
 	a.archived = archive.NewMetrics(a.registry)
+	a.syslog = syslog.NewMetrics(a.registry)
 	a.own = ownMetrics{
 		reloadSuccessful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "corkline_pipeline_config_last_reload_successful", Help: "Whether the configuration was good when it was last read (1), or refused while the one before goes on (0).",
@@ -155,7 +160,9 @@ func (a *Agent) Gatherer() prometheus.Gatherer { return a.registry }
 // within the shutdown timeout. With Once it returns when all is consumed; its
 // error then says what could not be.
 func (a *Agent) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, a.positions.Close()) }()
+	defer func() {
+		err = errors.Join(err, a.stopSyslog(func(*syslogSource) bool { return false }), a.positions.Close())
+	}()
 	stopServer := a.serve()
 	defer stopServer()
 	first := true
@@ -188,6 +195,9 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 		a.mu.Lock()
 		a.archive = store
 		a.mu.Unlock()
+	}
+	if err == nil {
+		err = a.startSyslog(parent)
 	}
 	var pipelines []*pipeline
 	if err == nil {
@@ -304,10 +314,11 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 				a.budget.Declare(s.Name, d.Fields[field].Name)
 			}
 		}
-		tailer, err := tail.New(tail.Options{
-			Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes,
-			Framer: definitions[0].NewFramer(c.MaxLineBytes), Now: a.now,
-		})
+		options := tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Now: a.now}
+		if s.Syslog == nil { // a message is whole
+			options.Framer = definitions[0].NewFramer(c.MaxLineBytes)
+		}
+		tailer, err := tail.New(options)
 		if err != nil {
 			return nil, fmt.Errorf("follow source %q: %w", s.Name, err)
 		}
@@ -318,7 +329,8 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
 			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
-			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied, now: a.now, onCommit: a.committed,
+			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.Syslog != nil, now: a.now, onCommit: a.committed,
+			spool: a.spool(s.Name),
 			onIdle: func() { a.archive.Idle(s.Name) },
 		})
 	}
@@ -375,6 +387,9 @@ func (a *Agent) watch(ctx context.Context) *Config {
 		in, last = changed.inputs, changed.digest // of a refused one, too: what it names may become good
 		if err == nil {
 			err = a.replaceable(changed)
+		}
+		if err == nil {
+			err = a.canListen(ctx, changed)
 		}
 		if err != nil {
 			a.own.reloadSuccessful.Set(0)

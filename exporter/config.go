@@ -49,6 +49,8 @@ type SourceConfig struct {
 	// several formats: they are tried in this order.
 	Definitions []string `yaml:"definitions"`
 	Files       []string `yaml:"files"`
+	// Syslog, instead of Files, of messages that are sent to the agent.
+	Syslog *SyslogConfig `yaml:"syslog"`
 	// Redact is true unless given: what the definitions call secret does not
 	// leave the node.
 	Redact *bool `yaml:"redact"`
@@ -141,6 +143,7 @@ func parseConfig(file string, text []byte) (*Config, error) {
 		return &c, err
 	}
 	check.sources()
+	check.listeners()
 	check.metrics()
 	check.faults.Sort()
 	return &c, check.faults.Err()
@@ -248,6 +251,7 @@ func (c *configCheck) sources() {
 	for i := range config.Sources {
 		s := &config.Sources[i]
 		at := fmt.Sprintf("sources[%d]", i)
+		c.syslogDefinitions(s)
 		definitions := c.sourceDefinitions(at, s)
 		if len(definitions) == 0 {
 			continue
@@ -262,17 +266,21 @@ func (c *configCheck) sources() {
 			c.fault(at+".name", "there is a source %q already; give this one a name of its own", s.Name)
 		}
 		names[s.Name] = true
-		for _, d := range definitions {
-			if len(s.Files) == 0 {
-				s.Files = d.Files
-			}
-		}
 		if s.Zone != "" {
 			zone, err := time.LoadLocation(s.Zone)
 			if err != nil {
 				c.fault(at+".zone", "%q is not a time zone; use UTC or an IANA name such as Europe/Berlin", s.Zone)
 			}
 			s.zone = zone
+		}
+		if s.Syslog != nil {
+			c.syslog(at, s)
+			continue
+		}
+		for _, d := range definitions {
+			if len(s.Files) == 0 {
+				s.Files = d.Files
+			}
 		}
 		if len(s.Files) == 0 {
 			c.fault(at+".files", "is missing, and the definition %q names none", definitions[0].Name)

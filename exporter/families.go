@@ -27,6 +27,7 @@ type Family struct {
 func Families(set parsers.Set) ([]Family, error) {
 	// An agent that has seen one value of every label exposes them all.
 	a := dryAgent()
+	a.syslog.Source("source")
 	a.ledger.account("source")
 	for _, name := range set.Names() {
 		d := set[name]

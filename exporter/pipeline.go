@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/corkline/corkline/exporter/source/tail"
 	"github.com/corkline/corkline/parsers"
 )
@@ -43,6 +44,7 @@ type pipeline struct {
 	// onIdle when all that was read is committed.
 	onCommit func(*parsers.Batch, error)
 	onIdle   func()
+	spool    *syslog.Spool // of a source with syslog: its files are ours
 
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead
@@ -209,6 +211,7 @@ func (p *pipeline) scan() {
 }
 
 func (p *pipeline) publish() {
+	p.tidy()
 	files := p.tailer.Files()
 	p.account.files.Store(&files)
 	truncations := p.tailer.Truncations()
@@ -307,6 +310,9 @@ func (p *pipeline) parse(w *work) {
 // parseLine fills a record, and tells whether it has a layout.
 func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, file *tail.File) bool {
 	r.Line, r.Flags, r.Carried, r.Header = line.Text, 0, line.Time, line.Header
+	if p.spool != nil {
+		r.Line = syslog.Unescape(line.Text)
+	}
 	if line.Truncated {
 		r.Flags |= parsers.Truncated
 	}

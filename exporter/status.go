@@ -91,6 +91,7 @@ type sourceStatus struct {
 	Name, Definition, About                                         string
 	Read, Parsed, Unparsed, Shipped, DeadLettered, Dropped, Waiting int64
 	Lag, Rate                                                       string
+	Syslog                                                          *syslogStatus // nil without
 	Files                                                           []fileStatus
 	Problems                                                        []string
 	BadLine, BadFile, BadWhy, BadAge                                string
@@ -160,10 +161,14 @@ func (a *Agent) sourceStatus(source SourceConfig, set parsers.Set, now time.Time
 		read[name] = set[name]
 	}
 	account := a.ledger.account(source.Name)
+	receiver := a.syslogSource(source.Name)
 	out := sourceStatus{
 		Name: source.Name, Definition: strings.Join(names, " "), About: set[names[0]].About,
 		Read: account.read.Load(), Parsed: account.parsed.Load(), Unparsed: account.unparsed.Load(), Shipped: account.shipped.Load(),
 		DeadLettered: account.deadLettered.Load(), Dropped: account.dropped.Load(), Waiting: account.waiting.Load(),
+	}
+	if receiver != nil {
+		out.Syslog = receiver.status()
 	}
 	lag := int64(0)
 	if v := account.files.Load(); v != nil {

@@ -13,6 +13,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/corkline/corkline/parsers/internal/dump"
@@ -115,16 +116,18 @@ type Definition struct {
 	Metadata []int
 	Metrics  []Metric
 
-	absent       []string
-	contains     texts
-	lacks        texts
-	frame        *frame
-	steps        []step
-	checks       []check
-	secrets      *secrets
-	times        times
-	timeField    int
-	timeOptional bool
+	alone         func() []bool // of each layout, see alone
+	absent        []string
+	absentLengths uint64 // bit i is set when one has i bytes, or that and 64, and so on
+	contains      texts
+	lacks         texts
+	frame         *frame
+	steps         []step
+	checks        []check
+	secrets       *secrets
+	times         times
+	timeField     int
+	timeOptional  bool
 }
 
 // Field of a definition.
@@ -251,10 +254,10 @@ var shipped embed.FS
 // Set holds definitions by name.
 type Set map[string]*Definition
 
-// Shipped gives the definitions that come with Corkline.
+// Shipped gives the definitions that come with Corkline. They are compiled but once.
 func Shipped() (Set, error) {
 	library, faults := shippedLibrary()
-	return library.Set, faults.Err()
+	return maps.Clone(library.Set), faults.Err()
 }
 
 // shippedTexts gives the text of each shipped definition by its file name.
@@ -304,6 +307,7 @@ func Compile(form Form, doc *strict.Document, prefix string) (*Definition, stric
 	c := &compilation{form: form, doc: doc, prefix: prefix, definition: &Definition{
 		Name: form.Name, About: form.About, Files: form.Files, absent: form.Absent, timeField: -1,
 	}}
+	c.definition.alone = sync.OnceValue(func() []bool { return alone(c.definition.Layouts) })
 	c.run()
 	if len(c.faults) > 0 {
 		c.faults.Sort()
@@ -339,6 +343,9 @@ func (c *compilation) run() {
 		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
 			c.fault(fmt.Sprintf("files[%d]", i), "%q is not a path or glob", pattern)
 		}
+	}
+	for _, word := range d.absent {
+		d.absentLengths |= 1 << (len(word) & 63)
 	}
 	d.contains, d.lacks = newTexts(c.form.Contains), newLackedTexts(c.form.Lacks)
 	if len(c.form.Redact.Keys)+len(c.form.Redact.Parameters) > 0 {
@@ -613,7 +620,7 @@ func (c *compilation) layouts(expander *grokExpander) {
 		c.definition.Layouts = append(c.definition.Layouts, &Layout{Name: form.Name, pattern: p, fields: fields})
 		patterns = append(patterns, p)
 	}
-	if len(patterns) > 1 {
+	if len(patterns) > 0 {
 		share(patterns)
 	}
 }
@@ -662,10 +669,10 @@ func (c *compilation) csv(at string, form LayoutForm) {
 	})
 }
 
-// expression compiles an expression whose groups are fields: -1 for those
+// expression parses an expression whose groups are fields: -1 for those
 // without a name.
 func (c *compilation) expression(key, source string) (p *pattern, fields []int) {
-	p, err := compilePattern(source)
+	p, err := parsePattern(source)
 	if err != nil {
 		c.fault(key, "%s", err)
 		return nil, nil
@@ -841,7 +848,11 @@ func (c *compilation) samples() {
 		case 1:
 			r := Record{Line: []byte(line)}
 			var wrong *FieldError
-			if err := c.definition.NewParser().Parse(&r); errors.As(err, &wrong) {
+			parser := c.definition.NewParser()
+			for i := range parser.readers[0].times {
+				parser.readers[0].times[i].day = nil // time.Parse says what is wrong
+			}
+			if err := parser.Parse(&r); errors.As(err, &wrong) {
 				c.fault(key, "%s", err)
 			} else if err != nil {
 				c.fault(key, "has no valid time: %s; %s", err, c.definition.Closest(r.Line))
@@ -915,7 +926,7 @@ func (l *Layout) reached(line []byte) (elements, column int, expected string, wh
 		whole = !errors.As(l.dump().Parse(line), &wrong)
 		return math.MaxInt, wrong.Column, wrong.Expected, whole // it knows best
 	}
-	if l.pattern.re.Match(line) {
+	if l.pattern.re().Match(line) {
 		return 0, 0, "", true
 	}
 	elements, column, expected = l.pattern.reached(line)
@@ -949,7 +960,7 @@ func (d *Definition) timeColumn(layout *Layout, line []byte) int {
 	if layout.dump != nil {
 		return 1
 	}
-	found := layout.pattern.re.FindSubmatchIndex(line)
+	found := layout.pattern.re().FindSubmatchIndex(line)
 	for g, field := range layout.fields {
 		if field == d.timeField && field >= 0 && found[2*g] >= 0 {
 			return found[2*g] + 1
@@ -966,6 +977,8 @@ type Parser struct {
 // reader parses lines of one definition.
 type reader struct {
 	definition *Definition
+	first      int // the layout that is tried first: what the last line had
+	others     int // lines that did not have the layout that was tried first
 	search     search
 	inner      search // of steps
 	times      times
@@ -1080,24 +1093,40 @@ func (p *reader) parse(r *Record) error {
 		return p.parseRow(r)
 	}
 	p.search.begin(r.Line)
-	for i, layout := range d.Layouts {
-		if !p.fits(i) {
+	i := p.layout()
+	if i < 0 {
+		return ErrNoLayout
+	}
+	if d.Layouts[i].scrub { // which may move what was found
+		r.Line = d.secrets.scrub(r.Line)
+		if p.search.begin(r.Line); !p.fits(i) {
+			return ErrNoLayout
+		}
+	}
+	p.fill(r, i)
+	if err := p.finish(r); err != nil {
+		return err
+	}
+	r.Layout = d.Layouts[i]
+	return nil
+}
+
+// layout finds the first layout that the line has, or gives -1.
+func (p *reader) layout() int {
+	if p.fits(p.first) {
+		return p.first
+	}
+	for i := range p.definition.Layouts {
+		if i == p.first || !p.fits(i) {
 			continue
 		}
-		if layout.scrub { // which may move what was found
-			r.Line = d.secrets.scrub(r.Line)
-			if p.search.begin(r.Line); !p.fits(i) {
-				return ErrNoLayout
-			}
+		// It takes milliseconds to find out what is alone.
+		if p.others++; i == 0 || p.others > 100 && p.definition.alone()[i] {
+			p.first = i
 		}
-		p.fill(r, i)
-		if err := p.finish(r); err != nil {
-			return err
-		}
-		r.Layout = layout
-		return nil
+		return i
 	}
-	return ErrNoLayout
+	return -1
 }
 
 // fits tells whether the line that is searched has a layout.
@@ -1178,6 +1207,9 @@ func (p *reader) finish(r *Record) error {
 }
 
 func (d *Definition) isAbsent(value []byte) bool {
+	if d.absentLengths>>(len(value)&63)&1 == 0 {
+		return false
+	}
 	for _, word := range d.absent {
 		if len(value) == len(word) && string(value) == word {
 			return true

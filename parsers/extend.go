@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/corkline/corkline/parsers/strict"
 )
@@ -109,7 +110,10 @@ func (l *Library) Fault(name, key, format string, args ...any) strict.Fault {
 	return l.written[name].fault(key, format, args...)
 }
 
-func shippedLibrary() (*Library, strict.Faults) {
+// shippedLibrary is compiled but once.
+var shippedLibrary = sync.OnceValues(compileShipped) //nolint:gochecknoglobals // it does not change
+
+func compileShipped() (*Library, strict.Faults) {
 	texts, err := shippedTexts()
 	if err != nil {
 		return &Library{}, strict.Faults{{File: "definitions", Message: err.Error()}}

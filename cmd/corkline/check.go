@@ -79,7 +79,11 @@ func (c *checkCmd) checkConfig(definitions bool) error {
 		if s.Zone != "" {
 			names = append(names, "in zone "+s.Zone)
 		}
-		fmt.Printf("  %s: %s %s, files %s\n", s.Name, what, strings.Join(names, " "), strings.Join(s.Files, " "))
+		from := "files " + strings.Join(s.Files, " ")
+		if s.Syslog != nil {
+			from = "syslog over " + s.Syslog.String()
+		}
+		fmt.Printf("  %s: %s %s, %s\n", s.Name, what, strings.Join(names, " "), from)
 	}
 	if !definitions && !c.Verbose {
 		return nil

@@ -21,6 +21,15 @@ config:
   loki: {url: "https://loki.example", tenant: network}
   sources:
     - {definition: antrea-networkpolicy, files: [/var/log/antrea/networkpolicy/np.log]}
+    - name: lb
+      syslog:
+        udp: ":5514"
+        tcp: ":5514"
+        tls: {listen: ":6514", cert_file: /etc/corkline-syslog/tls.crt, key_file: /etc/corkline-syslog/tls.key, client_ca_file: /etc/corkline-syslog/ca.crt}
+        allow: [192.0.2.0/24]
+        spool_bytes: 268435456
+        max_connections: 256
+        idle_timeout: 15m
     - {name: avi, definitions: [avi-application, avi-event], files: [/var/log/avi.log], zone: Europe/Berlin}
     - {definition: more}
 definitions:
@@ -37,6 +46,7 @@ agent:
   seLinuxOptions: {type: spc_t}
   podLabels: {a: b}
   podAnnotations: {c: d}
+syslog: {tlsSecret: syslog-tls, hostPort: true, service: {enabled: true, loadBalancerClass: example.com/lb, annotations: {g: h}}}
 serviceAccount: {annotations: {e: f}}
 provision:
   namespace: monitoring
@@ -48,7 +58,7 @@ provision:
   buckets: {enabled: true, endpoint: "https://minio:9000", existingSecret: minio, ca: {secret: minio-ca}}
 podMonitor: {labels: {release: kps}, metricRelabelings: [{action: labeldrop, regex: pod}]}
 prometheusRule: {labels: {release: kps}}
-networkPolicy: {enabled: true, from: [{namespaceSelector: {}}]}
+networkPolicy: {enabled: true, from: [{namespaceSelector: {}}], syslogFrom: [{ipBlock: {cidr: 192.0.2.0/24}}]}
 `
 
 var crds = []string{"monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule"}
@@ -100,7 +110,7 @@ func TestManifestsFitEveryKubernetes(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := render(t, "1.36.0", everything)
-	for _, key := range []string{"readOnlyRootFilesystem:", "backoffLimit:", "podMetricsEndpoints:", "expr:", "policyTypes:", "roleRef:"} {
+	for _, key := range []string{"readOnlyRootFilesystem:", "backoffLimit:", "podMetricsEndpoints:", "expr:", "policyTypes:", "externalTrafficPolicy:", "roleRef:"} {
 		bad := strings.ReplaceAll(good, key, "x"+key)
 		out, _, err := execute(t.Context(), ".", path, "-strict", location, write(t, "bad.yaml", []byte(bad)))
 		if err == nil || !strings.Contains(out, "x"+strings.TrimSuffix(key, ":")) {

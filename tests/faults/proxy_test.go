@@ -42,7 +42,7 @@ func newProxy(tb testing.TB, loki string) *proxy {
 	p.Server = httptest.NewUnstartedServer(p)
 	p.Config.ErrorLog = log.New(io.Discard, "", 0) // of answers that are lost on purpose
 	p.Start()
-	tb.Cleanup(p.Server.Close)
+	tb.Cleanup(p.Close)
 	return p
 }
 

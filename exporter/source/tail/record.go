@@ -29,6 +29,8 @@ type record struct {
 	Fingerprint      uint32 `json:"fingerprint"`
 	Offset           int64  `json:"offset"`
 	Time             int64  `json:"time"` // Unix ns
+	// Final says that the file is about to be deleted: it holds nothing after Offset.
+	Final bool `json:"final,omitempty"`
 }
 
 func (r record) identity() identity { return identity{r.Dev, r.Inode} }

@@ -362,6 +362,9 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 				faults = append(faults, err)
 				t.pending = append(t.pending, r)
 				complete = true // as far as can be seen
+			case !ok && r.Final:
+				t.positions.drop(positionKey{t.source, r.identity()})
+				complete = true // its path is not used again
 			case !ok:
 				faults = append(faults, &LostError{r.Path, r.Offset, "it was removed, replaced or truncated while no agent ran"})
 				t.positions.drop(positionKey{t.source, r.identity()})
@@ -397,6 +400,9 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 // or else by its identity in the folder of its path.
 func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, bool, error) {
 	if s, ok := present[r.identity()]; ok {
+		if r.Final && s.path != r.Path {
+			return sighting{}, false, nil // an inode that is used again
+		}
 		same, err := t.isAt(s, r)
 		return s, same, err
 	}

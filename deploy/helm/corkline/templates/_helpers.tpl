@@ -42,6 +42,19 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" 
 {{ mustMergeOverwrite (deepCopy .Values.config) (dict "cluster" .Values.cluster "listen" ":9440" "state_dir" "/var/lib/corkline") | toYaml }}
 {{- end }}
 
+{{/* Ports of the syslog receivers, each once: "TCP 5514" in a line. */}}
+{{- define "corkline.syslogPorts" -}}
+{{- $ports := list }}
+{{- range .Values.config.sources }}
+{{- with .syslog }}
+{{- with .udp }}{{ $ports = append $ports (printf "UDP %s" (regexFind "[0-9]+$" .)) }}{{ end }}
+{{- with .tcp }}{{ $ports = append $ports (printf "TCP %s" (regexFind "[0-9]+$" .)) }}{{ end }}
+{{- with .tls }}{{ $ports = append $ports (printf "TCP %s" (regexFind "[0-9]+$" .listen)) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- uniq $ports | sortAlpha | join "\n" }}
+{{- end }}
+
 {{- define "corkline.provision.namespace" -}}
 {{ default .Release.Namespace .Values.provision.namespace }}
 {{- end }}

@@ -1,0 +1,444 @@
+package syslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"pgregory.net/rapid"
+)
+
+// deliver reads the files that are not written to any more, and deletes them.
+func (b *bench) deliver() (messages []string) {
+	b.Helper()
+	for _, path := range b.paths() {
+		text, err := os.ReadFile(path)
+		b.do(err)
+		if b.spool.Finished(path, int64(len(text))) {
+			b.do(os.Remove(path))
+			b.spool.Removed(path)
+			messages = append(messages, decode(text)...)
+		}
+	}
+	return messages
+}
+
+// A full spool pushes back, and goes on when there is room again.
+func TestSpool_Full(t *testing.T) {
+	b := newBench(t)
+	b.options.TCP, b.limit = loopback, 1<<20
+	b.start()
+	const size = 4000
+	var want []string
+	for i := range 8000 { // 32 MB, more than the kernel holds of a connection
+		want = append(want, fmt.Sprintf("<1>%d %s", i, strings.Repeat("x", size-10)))
+	}
+	conn := b.dial("tcp", b.receiver.tcp.Addr())
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(conn, strings.Join(want, "\n")+"\n")
+		sent <- err
+	}()
+	b.eventually("the spool", func() error {
+		if bytes, limit := b.spool.Size(); bytes < limit-2*readBytes {
+			return fmt.Errorf("has %d bytes only", bytes)
+		}
+		return nil
+	})
+	bytes, limit := b.spool.Size()
+	if len(sent) > 0 || bytes > limit {
+		t.Errorf("%d of %d bytes in the spool, and all is sent: %t", bytes, limit, len(sent) > 0)
+	}
+	var got []string
+	b.eventually("all messages", func() error {
+		if bytes, limit := b.spool.Size(); bytes > limit {
+			return fmt.Errorf("%d of %d bytes", bytes, limit)
+		}
+		if got = append(got, b.deliver()...); len(sent) > 0 {
+			b.advance(idleTime)
+		}
+		if len(got) < len(want) {
+			return fmt.Errorf("%d came", len(got))
+		}
+		return nil
+	})
+	b.do(<-sent)
+	if !slices.Equal(got, want) {
+		t.Error("messages are not as they were sent")
+	}
+	if files := b.paths(); len(files) > 0 {
+		t.Errorf("files stay: %q", files)
+	}
+	b.counts(b.metrics.spoolBytes, 0)
+	b.counts(b.metrics.spoolLimit, 1<<20)
+	b.counts(b.metrics.tcp.messages, float64(len(want)))
+}
+
+// While the spool is full, the kernel drops datagrams, and each is counted.
+func TestSpool_FullDropsUDP(t *testing.T) {
+	b := newBench(t)
+	b.options.UDP, b.limit = loopback, 64<<10
+	b.start()
+	conn := b.dial("udp", b.receiver.udp.conn.LocalAddr())
+	b.do(b.receiver.udp.conn.SetReadBuffer(64 << 10))
+	const sent = 1000
+	for i := range sent {
+		b.send(conn, fmt.Sprintf("<1>%d %s", i, strings.Repeat("x", 3000)))
+	}
+	b.eventually("drops", func() error {
+		if testutil.ToFloat64(b.metrics.dropped) == 0 {
+			return errors.New("none are counted")
+		}
+		return nil
+	})
+	var got []string
+	b.eventually("all messages", func() error {
+		b.advance(idleTime)
+		got = append(got, b.deliver()...)
+		if dropped := int(testutil.ToFloat64(b.metrics.dropped)); len(got)+dropped != sent {
+			return fmt.Errorf("%d came and %d were dropped of %d", len(got), dropped, sent)
+		}
+		return nil
+	})
+	if !strings.HasPrefix(got[0], "<1>0 ") {
+		t.Errorf("the first is %.20q", got[0])
+	}
+}
+
+// A spool that is full keeps what was read when the receiver stops.
+func TestSpool_FullAtStop(t *testing.T) {
+	b := newBench(t)
+	b.options.TCP, b.limit = loopback, 1<<10
+	b.start()
+	conn := b.dial("tcp", b.receiver.tcp.Addr())
+	long := "<1>" + strings.Repeat("x", 1000)
+	b.send(conn, long+"\n")
+	b.arrives(long)
+	b.send(conn, "<2>"+long+"\n")
+	b.counts(b.metrics.tcp.messages, 2)
+	b.arrives(long)
+	b.stop()
+	b.arrives(long, "<2>"+long)
+}
+
+// A restart goes on with other files, and repairs the line that a kill has cut.
+func TestSpool_Killed(t *testing.T) {
+	b := newBench(t)
+	b.do(os.MkdirAll(b.dir, 0o700))
+	file := filepath.Join(b.dir, fmt.Sprintf("%019d.log", time.Now().Add(time.Hour).UnixNano())) // the clock has gone back since
+	b.do(os.WriteFile(file, []byte("<1>a\n<2>b\n<3>ha"), 0o600))
+	b.do(os.WriteFile(filepath.Join(b.dir, "empty.log"), nil, 0o600))
+	b.do(os.WriteFile(filepath.Join(b.dir, "notes"), []byte("no spool file"), 0o600))
+	b.do(os.Mkdir(filepath.Join(b.dir, "folder.log"), 0o700)) // nobody's, and no reason to fail
+	b.open()
+	b.counts(b.metrics.spoolBytes, 16)
+	b.do(b.spool.Append(t.Context(), []byte("<4>c\n")))
+	b.do(b.spool.Close())
+	b.do(os.Remove(filepath.Join(b.dir, "folder.log")))
+	b.arrives("<1>a", "<2>b", "<3>ha", "<4>c")
+	paths := b.paths()
+	if len(paths) != 3 || paths[0] != file || paths[1] <= file {
+		t.Errorf("files are %q", paths)
+	}
+	if got := b.deliver(); len(got) != 4 {
+		t.Errorf("%q are delivered", got)
+	}
+	b.counts(b.metrics.spoolBytes, 0)
+}
+
+// Appends, deliveries and kills in random order, with a file cut anywhere in
+// its last write: every line before arrives, once, and in order.
+func TestSpool_Property(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		b := newBench(t)
+		b.limit = int64(rapid.IntRange(16, 4096).Draw(rt, "limit"))
+		b.open()
+		var want, got []string
+		n := 0
+		rt.Repeat(map[string]func(*rapid.T){
+			"append": func(rt *rapid.T) {
+				var lines []string
+				for range rapid.IntRange(1, 5).Draw(rt, "lines") {
+					n++
+					lines = append(lines, fmt.Sprintf("<1>%d", n))
+				}
+				text := strings.Join(lines, "\n") + "\n"
+				if bytes, limit := b.spool.Size(); bytes > 0 && bytes+int64(len(text)) > limit {
+					got = append(got, b.deliverAll()...)
+				}
+				b.do(b.spool.Append(t.Context(), []byte(text)))
+				want = append(want, lines...)
+			},
+			"deliver": func(*rapid.T) { got = append(got, b.deliver()...) },
+			"sync":    func(*rapid.T) { b.do(b.spool.Sync()) },
+			"close": func(*rapid.T) {
+				b.do(b.spool.Close())
+				b.open()
+			},
+			"kill": func(rt *rapid.T) {
+				path, text := b.spool.path, "<1>lost\n"
+				if path != "" { // and in the middle of a write
+					f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+					b.do(err)
+					part := text[:rapid.IntRange(0, len(text)).Draw(rt, "bytes")]
+					_, err = f.WriteString(part)
+					b.do(errors.Join(err, f.Close(), b.spool.active.Close()))
+					if part = strings.TrimSuffix(part, "\n"); part != "" {
+						want = append(want, part)
+					}
+				}
+				for _, f := range b.spool.unsynced {
+					b.do(f.Close())
+				}
+				b.open()
+			},
+			"": func(rt *rapid.T) {
+				size := int64(0)
+				for _, path := range b.paths() {
+					info, err := os.Stat(path)
+					b.do(err)
+					size += info.Size()
+				}
+				if bytes, _ := b.spool.Size(); bytes != size {
+					rt.Fatalf("the spool counts %d bytes of %d", bytes, size)
+				}
+			},
+		})
+		got = append(got, b.deliverAll()...)
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Errorf("(-want +got):\n%s", diff)
+		}
+		if files := b.paths(); len(files) > 0 {
+			rt.Errorf("files stay: %q", files)
+		}
+		b.do(b.spool.Close())
+	})
+}
+
+func (b *bench) deliverAll() []string {
+	b.advance(idleTime)
+	return b.deliver()
+}
+
+// While the disk refuses a write, nothing is lost, and nothing is read on.
+func TestSpool_DiskFull(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t)
+	b.options.TCP = loopback
+	b.start()
+	conn := b.dial("tcp", b.receiver.tcp.Addr())
+	b.send(conn, "<1>a\n")
+	b.arrives("<1>a")
+	b.spool.mu.Lock()
+	active := b.spool.active
+	b.spool.active = full
+	b.spool.mu.Unlock()
+	b.send(conn, "<2>b\n")
+	b.eventually("failures", func() error {
+		if testutil.ToFloat64(b.metrics.writeFailures) == 0 {
+			return errors.New("none are counted")
+		}
+		return nil
+	})
+	b.send(conn, "<3>c\n")
+	b.spool.mu.Lock()
+	b.spool.active = active
+	b.spool.mu.Unlock()
+	b.arrives("<1>a", "<2>b", "<3>c")
+	b.do(full.Close())
+	if log := b.log.String(); strings.Count(log, "no space left") != 1 {
+		t.Errorf("the log does not say it once:\n%s", log)
+	}
+}
+
+// Half a write is completed by the next try, and nothing comes between.
+func TestSpool_HalfWritten(t *testing.T) {
+	b := newBench(t)
+	b.open()
+	read, write, err := os.Pipe() // it takes 64 KiB
+	b.do(err)
+	b.do(write.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)))
+	b.spool.active, b.spool.path = write, "pipe"
+	want := strings.Repeat(strings.Repeat("x", 99)+"\n", 1000)
+	done := make(chan error, 2)
+	go func() { done <- b.spool.Append(t.Context(), []byte(want)) }()
+	b.counts(b.metrics.writeFailures, 1)
+	go func() { done <- b.spool.Append(t.Context(), []byte("last\n")) }()
+	b.advance(idleTime)
+	if size, _ := b.spool.Size(); size != 64<<10 || b.spool.Finished("pipe", size) {
+		t.Errorf("a file with half a line is finished at %d bytes", size)
+	}
+	b.do(write.SetWriteDeadline(time.Time{}))
+	got := make([]byte, len(want)+len("last\n"))
+	_, err = io.ReadFull(read, got)
+	b.do(errors.Join(err, <-done, <-done))
+	if string(got) != want+"last\n" {
+		t.Error("lines are not as they were appended")
+	}
+	b.do(errors.Join(read.Close(), write.Close()))
+}
+
+// A receiver that is killed leaves whole messages, without a gap but at the end
+// of each connection, and half a line at most.
+func TestSpool_SIGKILL(t *testing.T) {
+	b := newBench(t)
+	if dir := os.Getenv("SYSLOG_SPOOL"); dir != "" { // what is to be killed
+		b.dir, b.options.TCP = dir, loopback
+		b.start()
+		fmt.Println("at", b.receiver.tcp.Addr())
+		<-t.Context().Done()
+		return
+	}
+	text := func(connection, i int) string {
+		return fmt.Sprintf("<%d>%d %s", connection, i, strings.Repeat(string(rune('a'+i%26)), i%2000))
+	}
+	const kills = 10
+	for k := range kills {
+		b.killed(k, text)
+	}
+	b.open() // repairs the last
+	next := map[int]int{}
+	torn := 0
+	for _, path := range b.paths() {
+		lines, err := os.ReadFile(path)
+		b.do(err)
+		messages := decode(lines)
+		for n, message := range messages {
+			var connection int
+			if _, err := fmt.Sscanf(message, "<%d>", &connection); err != nil {
+				torn++ // not even that
+				continue
+			}
+			switch want := text(connection, next[connection]); {
+			case message == want:
+				next[connection]++
+			case n == len(messages)-1 && strings.HasPrefix(want, message):
+				torn++
+			default:
+				t.Fatalf("%.30q comes instead of %.30q", message, want)
+			}
+		}
+	}
+	if len(next) != kills || torn > kills {
+		t.Errorf("messages of %d connections, %d torn", len(next), torn)
+	}
+	t.Logf("%v messages of the connections, %d torn", next, torn)
+}
+
+// killed runs a receiver in a process of its own, sends to it, and kills it
+// when some messages are in the spool.
+func (b *bench) killed(connection int, text func(connection, i int) string) {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^TestSpool_SIGKILL$")
+	cmd.Env = append(os.Environ(), "SYSLOG_SPOOL="+b.dir)
+	out, err := cmd.StdoutPipe()
+	b.do(err)
+	b.do(cmd.Start())
+	var at string
+	_, err = fmt.Fscanf(out, "at %s\n", &at)
+	b.do(err)
+	address, err := net.ResolveTCPAddr("tcp", at)
+	b.do(err)
+	conn := b.dial("tcp", address)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for i := 0; ; i++ {
+			if _, err := io.WriteString(conn, text(connection, i)+"\n"); err != nil {
+				return // killed
+			}
+		}
+	}()
+	b.eventually("messages in the spool", func() error {
+		for _, message := range b.spooled() {
+			if strings.HasPrefix(message, fmt.Sprintf("<%d>%d ", connection, 100*connection)) {
+				return nil
+			}
+		}
+		return errors.New("none are there")
+	})
+	b.do(cmd.Process.Kill())
+	if err := cmd.Wait(); err == nil {
+		b.Error("it was not killed")
+	}
+	<-sent
+}
+
+// A folder's name is no pattern.
+func TestPattern(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), `a*[b]?\c`)
+	b := newBench(t)
+	b.dir = dir
+	b.open()
+	b.do(b.spool.Append(t.Context(), []byte("<1>a\n")))
+	b.arrives("<1>a")
+	b.do(b.spool.Close())
+}
+
+// A folder that is gone is made again.
+func TestSpool_FolderGone(t *testing.T) {
+	b := newBench(t)
+	b.open()
+	b.do(os.RemoveAll(b.dir))
+	b.do(b.spool.Append(t.Context(), []byte("<1>a\n")))
+	b.arrives("<1>a")
+	b.do(b.spool.Close())
+
+	b.do(os.RemoveAll(b.dir))
+	b.do(os.WriteFile(b.dir, nil, 0o600))
+	if _, err := OpenSpool(SpoolOptions{Dir: b.dir, Metrics: b.metrics}); err == nil {
+		t.Error("a file is a spool")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.spool.Append(ctx, []byte("<2>b\n")); err == nil {
+		t.Error("what cannot be written is no failure")
+	}
+}
+
+func BenchmarkUDP(bm *testing.B) {
+	b := newBench(bm)
+	b.options.UDP, b.limit = loopback, 1<<40
+	b.start()
+	conn := b.dial("udp", b.receiver.udp.conn.LocalAddr())
+	message := []byte("<134>" + strings.Repeat("x", 2995))
+	bm.SetBytes(int64(len(message)))
+	bm.ReportAllocs()
+	sent := 0
+	for bm.Loop() {
+		if _, err := conn.Write(message); err != nil {
+			bm.Fatal(err)
+		}
+		if sent++; sent%1000 == 0 {
+			bm.StopTimer()
+			for _, path := range b.paths() { // so that the disk is not filled
+				if info, err := os.Stat(path); err == nil && b.spool.Finished(path, info.Size()) {
+					b.do(os.Remove(path))
+					b.spool.Removed(path)
+				}
+			}
+			bm.StartTimer()
+		}
+	}
+	bm.StopTimer()
+	b.stop()
+	bm.ReportMetric(testutil.ToFloat64(b.metrics.dropped)/float64(sent), "dropped/op")
+	bm.ReportMetric(float64(sent)/bm.Elapsed().Seconds(), "messages/s")
+	if got := testutil.ToFloat64(b.metrics.udp.messages) + testutil.ToFloat64(b.metrics.dropped); got != float64(sent) {
+		bm.Errorf("%v of %d are accounted for", got, sent)
+	}
+}
