@@ -330,7 +330,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
 			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
 			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.Syslog != nil, now: a.now, onCommit: a.committed,
-			spool: a.spool(s.Name),
+			spool:  a.spool(s.Name),
 			onIdle: func() { a.archive.Idle(s.Name) },
 		})
 	}
