@@ -219,7 +219,7 @@ func agentFaults() grafana.Row {
 	}
 	return grafana.Row{Title: "Faults", Panels: []grafana.Panel{
 		{
-			Title: "Faults by agent", Description: "What went wrong in the time range. Dead letters are lines that Loki refuses for good, kept on the node with its reason. Files that are gone or truncated may have held unread lines. Positions that were not written cost repeated lines after a crash. Retries are usual while Loki restarts.",
+			Title: "Faults by agent", Description: "What went wrong in the time range. Dead letters are lines that Loki refuses for good or that are too old for it, kept in the archive with the reason. Files that are gone or truncated may have held unread lines. Positions that were not written cost repeated lines after a crash. Retries are usual while Loki restarts.",
 			Width: 16, Height: 8, Store: grafana.Prometheus, Unit: "locale",
 			As: grafana.Table{Columns: columns}, Queries: faults,
 		},

@@ -12,11 +12,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/corkline/corkline/exporter/sink/archive"
 	"github.com/corkline/corkline/exporter/sink/loki"
 	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/corkline/corkline/exporter/source/tail"
@@ -58,6 +58,7 @@ type Agent struct {
 	ledger   *ledger
 	families *Catalogue
 	push     *loki.Metrics
+	archived *archive.Metrics
 	budget   *loki.Budget
 	own      ownMetrics
 	syslog   *syslog.Metrics
@@ -67,8 +68,9 @@ type Agent struct {
 	ready     chan struct{} // closed when the sources have had their first look
 	look      time.Duration // between two looks at the configuration's files
 
-	mu        sync.Mutex // guards sink, config and receivers, which a reload replaces
+	mu        sync.Mutex // guards what follows and config, which a reload replaces
 	sink      *loki.Sink
+	archive   *archive.Archive
 	receivers map[string]*syslogSource // by source
 }
 
@@ -101,6 +103,14 @@ func New(o Options) (*Agent, error) {
 		a.log.Warn("set aside a damaged position; its file is read from the beginning", "error", err)
 	}
 	a.positions = positions
+	for source, note := range positions.Notes() {
+		kept, err := decodeAccount(source, note)
+		if err != nil {
+			a.log.Warn("begin a new account", "error", err)
+			continue
+		}
+		a.ledger.account(source).restore(kept)
+	}
 	if !o.Once {
 		if a.listener, err = net.Listen("tcp", o.Config.Listen); err != nil {
 			return nil, errors.Join(fmt.Errorf("listen for /metrics (key listen): %w", err), positions.Close())
@@ -111,6 +121,7 @@ func New(o Options) (*Agent, error) {
 
 func (a *Agent) registerOwn() {
 	a.push = loki.NewMetrics(a.registry)
+	a.archived = archive.NewMetrics(a.registry)
 	a.syslog = syslog.NewMetrics(a.registry)
 	a.own = ownMetrics{
 		reloadSuccessful: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -173,7 +184,21 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 func (a *Agent) generation(parent context.Context, first bool) (changed *Config, err error) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
-	err = a.startSyslog(parent)
+	store, s3, err := a.openArchive()
+	if err == nil {
+		defer func() {
+			err = errors.Join(err, store.Close())
+			if s3 != nil {
+				err = errors.Join(err, s3.Close())
+			}
+		}()
+		a.mu.Lock()
+		a.archive = store
+		a.mu.Unlock()
+	}
+	if err == nil {
+		err = a.startSyslog(parent)
+	}
 	var pipelines []*pipeline
 	if err == nil {
 		pipelines, err = a.build()
@@ -211,11 +236,14 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 	for i, p := range pipelines {
 		wait.Go(func() { results[i] = p.run(ctx, abort, a.options.Once) })
 	}
+	var uploads sync.WaitGroup
 	if !a.options.Once {
+		uploads.Go(func() { store.Run(ctx) })
 		changed = a.watch(ctx)
 		cancel()
 	}
 	wait.Wait()
+	uploads.Wait()
 	for i, err := range results {
 		if err != nil && isStop(err) && !a.options.Once {
 			a.log.Warn("stopped before all was shipped; the lines stay in their files", "source", pipelines[i].source, "waiting", pipelines[i].account.waiting.Load())
@@ -224,6 +252,11 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 	}
 	if a.options.Once {
 		results = append(results, a.unread(pipelines))
+		flush, cancel := context.WithTimeout(parent, timeout)
+		defer cancel()
+		if err := store.Flush(flush); err != nil {
+			a.log.Warn("segments of the archive stay on disk until the next run", "error", err)
+		}
 	}
 	return changed, errors.Join(results...)
 }
@@ -246,12 +279,11 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 	a.mu.Lock()
 	a.sink = nil
 	if c.Loki.URL != "" {
-		dead := &deadLetters{dir: filepath.Join(c.StateDir, "dead-letters"), max: maxDeadLetterBytes}
 		o := c.Loki.options()
 		o.Labels = []loki.Label{{Name: "job", Value: Job}, {Name: "cluster", Value: c.Cluster}, {Name: "node", Value: c.Node}}
 		o.Budget = a.budget
 		o.UserAgent = "corkline/" + a.options.Version
-		o.Client, o.Metrics, o.Refused, o.Log = a.options.Client, a.push, dead.store, a.log
+		o.Client, o.Metrics, o.Refused, o.Log = a.options.Client, a.push, a.refused, a.log
 		a.sink, err = loki.New(o)
 		if c.Loki.insecure() {
 			a.log.Warn("loki.url is http: credentials and lines can be read on the way", "loki", c.Loki.Address())
@@ -298,16 +330,34 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
 			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
 			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.Syslog != nil, now: a.now, onCommit: a.committed,
-			spool: a.spool(s.Name),
+			spool:  a.spool(s.Name),
+			onIdle: func() { a.archive.Idle(s.Name) },
 		})
 	}
 	return pipelines, nil
 }
 
-func (a *Agent) committed(err error) {
+// refused puts records into the archive that Loki will not have.
+func (a *Agent) refused(_ context.Context, b *parsers.Batch, records []int32, reason string) error {
+	entries := make([]archive.Entry, 0, len(records))
+	err := a.sink.Entries(b, records, func(labels [][2]string, e loki.Entry) error {
+		entries = append(entries, archive.Entry{
+			Time: e.Time, Source: b.Source, Labels: labels, Line: e.Line, Metadata: e.Metadata, Reason: reason,
+		})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.archive.Store(b, entries)
+}
+
+func (a *Agent) committed(b *parsers.Batch, err error) {
 	if err != nil {
 		a.own.positionFailures.Inc()
+		return
 	}
+	a.archive.Committed(b)
 }
 
 // watchInterval is how often the configuration's files are looked at; mounted

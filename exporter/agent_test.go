@@ -502,7 +502,7 @@ func TestAgent_DamagedPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := []byte(readFile(t, b.path("state/positions")))
-	text[len(text)-5] ^= 1
+	text[bytes.Index(text, []byte(`"offset"`))] ^= 1
 	writeFile(t, b.path("state/positions"), string(text))
 	b.append("t.log", "2026-11-21T10:00:02 d")
 	if err := b.once(); err != nil {
@@ -598,25 +598,27 @@ func TestAgent_DeadLetters(t *testing.T) {
 	b.arrived(slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.HasPrefix(line, "forbidden") })...)
 	b.balances("words", counts{"read": 30, "parsed": 29, "unparsed": 1, "shipped": 27, "dead-lettered": 3})
 
-	var got []deadLetter
-	for line := range strings.Lines(readFile(t, b.path("state/dead-letters/words.jsonl"))) {
-		var d deadLetter
-		if err := json.Unmarshal([]byte(line), &d); err != nil {
-			t.Fatalf("%q: %s", line, err)
-		}
-		got = append(got, d)
-	}
-	var want []deadLetter
+	var want []map[string]any
 	for _, line := range []string{"forbidden 1", "forbidden fruit <&>", "forbidden 3"} {
-		want = append(want, deadLetter{Source: "words", Reason: "entry has a forbidden word", Line: line})
-	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(deadLetter{}, "Time")); diff != "" {
-		t.Errorf("dead letters (-want +got):\n%s", diff)
-	}
-	for _, d := range got {
-		if age := time.Since(d.Time); age < 0 || age > time.Hour {
-			t.Errorf("%q has the time %s", d.Line, d.Time)
+		metadata := []any{}
+		if strings.HasSuffix(line, ">") {
+			metadata = []any{[]any{"parse_error", "true"}}
 		}
+		want = append(want, map[string]any{
+			"source": "words", "reason": "entry has a forbidden word", "line": line, "metadata": metadata,
+			"labels": map[string]any{"job": "corkline", "cluster": "test", "node": "node-1", "source": "words"},
+		})
+	}
+	got := b.archived("words")
+	for _, record := range got {
+		if age := time.Since(time.Unix(0, int64(record["time"].(float64)))); age < 0 || age > time.Hour {
+			t.Errorf("%q is %s old", record["line"], age)
+		}
+		delete(record, "time")
+		delete(record, "crc")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("archive (-want +got):\n%s", diff)
 	}
 	if err := b.once(); err != nil { // refused once is refused for good
 		t.Fatal(err)
@@ -629,31 +631,58 @@ func TestAgent_DeadLettersUnwritable(t *testing.T) {
 	loki := newReceiver(t)
 	loki.refuse = "forbidden"
 	b := newBench(t, loki)
-	writeFile(t, b.path("state/dead-letters"), "in the way")
+	if err := os.MkdirAll(b.path("state/archive"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, b.path("state/archive/words"), "in the way")
 	b.append("w.log", "a 1", "forbidden 1", "a 2")
 	b.start()
-	b.says("store a record that loki refused: store dead letter:")
+	b.says("store what loki refused: store in the archive:")
 	b.balances("words", counts{"read": 3, "parsed": 3, "waiting": 3})
-	if err := os.Remove(b.path("state/dead-letters")); err != nil {
+	if err := os.Remove(b.path("state/archive/words")); err != nil {
 		t.Fatal(err)
 	}
 	b.balances("words", counts{"read": 3, "parsed": 3, "shipped": 2, "dead-lettered": 1})
 	b.arrived("a 1", "a 2")
 }
 
-func TestDeadLetters_Full(t *testing.T) {
-	d := &deadLetters{dir: t.TempDir(), max: 20}
-	path := filepath.Join(d.dir, "x.jsonl")
-	if err := d.append(path, []byte("0123456789\n")); err != nil {
-		t.Fatal(err)
+// When the budget is used up the source waits, and says so.
+func TestAgent_ArchiveFull(t *testing.T) {
+	loki := newReceiver(t)
+	loki.refuse = "forbidden"
+	b := newBench(t, loki)
+	b.keys += "archive: {segment_bytes: 1, budget_bytes: 400}\n"
+	b.append("w.log", "forbidden 1", "a 1")
+	b.start()
+	b.balances("words", counts{"read": 2, "parsed": 2, "shipped": 1, "dead-lettered": 1})
+	b.append("w.log", "forbidden 2", "a 2")
+	b.says("is full (")
+	b.balances("words", counts{"read": 4, "parsed": 4, "shipped": 1, "dead-lettered": 1, "waiting": 2})
+	b.eventually("say so on the status page", func() error {
+		if _, page := b.get(http.MethodGet, "/"); !strings.Contains(page, "Archive: <span class=\"bad\">") || !strings.Contains(page, "configure archive.endpoint") {
+			return errors.New(page)
+		}
+		return nil
+	})
+}
+
+// archived gives the records in a source's segments.
+func (b *bench) archived(source string) (records []map[string]any) {
+	b.t.Helper()
+	paths, err := filepath.Glob(b.path("state/archive/" + source + "/*"))
+	if err != nil {
+		b.t.Fatal(err)
 	}
-	err := d.append(path, []byte("0123456789\n"))
-	if err == nil || !strings.Contains(err.Error(), "is full (11 bytes): move it away, and the source goes on") {
-		t.Errorf("error is %v", err)
+	for _, path := range paths {
+		for line := range strings.Lines(readFile(b.t, path)) {
+			var r map[string]any
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				b.t.Fatalf("%q: %s", line, err)
+			}
+			records = append(records, r)
+		}
 	}
-	if diff := cmp.Diff("0123456789\n", readFile(t, path)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	return records
 }
 
 func TestAgent_MetricsOnly(t *testing.T) {
@@ -1211,4 +1240,76 @@ func TestAgent_SendsTheSameAgain(t *testing.T) {
 	f("timed", []string{"2026-11-21T10:00:00 a", "2026-11-21T10:00:00 a"},
 		[]string{"2026-11-21T10:00:00 a", "2026-11-21T10:00:00 a", "no time", "2026-11-21T10:00:01 b", "no time"})
 	f("timed", []string{"no time"}, []string{"no time", "no time"}) // from the first sight of the file on
+}
+
+// The ledger goes on over restarts, and lines that waited are not read twice.
+func TestAgent_LedgerIsKept(t *testing.T) {
+	loki := newReceiver(t)
+	loki.refuse = "forbidden"
+	b := newBench(t, loki)
+	f := func(want Account) {
+		t.Helper()
+		got, damaged, err := ReadLedger(b.path("state"))
+		if err != nil || len(damaged) > 0 || len(got) != 1 {
+			t.Fatal(got, damaged, err)
+		}
+		if got[0].Since.IsZero() || got[0].Written.Before(got[0].Since) || !got[0].Balances() {
+			t.Errorf("%+v", got[0])
+		}
+		want.Source = "words"
+		if diff := cmp.Diff(want, got[0], cmpopts.IgnoreFields(Account{}, "Since", "Written")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	b.append("w.log", "a 1", "forbidden 1", "what?")
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	f(Account{Read: 3, Parsed: 2, Unparsed: 1, Shipped: 2, DeadLettered: 1})
+
+	// Lines wait while an agent ends.
+	loki.answer(http.StatusServiceUnavailable)
+	b.start()
+	b.append("w.log", "a 2", "why?")
+	b.balances("words", counts{"read": 2, "parsed": 1, "unparsed": 1, "waiting": 2})
+	b.stop()
+	f(Account{Read: 3, Parsed: 2, Unparsed: 1, Shipped: 2, DeadLettered: 1})
+
+	loki.answer(0)
+	b.append("w.log", "forbidden 2")
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	f(Account{Read: 6, Parsed: 4, Unparsed: 2, Shipped: 4, DeadLettered: 2})
+}
+
+// Lines that wait at a commit are in the kept account, and are taken off again
+// by the restart that reads them once more.
+func TestAccount_Restore(t *testing.T) {
+	a := &account{}
+	a.read.Store(10)
+	a.parsed.Store(7)
+	a.unparsed.Store(3)
+	a.shipped.Store(6)
+	a.waiting.Store(4)
+	a.waitingParsed = 3
+	f := func(want Account) Account {
+		t.Helper()
+		note, err := a.note("s", time.Unix(1, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeAccount("s", note)
+		if err != nil || !got.Balances() {
+			t.Fatal(got, err)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Account{}, "Source", "Since", "Written")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		return got
+	}
+	kept := f(Account{Read: 10, Parsed: 7, Unparsed: 3, Shipped: 6, Waiting: 4, WaitingParsed: 3})
+	a = &account{}
+	a.restore(kept)
+	f(Account{Read: 6, Parsed: 4, Unparsed: 2, Shipped: 6})
 }

@@ -27,6 +27,7 @@ type Config struct {
 	MaxSeries       int            `yaml:"max_series"`
 	MaxLabelValues  int            `yaml:"max_label_values"`
 	Loki            LokiConfig     `yaml:"loki"`
+	Archive         ArchiveConfig  `yaml:"archive"`
 	Sources         []SourceConfig `yaml:"sources"`
 	// Definitions are log formats of the user's own, in the form of the shipped
 	// ones; DefinitionsDir is a folder of files that hold one each. Both may
@@ -86,6 +87,7 @@ func defaultConfig() Config {
 		MaxSeries:       2000,
 		MaxLabelValues:  32,
 		Loki:            defaultLoki(),
+		Archive:         defaultArchive(),
 		DefinitionsDir:  DefaultDefinitionsDir,
 	}
 }
@@ -129,13 +131,14 @@ func parseConfig(file string, text []byte) (*Config, error) {
 	c := defaultConfig()
 	doc, faults := strict.Decode(file, text, &c)
 	check := &configCheck{config: &c, doc: doc, faults: faults, own: map[string]bool{}}
-	c.inputs = inputs{c.DefinitionsDir, c.Loki.files()}
+	c.inputs = inputs{c.DefinitionsDir, append(c.Loki.files(), c.Archive.files()...)}
 	if c.DefinitionsDir != "" && !filepath.IsAbs(c.DefinitionsDir) {
 		c.inputs.dir = filepath.Join(filepath.Dir(file), c.DefinitionsDir)
 	}
 	folder := readFolder(c.inputs.dir)
 	c.digest = c.inputs.digest(text, nil, folder)
 	check.scalars()
+	check.archive()
 	if err := check.definitions(folder); err != nil {
 		return &c, err
 	}

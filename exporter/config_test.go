@@ -43,7 +43,10 @@ func TestParseConfig_Defaults(t *testing.T) {
 	want := Config{
 		Node: "node-7", StateDir: "/var/lib/corkline", Listen: "127.0.0.1:9440",
 		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000, MaxLabelValues: 32,
-		Loki:    LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, MaxAge: 168 * time.Hour},
+		Loki: LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, MaxAge: 168 * time.Hour},
+		Archive: ArchiveConfig{
+			Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 4 << 20, FlushInterval: 5 * time.Minute,
+		},
 		Sources: sources, DefinitionsDir: "/etc/corkline/definitions",
 	}
 	f := func(text string) {
@@ -181,6 +184,14 @@ func TestParseConfig_Faults(t *testing.T) {
 	f("loki: {url: 'loki:3100'}\n", c+`:1:13: loki.url: is not a URL, such as http://loki:3100`)
 	f("loki: {url: 'http://:3100'}\n", c+`:1:13: loki.url: is not a URL, such as http://loki:3100`)
 	f("loki: {url: 'http://loki', tenant: 'a b'}\n", c+`:1:36: loki.tenant: "a b": use printable ASCII without blanks`)
+	f("archive: {endpoint: 'minio:9000', bucket: b}\n", c+`:1:21: archive.endpoint: is not a URL such as https://minio.minio:9000, without a path, user or password`)
+	f("archive: {endpoint: 'https://minio'}\n", c+`:1:10: archive.bucket: is missing; name the bucket that archive.endpoint has`)
+	f("archive: {bucket: b}\n", c+`:1:10: archive.endpoint: is missing; give the URL of the S3 that has archive.bucket`)
+	f("archive: {access_key_file: a}\n", c+`:1:10: archive.secret_key_file: is missing beside archive.access_key_file`)
+	f("archive: {secret_key_file: a}\n", c+`:1:10: archive.access_key_file: is missing beside archive.secret_key_file`)
+	f("archive: {segment_bytes: 0}\n", c+`:1:26: archive.segment_bytes: must be between 1 and 67108864`)
+	f("archive: {budget_bytes: 10}\n", c+`:1:25: archive.budget_bytes: must be at least archive.segment_bytes`)
+	f("archive: {flush_interval: 0s}\n", c+`:1:27: archive.flush_interval: must be above 0`)
 	f("loki: {url: 'http://loki', max_age: -1s}\n", c+`:1:37: loki.max_age: must not be negative; 0 is for lines of any age`)
 	f("loki:\n  url: http://loki\n  basic_auth: {username: u}\n", c+`:3:15: loki.basic_auth: username and password_file go together`)
 	f("loki:\n  url: http://loki\n  tls:\n    ca_file: /none\n", c+`:4:14: loki.tls.ca_file: open /none: no such file or directory`)

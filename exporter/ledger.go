@@ -22,6 +22,11 @@ type account struct {
 	truncatedFiles                 atomic.Int64
 	lastShipped                    atomic.Int64 // Unix nanoseconds, 0 for never
 
+	// before is what earlier processes have kept, and waitingParsed how many of
+	// the lines that wait were parsed; both belong to the pipeline.
+	before        Account
+	waitingParsed int64
+
 	// files is the source's view of the file system after its last look.
 	files atomic.Pointer[[]tail.FileStatus]
 
@@ -82,7 +87,7 @@ func newLedger() *ledger {
 	count("lines_parsed_total", "Lines that had a layout of their definition.", func(a *account) *atomic.Int64 { return &a.parsed })
 	count("lines_unparsed_total", "Lines that had no layout of their definition; they are shipped as they are.", func(a *account) *atomic.Int64 { return &a.unparsed })
 	count("lines_shipped_total", "Lines that Loki has acknowledged.", func(a *account) *atomic.Int64 { return &a.shipped })
-	count("lines_dead_lettered_total", "Lines that Loki refuses for good, stored as dead letters.", func(a *account) *atomic.Int64 { return &a.deadLettered })
+	count("lines_dead_lettered_total", "Lines that Loki refuses for good, or that are too old for it, stored in the archive.", func(a *account) *atomic.Int64 { return &a.deadLettered })
 	count("lines_dropped_total", "Lines that were read for metrics only, since no Loki is configured.", func(a *account) *atomic.Int64 { return &a.dropped })
 	add("lines_waiting", "Lines that were read and are not yet shipped, dead-lettered or dropped.", prometheus.GaugeValue, func(a *account) float64 { return float64(a.waiting.Load()) })
 	count("lines_truncated_total", "Lines cut at max_line_bytes, or that may have been cut before: they end in a number that nothing closes.", func(a *account) *atomic.Int64 { return &a.truncated })

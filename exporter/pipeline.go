@@ -40,13 +40,18 @@ type pipeline struct {
 	maxLine     int
 	implied     bool // no files are no problem
 	now         func() time.Time
-	onCommit    func(error)
-	spool       *syslog.Spool // of a source with syslog: its files are ours
+	// onCommit is told of each batch whose positions were to be committed, and
+	// onIdle when all that was read is committed.
+	onCommit func(*parsers.Batch, error)
+	onIdle   func()
+	spool    *syslog.Spool // of a source with syslog: its files are ours
 
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead
 	idle  int     // ticks without a flight
-	tally tally
+	// unwritten tells that the last commit failed.
+	unwritten bool
+	tally     tally
 	// truncations that the account knows of
 	truncations uint64
 	logged      map[string]bool // problems of the last look at the files, logged once
@@ -59,6 +64,7 @@ type work struct {
 	spans   []parsers.Span
 	scratch parsers.Scratch
 	bytes   int // of lines
+	parsed  int // lines
 }
 
 // tally gathers what is to be booked to the account, so that a line costs no
@@ -70,6 +76,7 @@ type tally struct {
 func (t *tally) book(a *account) {
 	a.read.Add(t.read)
 	a.waiting.Add(t.read)
+	a.waitingParsed += t.parsed
 	a.parsed.Add(t.parsed)
 	a.unparsed.Add(t.read - t.parsed)
 	a.truncated.Add(t.truncated)
@@ -125,6 +132,9 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 			if err == nil && once && ctx.Err() != nil && p.behind() {
 				err = fmt.Errorf("read source %q to its end: %w", p.source, ctx.Err())
 			}
+			if err == nil && once {
+				p.settled()
+			}
 			return err
 		}
 		var err error
@@ -137,6 +147,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 // pause waits for the next tick, and settles a flight that ends meanwhile.
 func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) (*flight, error) {
 	if f == nil {
+		p.settled()
 		// Idle sources hold no memory. One that has half a line will need it.
 		if p.idle++; p.idle > idleTicks && !p.behind() {
 			p.free, p.ahead = nil, nil
@@ -158,6 +169,13 @@ func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) 
 			}
 			f = nil
 		}
+	}
+}
+
+// settled is called when nothing is left of what can be read.
+func (p *pipeline) settled() {
+	if !p.unwritten {
+		p.onIdle()
 	}
 }
 
@@ -261,7 +279,7 @@ func (p *pipeline) parse(w *work) {
 		w.batch.Records = make([]parsers.Record, 0, n)
 	}
 	w.batch = parsers.Batch{Source: p.source, Records: w.batch.Records[:0]}
-	w.bytes = 0
+	w.bytes, w.parsed = 0, 0
 	w.scratch.Reset()
 	p.parser.Refer(p.now().UnixNano())
 	for i := range w.buffer.Chunks {
@@ -275,7 +293,9 @@ func (p *pipeline) parse(w *work) {
 			w.batch.Records = w.batch.Records[:at+1]
 			r := &w.batch.Records[at]
 			r.Spans, r.Scratch = w.spans[at*fields:at*fields:(at+1)*fields], &w.scratch
-			p.parseLine(r, line, line.Start >= counted, chunk.File)
+			if p.parseLine(r, line, line.Start >= counted, chunk.File) {
+				w.parsed++
+			}
 			last = stamp(r, last, follows, latest)
 			follows = true
 			w.bytes += len(r.Line)
@@ -287,8 +307,8 @@ func (p *pipeline) parse(w *work) {
 	p.tally.book(p.account)
 }
 
-// parseLine fills a record.
-func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, file *tail.File) {
+// parseLine fills a record, and tells whether it has a layout.
+func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, file *tail.File) bool {
 	r.Line, r.Flags, r.Carried, r.Header = line.Text, 0, line.Time, line.Header
 	if p.spool != nil {
 		r.Line = syslog.Unescape(line.Text)
@@ -302,7 +322,7 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 	}
 	err := p.parser.Parse(r)
 	if !count {
-		return
+		return err == nil
 	}
 	p.tally.read++
 	if r.Flags&parsers.Truncated != 0 {
@@ -317,10 +337,11 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 		a.lastBad.at, a.lastBad.file, a.lastBad.err = p.now(), file.Path(), err
 		a.lastBad.text = append(a.lastBad.text[:0], r.Line[:min(len(r.Line), badLineBytes)]...)
 		a.mu.Unlock()
-		return
+		return false
 	}
 	p.tally.parsed++
 	p.feeders[slices.Index(p.definitions, r.Definition)].Add(r)
+	return true
 }
 
 // stamp gives a record its time, from the time of the line before it in the
@@ -385,6 +406,7 @@ func (p *pipeline) settle(f *flight, err error) error {
 	}
 	lines := int64(len(f.work.batch.Records))
 	p.account.waiting.Add(-lines)
+	p.account.waitingParsed -= int64(f.work.parsed)
 	if p.sink == nil {
 		p.account.dropped.Add(lines)
 	} else {
@@ -393,8 +415,12 @@ func (p *pipeline) settle(f *flight, err error) error {
 		p.account.shipped.Add(lines - dead)
 		p.account.lastShipped.Store(p.now().UnixNano())
 	}
-	err = p.positions.Commit(f.work.buffer.Chunks)
-	p.onCommit(err)
+	note, err := p.account.note(p.source, p.now())
+	if err == nil {
+		err = p.positions.CommitNote(f.work.buffer.Chunks, p.source, note)
+	}
+	p.unwritten = err != nil
+	p.onCommit(&f.work.batch, err)
 	if err != nil {
 		// Kept in memory, and written with the next commit; a crash until
 		// then repeats lines, and Loki folds what repeats.

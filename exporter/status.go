@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/corkline/corkline/exporter/sink/archive"
 	"github.com/corkline/corkline/parsers"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -78,6 +79,8 @@ type status struct {
 	Loki                                 string
 	LokiState                            string
 	LokiGood                             bool
+	Archive                              string
+	ArchiveGood                          bool
 	Sources                              []sourceStatus
 	Absent                               []absentStatus // sources without files on this node
 }
@@ -98,7 +101,7 @@ type fileStatus struct{ Path, Size, Committed, Lag string }
 
 func (a *Agent) status() status {
 	a.mu.Lock()
-	config, sink := a.config, a.sink
+	config, sink, store := a.config, a.sink, a.archive
 	a.mu.Unlock()
 	now := a.now()
 	s := status{
@@ -117,6 +120,9 @@ func (a *Agent) status() status {
 			s.LokiState = "last push answered " + now.Sub(state.LastSuccess).Round(time.Second).String() + " ago"
 		}
 	}
+	if store != nil {
+		s.Archive, s.ArchiveGood = archiveStatus(store.State(), config.Archive.Endpoint, now)
+	}
 	for _, source := range config.Sources {
 		shown := a.sourceStatus(source, config.library.Set, now)
 		if source.implied && len(shown.Files) == 0 && len(shown.Problems) == 0 && shown.Read == 0 {
@@ -126,6 +132,26 @@ func (a *Agent) status() status {
 		s.Sources = append(s.Sources, shown)
 	}
 	return s
+}
+
+// archiveStatus is the line on the archive; empty when there is nothing to say.
+func archiveStatus(state archive.State, endpoint string, now time.Time) (text string, good bool) {
+	if endpoint == "" && state.Segments == 0 && state.StoreError == "" {
+		return "", true
+	}
+	text = fmt.Sprintf("%d segments, %s of %s, on disk", state.Segments, inBytes(state.Bytes), inBytes(state.BudgetBytes))
+	if endpoint != "" {
+		text += " wait for " + endpoint
+	}
+	if !state.LastUpload.IsZero() {
+		text += "; last upload " + now.Sub(state.LastUpload).Round(time.Second).String() + " ago"
+	}
+	for _, fault := range []string{state.StoreError, state.UploadError} {
+		if fault != "" {
+			text += "; " + fault
+		}
+	}
+	return text, state.StoreError == "" && state.UploadError == ""
 }
 
 func (a *Agent) sourceStatus(source SourceConfig, set parsers.Set, now time.Time) sourceStatus {

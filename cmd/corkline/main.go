@@ -26,6 +26,8 @@ type commands struct {
 	Check      checkCmd         `cmd:"" help:"Check a configuration and its definitions, and name every fault with file, line, column and key."`
 	Provision  provisionCmd     `cmd:"" help:"Bring dashboards and datasources to Grafana, buckets to S3, and verify that panels have data."`
 	Quickstart quickstartCmd    `cmd:"" help:"Start the agent on sample logs, with S3, Loki and Prometheus beside it on loopback."`
+	Replay     replayCmd        `cmd:"" help:"Push archived lines into Loki again, each once."`
+	Ledger     ledgerCmd        `cmd:"" help:"Show what became of every line, over all restarts."`
 	Version    kong.VersionFlag `help:"Print the version and exit."`
 }
 

@@ -66,9 +66,9 @@ func (b *Budget) values(source, label string) *labelValues {
 	return v
 }
 
-// admit tells whether a record's value has room, and counts the record if not.
-// No value needs none, nor does Overflow itself.
-func (b *Budget) admit(source, label string, value []byte) bool {
+// admit tells whether a record's value has room, and if not can count the
+// record. No value needs none, nor does Overflow itself.
+func (b *Budget) admit(source, label string, value []byte, count bool) bool {
 	if b == nil || len(value) == 0 || string(value) == Overflow {
 		return true
 	}
@@ -82,6 +82,8 @@ func (b *Budget) admit(source, label string, value []byte) bool {
 		v.known[string(value)] = struct{}{}
 		return true
 	}
-	v.capped.Inc()
+	if count {
+		v.capped.Inc()
+	}
 	return false
 }

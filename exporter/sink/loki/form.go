@@ -93,19 +93,20 @@ func before29(version string) bool {
 // entryKey is the line's key in a JSON line, as LogQL's unpack has it.
 const entryKey = "_entry"
 
-// appendPacked appends the JSON line of a record.
-func (st *stream) appendPacked(dst []byte, r *parsers.Record) []byte {
+// appendPacked appends the JSON line of record i.
+func (st *stream) appendPacked(dst []byte, r *parsers.Record, i int32) []byte {
 	dst = append(dst, '{')
 	member := func(name, value []byte) {
 		if len(name) > 0 && len(value) > 0 {
 			dst = append(appendJSON(append(appendJSON(dst, name), ':'), value), ',')
 		}
 	}
-	for _, fields := range [][]metadata{st.schema.metadata, st.full} {
+	fields := func(fields []metadata) {
 		for i := range fields {
 			member([]byte(fields[i].label), value(r, fields[i].field))
 		}
 	}
+	fields(st.schema.metadata)
 	for i, has := range marked(r) {
 		if has {
 			member([]byte(marks[i].name), []byte("true"))
@@ -113,6 +114,10 @@ func (st *stream) appendPacked(dst []byte, r *parsers.Record) []byte {
 	}
 	for i := range r.Pairs {
 		member(appendName(nil, r.Text(r.Pairs[i].Key)), r.Text(r.Pairs[i].Value))
+	}
+	fields(st.full)
+	for _, pair := range st.own(i) {
+		member([]byte(pair[0]), []byte(pair[1]))
 	}
 	dst = append(append(dst, `"`+entryKey+`":`...), `"`...)
 	return append(appendEscaped(dst, r.Line), `"}`...)

@@ -114,7 +114,7 @@ func TestPacked(t *testing.T) {
 		}
 		b := &parsers.Batch{Source: "s", Records: []parsers.Record{r}}
 		var got map[string]string
-		packed := sp.streams(b)[0].appendPacked(nil, &r)
+		packed := sp.streams(b)[0].appendPacked(nil, &r, 0)
 		if err := json.Unmarshal(packed, &got); err != nil {
 			t.Fatalf("%q: %s", packed, err)
 		}
@@ -157,10 +157,12 @@ func TestMaxAge(t *testing.T) {
 	defer server.Close()
 	refused := map[int]string{}
 	var mu sync.Mutex
-	s := newSink(t, Options{URL: server.URL, MaxAge: time.Hour, Refused: func(_ context.Context, _ *parsers.Batch, i int, reason string) error {
+	s := newSink(t, Options{URL: server.URL, MaxAge: time.Hour, Refused: func(_ context.Context, _ *parsers.Batch, records []int32, reason string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		refused[i] = reason
+		for _, i := range records {
+			refused[int(i)] = reason
+		}
 		return nil
 	}})
 	d := words(1, 0)

@@ -57,10 +57,10 @@ type Options struct {
 	// UserAgent header, default "corkline".
 	UserAgent string
 	Metrics   *Metrics
-	// Refused is called for record i of b, which Loki will never take, with
-	// Loki's reason. It must store the record durably; after an error it is
-	// called again later. Without it such a record blocks its source.
-	Refused func(ctx context.Context, b *parsers.Batch, i int, reason string) error
+	// Refused is called for records of b (indices), which Loki will never take,
+	// with Loki's reason. It must store all of them durably, or none: after an
+	// error it is called again later. Without it such records block their source.
+	Refused func(ctx context.Context, b *parsers.Batch, records []int32, reason string) error
 	// Log gets changes of state only, default none.
 	Log *slog.Logger
 }
@@ -92,10 +92,11 @@ type Sink struct {
 	maxAge     time.Duration
 	auth       Auth
 	refusing   sync.Mutex // held while refused is called
-	refused    func(ctx context.Context, b *parsers.Batch, i int, reason string) error
+	refused    func(ctx context.Context, b *parsers.Batch, records []int32, reason string) error
 	metrics    *Metrics
 	health     health
 	form       form
+	splitter   func() *splitter
 	splitters  sync.Pool // of *splitter
 	buffers    sync.Pool // of *buffer
 }
@@ -141,7 +142,7 @@ func New(o Options) (*Sink, error) {
 		s.batchBytes = defaultBatchBytes
 	}
 	if s.refused == nil {
-		s.refused = func(context.Context, *parsers.Batch, int, string) error {
+		s.refused = func(context.Context, *parsers.Batch, []int32, string) error {
 			return errors.New("no place for such records is configured")
 		}
 	}
@@ -184,7 +185,8 @@ func New(o Options) (*Sink, error) {
 
 	s.form.probed.Store(!o.Probe)
 	labels := append([]Label(nil), o.Labels...)
-	s.splitters.New = func() any { return newSplitter(labels, o.Budget) }
+	s.splitter = func() *splitter { return newSplitter(labels, o.Budget) }
+	s.splitters.New = func() any { return s.splitter() }
 	s.buffers.New = func() any { return new(buffer) }
 	return s, nil
 }
@@ -296,14 +298,18 @@ func (s *Sink) young(ctx context.Context, b *parsers.Batch, records []int32) ([]
 	}
 	limit := time.Now().Add(-s.maxAge).UnixNano()
 	young := records[:0] // in their place: none is looked at twice
+	var old []int32
 	for _, i := range records {
 		if b.Records[i].Time >= limit {
 			young = append(young, i)
-		} else if err := s.refuse(ctx, b, int(i), fmt.Sprintf("older than %s (loki.max_age)", s.maxAge)); err != nil {
-			return nil, err
+		} else {
+			old = append(old, i)
 		}
 	}
-	return young, nil
+	if len(old) == 0 {
+		return young, nil
+	}
+	return young, s.refuse(ctx, b, old, fmt.Sprintf("older than %s (loki.max_age)", s.maxAge))
 }
 
 // send pushes records of one stream, given as indices into b.Records.
@@ -321,7 +327,7 @@ func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records [
 			// Of a request that it answers with 400 Loki has taken the valid
 			// entries. It folds them when the halves repeat them.
 			if n == 1 {
-				err = s.refuse(ctx, b, int(records[0]), a.text)
+				err = s.refuse(ctx, b, records[:1], a.text)
 			} else if err = s.send(ctx, b, st, records[:n/2]); err == nil {
 				err = s.send(ctx, b, st, records[n/2:n])
 			}
@@ -365,13 +371,13 @@ func (s *Sink) push(ctx context.Context, p *payload, packed bool) (a answer, err
 	return a, err
 }
 
-// refuse hands record i to Options.Refused until that has stored it.
-func (s *Sink) refuse(ctx context.Context, b *parsers.Batch, i int, reason string) error {
+// refuse hands records to Options.Refused until that has stored them.
+func (s *Sink) refuse(ctx context.Context, b *parsers.Batch, records []int32, reason string) error {
 	return s.persist(ctx, func() answer {
 		s.refusing.Lock()
 		defer s.refusing.Unlock()
-		if err := s.refused(ctx, b, i, reason); err != nil {
-			return answer{verdict: again, kind: "refused", text: fmt.Sprintf("store a record that loki refused: %v", err)}
+		if err := s.refused(ctx, b, records, reason); err != nil {
+			return answer{verdict: again, kind: "refused", text: fmt.Sprintf("store what loki refused: %v", err)}
 		}
 		return answer{verdict: taken}
 	})

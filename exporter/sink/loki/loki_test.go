@@ -239,8 +239,8 @@ func TestFaults(t *testing.T) {
 			reg := prometheus.NewRegistry()
 			s := newSink(t, Options{
 				URL: server.URL, Timeout: 200 * time.Millisecond, MaxBackoff: time.Millisecond, Metrics: NewMetrics(reg),
-				Refused: func(_ context.Context, _ *parsers.Batch, i int, reason string) error {
-					t.Errorf("record %d was refused: %s", i, reason)
+				Refused: func(_ context.Context, _ *parsers.Batch, records []int32, reason string) error {
+					t.Errorf("records %d were refused: %s", records, reason)
 					return nil
 				},
 			})
@@ -307,11 +307,13 @@ func TestNarrow(t *testing.T) {
 		s, err := New(Options{
 			URL: "http://loki", Client: &http.Client{Transport: loki},
 			BatchBytes: rapid.SampledFrom([]int{1, 300, 1 << 20}).Draw(t, "batch"),
-			Refused: func(_ context.Context, got *parsers.Batch, i int, reason string) error {
+			Refused: func(_ context.Context, got *parsers.Batch, records []int32, reason string) error {
 				if got != b || strings.Contains(reason, "\n") || reason == "" {
 					t.Errorf("refused for %q", reason)
 				}
-				refused = append(refused, i)
+				for _, i := range records {
+					refused = append(refused, int(i))
+				}
 				return nil
 			},
 		})
@@ -347,7 +349,7 @@ func TestReason(t *testing.T) {
 		s := newSink(t, Options{
 			URL:    "http://loki",
 			Client: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return respond(400, c.text), nil })},
-			Refused: func(_ context.Context, _ *parsers.Batch, _ int, reason string) error {
+			Refused: func(_ context.Context, _ *parsers.Batch, _ []int32, reason string) error {
 				got = reason
 				return nil
 			},
@@ -365,11 +367,11 @@ func TestRefusedFails(t *testing.T) {
 		var s *Sink
 		s = newSink(t, Options{
 			URL: "http://loki", Client: &http.Client{Transport: loki},
-			Refused: func(context.Context, *parsers.Batch, int, string) error {
+			Refused: func(context.Context, *parsers.Batch, []int32, string) error {
 				if tries++; tries < 4 {
 					return errors.New("S3 is away")
 				}
-				if st := s.State(); st.Failures != 3 || st.LastError != "store a record that loki refused: S3 is away" {
+				if st := s.State(); st.Failures != 3 || st.LastError != "store what loki refused: S3 is away" {
 					t.Errorf("state is %+v", st)
 				}
 				return nil
@@ -581,10 +583,10 @@ func TestConcurrent(t *testing.T) {
 	refused := make(map[string]int)
 	s := newSink(t, Options{
 		URL: server.URL, MaxBackoff: time.Millisecond, BatchBytes: 64 << 10,
-		Refused: func(_ context.Context, b *parsers.Batch, i int, _ string) error {
+		Refused: func(_ context.Context, b *parsers.Batch, records []int32, _ string) error {
 			mu.Lock()
 			defer mu.Unlock()
-			refused[b.Source]++
+			refused[b.Source] += len(records)
 			return nil
 		},
 	})

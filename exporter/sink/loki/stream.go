@@ -39,20 +39,22 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// appendLabels in the form that Loki reads with its LogQL parser, sorted by
-// name: {a="b", c="d"}. Of several labels with one name the first holds.
-func appendLabels(dst []byte, labels []Label) []byte {
+// normalLabels are those that have a value, sorted by name. Of several labels
+// with one name the first holds.
+func normalLabels(labels []Label) []Label {
 	slices.SortStableFunc(labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
+	labels = slices.DeleteFunc(labels, func(l Label) bool { return l.Value == "" })
+	return slices.CompactFunc(labels, func(a, b Label) bool { return a.Name == b.Name })
+}
+
+// appendLabels in the form that Loki reads with its LogQL parser:
+// {a="b", c="d"}.
+func appendLabels(dst []byte, labels []Label) []byte {
 	dst = append(dst, '{')
-	last := ""
-	for _, l := range labels {
-		if l.Value == "" || l.Name == last {
-			continue
-		}
-		if last != "" {
+	for i, l := range labels {
+		if i > 0 {
 			dst = append(dst, ", "...)
 		}
-		last = l.Name
 		dst = append(dst, l.Name...)
 		dst = append(dst, '=')
 		dst = strconv.AppendQuote(dst, strings.ToValidUTF8(l.Value, "\uFFFD"))
@@ -71,10 +73,28 @@ func value(r *parsers.Record, field int) []byte {
 // stream of a batch.
 type stream struct {
 	schema  *schema
-	head    []byte // its labels, encoded
+	labels  []Label // normal ones
+	head    []byte  // the labels, encoded
 	records []int32
 	// full are the fields whose label is Overflow, and not their own value.
 	full []metadata
+	// pushed are the entries that the records stand for; nil when the records
+	// have all that there is.
+	pushed []Entry
+}
+
+// own metadata of record i, besides what its fields have.
+func (st *stream) own(i int32) [][2]string {
+	if st.pushed == nil {
+		return nil
+	}
+	return st.pushed[i].Metadata
+}
+
+// label the stream; labels are taken over.
+func (st *stream) label(labels []Label) {
+	st.labels = normalLabels(labels)
+	st.head = appendBytes(nil, tagLabels, appendLabels(nil, st.labels))
 }
 
 // splitter divides batches into streams, and remembers the streams of earlier
@@ -87,6 +107,7 @@ type splitter struct {
 	order   []*stream          // those of the batch, by their first record
 	key     []byte
 	over    []bool // the stream labels of the record at hand that have no room
+	silent  bool   // the budget counts nothing
 }
 
 // maxKnown bounds the streams, and maxSchemas the definitions, that a
@@ -163,7 +184,7 @@ func (sp *splitter) find(source string, key []byte, sc *schema, r *parsers.Recor
 	sp.key = binary.AppendUvarint(key, sc.id)
 	for _, field := range sc.definition.StreamLabels {
 		v := value(r, field)
-		over := !sp.budget.admit(source, sc.definition.Fields[field].Name, v)
+		over := !sp.budget.admit(source, sc.definition.Fields[field].Name, v, !sp.silent)
 		if over {
 			sp.key = appendSized(sp.key, Overflow)
 		} else {
@@ -192,7 +213,7 @@ func (sp *splitter) open(source string, sc *schema, r *parsers.Record) *stream {
 		}
 		labels = append(labels, Label{name, text})
 	}
-	st.head = appendBytes(nil, tagLabels, appendLabels(nil, labels))
+	st.label(labels)
 	sp.known[string(sp.key)] = st
 	return st
 }

@@ -96,10 +96,10 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 		var line []byte
 		var size int
 		if packed {
-			line = st.appendPacked(nil, r)
+			line = st.appendPacked(nil, r, i)
 			size = sizeLine(r, len(line))
 		} else {
-			size = st.schema.size(r) + sizeMetadata(st.full, r)
+			size = st.size(r, i)
 		}
 		whole := sizeBytes(size)
 		apart := time.Duration(r.Time-first).Abs() > maxSpan
@@ -110,7 +110,7 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 		if packed {
 			dst = appendLine(dst, r, line)
 		} else {
-			dst = appendMetadata(st.schema.appendEntry(dst, r), st.full, r)
+			dst = st.appendEntry(dst, r, i)
 		}
 		n++
 	}
@@ -119,6 +119,25 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 	start := room - (sizeBytes(length) - length)
 	appendSize(dst[:start], tagStream, length)
 	return dst[start:], n
+}
+
+// size of the Entry of record i in bytes.
+func (st *stream) size(r *parsers.Record, i int32) int {
+	n := st.schema.size(r) + sizeMetadata(st.full, r)
+	for _, pair := range st.own(i) {
+		n += sizeBytes(sizeBytes(len(pair[0])) + sizeBytes(len(pair[1])))
+	}
+	return n
+}
+
+// appendEntry appends the Entry of record i.
+func (st *stream) appendEntry(dst []byte, r *parsers.Record, i int32) []byte {
+	dst = appendMetadata(st.schema.appendEntry(dst, r), st.full, r)
+	for _, pair := range st.own(i) {
+		dst = appendSize(dst, tagMetadata, sizeBytes(len(pair[0]))+sizeBytes(len(pair[1])))
+		dst = appendBytes(appendBytes(dst, tagName, []byte(pair[0])), tagValue, []byte(pair[1]))
+	}
+	return dst
 }
 
 // size of a record's Entry in bytes.

@@ -175,7 +175,7 @@ func TestLabels(t *testing.T) {
 		{[]Label{{"a", "first"}, {"a", "second"}}, `{a="first"}`},
 		{[]Label{{"a", "q\"\\\n\x00ü\xff"}}, `{a="q\"\\\n\x00ü` + "\uFFFD" + `"}`},
 	} {
-		if got := string(appendLabels(nil, c.labels)); got != c.want {
+		if got := string(appendLabels(nil, normalLabels(c.labels))); got != c.want {
 			t.Errorf("got %s, want %s", got, c.want)
 		}
 	}

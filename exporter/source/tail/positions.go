@@ -1,9 +1,11 @@
 package tail
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -25,7 +27,8 @@ type Positions struct {
 
 	mu    sync.Mutex
 	marks map[positionKey]*mark
-	dirty bool // the file is older than marks
+	notes map[string]json.RawMessage // by source
+	dirty bool                       // the file is older than marks and notes
 }
 
 // positionKey tells positions apart: sources may share a file.
@@ -58,7 +61,7 @@ func OpenPositions(dir string) (*Positions, []error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &Positions{dir: dir, lock: lock, marks: make(map[positionKey]*mark)}
+	p := &Positions{dir: dir, lock: lock, marks: make(map[positionKey]*mark), notes: make(map[string]json.RawMessage)}
 	warnings, err := p.load()
 	if err != nil {
 		return nil, nil, errors.Join(err, p.Close())
@@ -102,13 +105,14 @@ func (p *Positions) load() ([]error, error) {
 			return nil, unusable(p.dir, err)
 		}
 		p.opened = info.ModTime().Add(-clockSlack)
-		records, damaged, err := decodePositions(text)
+		records, notes, damaged, err := decodePositions(text)
 		if err != nil {
 			return nil, fmt.Errorf("read positions %q: %w", path, err)
 		}
 		for _, err := range damaged {
 			warnings = append(warnings, fmt.Errorf("read positions %q: %w", path, err))
 		}
+		p.notes = notes
 		for _, r := range records {
 			p.marks[positionKey{r.Source, r.identity()}] = &mark{record: r, handed: r.Offset}
 		}
@@ -120,7 +124,9 @@ func (p *Positions) load() ([]error, error) {
 	return warnings, nil
 }
 
-func (p *Positions) path() string { return filepath.Join(p.dir, "positions") }
+const positionsFile = "positions"
+
+func (p *Positions) path() string { return filepath.Join(p.dir, positionsFile) }
 
 // Commit makes the End and Time of each chunk durable, in one write. Chunks of
 // a file are to be committed in the order in which they were read; one whose
@@ -128,8 +134,16 @@ func (p *Positions) path() string { return filepath.Join(p.dir, "positions") }
 //
 // If it fails, nothing has changed on disk, and the next Commit or Sync
 // writes these chunks, too.
-func (p *Positions) Commit(chunks []Chunk) error {
+func (p *Positions) Commit(chunks []Chunk) error { return p.CommitNote(chunks, "", nil) }
+
+// CommitNote commits chunks together with a JSON object that the owner keeps
+// of their source, instead of the one before: both are durable, or none.
+func (p *Positions) CommitNote(chunks []Chunk, source string, body []byte) error {
 	p.mu.Lock()
+	if source != "" {
+		p.notes[source] = body
+		p.dirty = true
+	}
 	for i := range chunks {
 		c := &chunks[i]
 		m := c.File.mark
@@ -158,10 +172,11 @@ func (p *Positions) Sync() error {
 	for _, m := range p.marks {
 		records = append(records, m.record)
 	}
+	notes := maps.Clone(p.notes)
 	p.dirty = false
 	p.mu.Unlock()
 
-	text, err := encodePositions(records)
+	text, err := encodePositions(records, notes)
 	if err == nil {
 		err = replaceFile(p.path(), text)
 	}
@@ -172,6 +187,27 @@ func (p *Positions) Sync() error {
 		return fmt.Errorf("write positions %q: %w", p.path(), err)
 	}
 	return nil
+}
+
+// Notes are what was kept of sources with CommitNote.
+func (p *Positions) Notes() map[string]json.RawMessage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.notes)
+}
+
+// ReadNotes of a state folder, also while an agent uses it. Damaged lines are
+// returned as warnings.
+func ReadNotes(dir string) (notes map[string]json.RawMessage, damaged []error, err error) {
+	path := filepath.Join(dir, positionsFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		_, notes, damaged, err = decodePositions(text)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read positions %q: %w", path, err)
+	}
+	return notes, damaged, nil
 }
 
 // Close releases the folder to other agents. It writes nothing.

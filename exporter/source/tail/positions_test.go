@@ -2,9 +2,12 @@ package tail
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,9 +21,11 @@ var someRecords = []record{
 	{Source: "np", Path: "/var/log/np.log", Dev: 1, Inode: 6, FingerprintBytes: 6, Fingerprint: 1, Offset: 6, Time: 1_800_000_000_000_000_000},
 }
 
-func encoded(tb testing.TB, records []record) []byte {
+var someNotes = map[string]json.RawMessage{"dns": json.RawMessage(`{"read":1}`), "np": json.RawMessage(`{"read":2,"x":[" "]}`)}
+
+func encoded(tb testing.TB, records []record, notes map[string]json.RawMessage) []byte {
 	tb.Helper()
-	text, err := encodePositions(records)
+	text, err := encodePositions(records, notes)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -28,9 +33,9 @@ func encoded(tb testing.TB, records []record) []byte {
 }
 
 func TestPositionsWithAnyByteFlipped(t *testing.T) {
-	text := encoded(t, someRecords)
-	ends := []int{bytes.IndexByte(text, '\n') + 1} // of the header and each record
-	for range someRecords {
+	text := encoded(t, someRecords, someNotes)
+	ends := []int{bytes.IndexByte(text, '\n') + 1} // of the header, each record and each note
+	for range len(someRecords) + len(someNotes) {
 		last := ends[len(ends)-1]
 		ends = append(ends, last+bytes.IndexByte(text[last:], '\n')+1)
 	}
@@ -38,7 +43,7 @@ func TestPositionsWithAnyByteFlipped(t *testing.T) {
 		for bit := range 8 {
 			flipped := bytes.Clone(text)
 			flipped[i] ^= 1 << bit
-			got, damaged, err := decodePositions(flipped)
+			got, notes, damaged, err := decodePositions(flipped)
 			if err != nil {
 				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
 			}
@@ -48,11 +53,18 @@ func TestPositionsWithAnyByteFlipped(t *testing.T) {
 					want = append(want, r)
 				}
 			}
-			// The case of a checksum's digits does not matter.
-			if diff := cmp.Diff(want, got); diff != "" && (len(got) != len(someRecords) || len(damaged) > 0) {
-				t.Fatalf("byte %d, bit %d: records (-want +got):\n%s", i, bit, diff)
+			wantNotes := maps.Clone(someNotes)
+			for j, source := range slices.Sorted(maps.Keys(someNotes)) {
+				if j += len(someRecords); i >= ends[j] && i < ends[j+1] {
+					delete(wantNotes, source)
+				}
 			}
-			if len(got) < len(someRecords) && len(damaged) == 0 {
+			whole := len(got) == len(someRecords) && len(notes) == len(someNotes)
+			// The case of a checksum's digits does not matter.
+			if diff := cmp.Diff(want, got) + cmp.Diff(wantNotes, notes); diff != "" && (!whole || len(damaged) > 0) {
+				t.Fatalf("byte %d, bit %d: (-want +got):\n%s", i, bit, diff)
+			}
+			if !whole && len(damaged) == 0 {
 				t.Fatalf("byte %d, bit %d: no warning", i, bit)
 			}
 		}
@@ -60,7 +72,7 @@ func TestPositionsWithAnyByteFlipped(t *testing.T) {
 }
 
 func TestPositionsFile(t *testing.T) {
-	records := string(encoded(t, someRecords))
+	records := string(encoded(t, someRecords, nil))
 	records = records[strings.IndexByte(records, '\n')+1:]
 	for _, tt := range []struct {
 		name, text string
@@ -223,20 +235,60 @@ func TestSourcesShareAFile(t *testing.T) {
 }
 
 func FuzzDecodePositions(f *testing.F) {
-	f.Add(encoded(f, someRecords))
+	f.Add(encoded(f, someRecords, someNotes))
 	f.Add([]byte("corkline-positions 2\n"))
 	f.Add([]byte("corkline-positions 1\n00000000 {}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		records, _, err := decodePositions(text)
+		records, notes, _, err := decodePositions(text)
 		if err != nil {
 			return
 		}
-		again, damaged, err := decodePositions(encoded(t, records))
+		again, notesAgain, damaged, err := decodePositions(encoded(t, records, notes))
 		if err != nil || len(damaged) > 0 {
 			t.Fatalf("own output: %q, %v", damaged, err)
 		}
-		if diff := cmp.Diff(fmt.Sprint(records), fmt.Sprint(again)); diff != "" {
+		if diff := cmp.Diff(fmt.Sprint(records), fmt.Sprint(again)) + cmp.Diff(slices.Sorted(maps.Keys(notes)), slices.Sorted(maps.Keys(notesAgain))); diff != "" {
 			t.Fatalf("records (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// A note is durable with the chunks that it was committed with.
+func TestPositions_Notes(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *Positions {
+		p, damaged, err := OpenPositions(dir)
+		if err != nil || len(damaged) > 0 {
+			t.Fatal(err, damaged)
+		}
+		return p
+	}
+	p := open()
+	if err := p.CommitNote(nil, "np", []byte(`{"read":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.CommitNote(nil, "np", []byte(`{"read":2}`)); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]json.RawMessage{"np": json.RawMessage(`{"read":2}`)}
+	read, damaged, err := ReadNotes(dir) // while it is in use
+	if err != nil || len(damaged) > 0 {
+		t.Fatal(err, damaged)
+	}
+	if diff := cmp.Diff(want, read); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p = open()
+	if diff := cmp.Diff(want, p.Notes()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := ReadNotes(t.TempDir()); err == nil {
+		t.Error("an empty folder has notes")
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -38,8 +39,17 @@ func (r record) fingerprint() fingerprint {
 	return fingerprint{r.FingerprintBytes, r.Fingerprint}
 }
 
+// note is what its owner keeps of a source beside the positions, in a line of
+// the same form. To agents that know no notes it is a position of no source.
+type note struct {
+	Source string          `json:"note"`
+	Body   json.RawMessage `json:"body"`
+}
+
+const noteStart = `{"note":`
+
 // encodePositions returns the text of a positions file.
-func encodePositions(records []record) ([]byte, error) {
+func encodePositions(records []record, notes map[string]json.RawMessage) ([]byte, error) {
 	slices.SortFunc(records, func(a, b record) int {
 		return cmp.Or(
 			cmp.Compare(a.Source, b.Source), cmp.Compare(a.Path, b.Path),
@@ -52,40 +62,59 @@ func encodePositions(records []record) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode position of %q: %w", r.Path, err)
 		}
-		text = fmt.Appendf(text, "%08x %s\n", crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)), body)
+		text = appendChecked(text, body)
+	}
+	for _, source := range slices.Sorted(maps.Keys(notes)) {
+		body, err := json.Marshal(note{source, notes[source]})
+		if err != nil {
+			return nil, fmt.Errorf("encode note of source %q: %w", source, err)
+		}
+		text = appendChecked(text, body)
 	}
 	return text, nil
 }
 
-// decodePositions returns the records in the text of a positions file, and an
-// error for each damaged line. It fails only if the text is of a newer version:
-// its header says so, and it is not that the header alone is damaged, as no
-// record of this version follows. (So a newer version whose records this one
-// must not read has to seed their checksums differently.)
-func decodePositions(text []byte) (records []record, damaged []error, err error) {
+func appendChecked(text, body []byte) []byte {
+	return fmt.Appendf(text, "%08x %s\n", crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)), body)
+}
+
+// decodePositions returns the records and notes in the text of a positions
+// file, and an error for each damaged line. It fails only if the text is of a
+// newer version: its header says so, and it is not that the header alone is
+// damaged, as no record of this version follows. (So a newer version whose
+// records this one must not read has to seed their checksums differently.)
+func decodePositions(text []byte) (records []record, notes map[string]json.RawMessage, damaged []error, err error) {
+	notes = map[string]json.RawMessage{}
+	keep := func(r record, n note) {
+		if n.Source != "" {
+			notes[n.Source] = n.Body
+		} else {
+			records = append(records, r)
+		}
+	}
 	first, newer := true, 0
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
 		v, isHeader := parseHeader(line)
-		switch r, err := decodeRecord(line); {
+		switch r, n, err := decodeLine(line); {
 		case err == nil:
-			records = append(records, r)
+			keep(r, n)
 		case first && isHeader && v == version:
 		default:
 			if first && isHeader && v > version {
 				newer = v
 			}
 			damaged = append(damaged, fmt.Errorf("set aside %.300q: %w", line, err))
-			if r, ok := decodeJoined(line); ok {
-				records = append(records, r)
+			if r, n, ok := decodeJoined(line); ok {
+				keep(r, n)
 			}
 		}
 		first = false
 	}
-	if newer > 0 && len(records) == 0 {
-		return nil, nil, fmt.Errorf("version %d is newer than %d, the newest this agent knows: run a newer agent, or set another state_dir", newer, version)
+	if newer > 0 && len(records)+len(notes) == 0 {
+		return nil, nil, nil, fmt.Errorf("version %d is newer than %d, the newest this agent knows: run a newer agent, or set another state_dir", newer, version)
 	}
-	return records, damaged, nil
+	return records, notes, damaged, nil
 }
 
 func parseHeader(line []byte) (int, bool) {
@@ -97,35 +126,41 @@ func parseHeader(line []byte) (int, bool) {
 	return int(v), err == nil
 }
 
-func decodeRecord(line []byte) (record, error) {
-	var r record
+// decodeLine reads a record, or a note, which has a source.
+func decodeLine(line []byte) (r record, n note, err error) {
 	if len(line) < 10 || line[8] != ' ' {
-		return r, errors.New("not a position")
+		return r, n, errors.New("not a position")
 	}
 	sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
 	if err != nil {
-		return r, fmt.Errorf("parse checksum: %w", err)
+		return r, n, fmt.Errorf("parse checksum: %w", err)
 	}
 	body := line[9:]
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != uint32(sum) {
-		return r, errors.New("checksum does not match")
+		return r, n, errors.New("checksum does not match")
+	}
+	if bytes.HasPrefix(body, []byte(noteStart)) {
+		if err := json.Unmarshal(body, &n); err != nil {
+			return r, note{}, fmt.Errorf("parse note: %w", err)
+		}
+		return r, n, nil
 	}
 	if err := json.Unmarshal(body, &r); err != nil {
-		return record{}, fmt.Errorf("parse position: %w", err)
+		return record{}, n, fmt.Errorf("parse position: %w", err)
 	}
 	if r.FingerprintBytes != min(r.Offset, fingerprintBytes) || r.Offset < 0 {
-		return record{}, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
+		return record{}, n, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
 	}
-	return r, nil
+	return r, n, nil
 }
 
-// decodeJoined returns the last record of a line that a damaged line end has
-// joined with another.
-func decodeJoined(line []byte) (record, bool) {
-	body := bytes.LastIndex(line, []byte(` {"source":`))
+// decodeJoined returns the last record or note of a line that a damaged line
+// end has joined with another.
+func decodeJoined(line []byte) (record, note, bool) {
+	body := max(bytes.LastIndex(line, []byte(` {"source":`)), bytes.LastIndex(line, []byte(" "+noteStart)))
 	if body <= 8 {
-		return record{}, false
+		return record{}, note{}, false
 	}
-	r, err := decodeRecord(line[body-8:])
-	return r, err == nil
+	r, n, err := decodeLine(line[body-8:])
+	return r, n, err == nil
 }

@@ -1,0 +1,303 @@
+package tests
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/corkline/corkline/exporter/sink/archive"
+	"github.com/corkline/corkline/samples"
+)
+
+const archiveBucket = "lines"
+
+// archiveClient makes the bucket.
+func archiveClient(t *testing.T) *minio.Client {
+	t.Helper()
+	client, err := minio.New(strings.TrimPrefix(stack.S3.Endpoint, "http://"), &minio.Options{
+		Creds: credentials.NewStaticV4(stack.S3.AccessKey, stack.S3.SecretKey, ""), Region: stack.S3.Region,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists, err := client.BucketExists(t.Context(), archiveBucket)
+	if err == nil && !exists {
+		err = client.MakeBucket(t.Context(), archiveBucket, minio.MakeBucketOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// maxAge of lines is below that of the node's.
+func (n *node) maxAge() {
+	n.t.Helper()
+	text := readFile(n.t, filepath.Join(n.dir, "corkline.yaml"))
+	n.write("corkline.yaml", strings.Replace(text, "timeout: 5s}", "timeout: 5s, max_age: 10m}", 1))
+}
+
+// archiveKeys of the configuration: where lines go that are too old.
+func (n *node) archiveKeys(endpoint, extra string) {
+	n.t.Helper()
+	n.maxAge()
+	n.write("access", stack.S3.AccessKey+"\n")
+	n.write("secret", stack.S3.SecretKey+"\n")
+	text := readFile(n.t, filepath.Join(n.dir, "corkline.yaml"))
+	n.write("corkline.yaml", fmt.Sprintf("%s\narchive: {endpoint: %q, bucket: %s, access_key_file: %s/access, secret_key_file: %s/secret, flush_interval: 1s%s}\n",
+		text, endpoint, archiveBucket, n.dir, n.dir, extra))
+}
+
+// manifests of a cluster's objects.
+func manifests(ctx context.Context, client *minio.Client, cluster string) (all []archive.Manifest, err error) {
+	objects := 0
+	for object := range client.ListObjects(ctx, archiveBucket, minio.ListObjectsOptions{Prefix: "corkline/" + cluster + "/", Recursive: true}) {
+		if object.Err != nil {
+			return nil, object.Err
+		}
+		if strings.HasSuffix(object.Key, ".jsonl.zst") {
+			objects++
+		}
+		if !strings.HasSuffix(object.Key, ".manifest.json") {
+			continue
+		}
+		reader, err := client.GetObject(ctx, archiveBucket, object.Key, minio.GetObjectOptions{})
+		if err != nil {
+			return nil, err
+		}
+		var m archive.Manifest
+		err = json.NewDecoder(reader).Decode(&m)
+		if err := errors.Join(err, reader.Close()); err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	if objects != len(all) {
+		return nil, fmt.Errorf("%d objects have %d manifests", objects, len(all))
+	}
+	return all, nil
+}
+
+func linesIn(manifests []archive.Manifest) (n int) {
+	for _, m := range manifests {
+		n += m.Lines
+	}
+	return n
+}
+
+// runFor runs the binary until a context ends, and gives what it prints and its exit code.
+func runFor(ctx context.Context, t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, log bytes.Buffer
+	command := exec.CommandContext(ctx, stack.binary, args...)
+	command.Stdout, command.Stderr = &out, &log
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
+		t.Fatal(err)
+	}
+	return out.String(), log.String(), command.ProcessState.ExitCode() // -1 when it was killed
+}
+
+// ledger holds what corkline ledger prints.
+func (n *node) ledger(want map[string]int) {
+	n.t.Helper()
+	out, log, code := runFor(n.t.Context(), n.t, "ledger", "--state-dir", filepath.Join(n.dir, "state"), "-o", "json")
+	var accounts []map[string]any
+	if err := json.Unmarshal([]byte(out), &accounts); err != nil || code != 0 || len(accounts) != 1 {
+		n.t.Fatalf("exit code %d, %v: %s %s", code, err, out, log)
+	}
+	got := map[string]int{}
+	for _, name := range []string{"read", "shipped", "dead_lettered", "dropped", "waiting"} {
+		if count := int(accounts[0][name].(float64)); count != 0 {
+			got[name] = count
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		n.t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
+// replayed gives the lines of a selector within an hour, in the order of their texts.
+func replayed(t *testing.T, selector string, from time.Time, count int) (lines []string) {
+	t.Helper()
+	eventually(t, "find the lines in Loki", func(ctx context.Context) error {
+		entries, err := logQL(ctx, selector, from.Add(-time.Minute), from.Add(time.Hour))
+		if err != nil {
+			return err
+		}
+		lines = nil
+		for _, e := range entries {
+			lines = append(lines, e.Line)
+		}
+		if len(lines) < count {
+			return fmt.Errorf("%d of %d lines", len(lines), count)
+		}
+		return nil
+	})
+	slices.Sort(lines)
+	return lines
+}
+
+// gate is a way to S3 that is shut until it is opened.
+type gate struct {
+	url  string
+	open atomic.Bool
+}
+
+func newGate(t *testing.T, target string) *gate {
+	t.Helper()
+	g := &gate{}
+	to, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The host is what requests are signed for.
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.open.Load() {
+			http.Error(w, "away", http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	g.url = server.URL
+	return g
+}
+
+const deadSeries = `corkline_pipeline_lines_dead_lettered_total{source="antrea-networkpolicy"}`
+
+// Lines that are too old for Loki go to S3, wherever the agent is killed, each
+// once; replay puts them into a Loki that takes them, each once.
+func TestArchive(t *testing.T) {
+	client := archiveClient(t)
+	n := newNode(t, "archived")
+	n.archiveKeys(stack.S3.Endpoint, ", segment_bytes: 100000")
+	const lines = 6_000
+	for range 12 {
+		n.append(lines / 12)
+		n.start()
+		n.waitMetric(readSeries, 1)
+		n.kill()
+	}
+	n.start()
+	eventually(t, "find the lines in S3", func(ctx context.Context) error {
+		all, err := manifests(ctx, client, "archived")
+		if err == nil && linesIn(all) != lines {
+			err = fmt.Errorf("%d of %d lines in %d objects", linesIn(all), lines, len(all))
+		}
+		return err
+	})
+	n.stop()
+	n.ledger(map[string]int{"read": lines, "dead_lettered": lines})
+
+	// The stack's Loki takes them; loki.max_age is for the agent.
+	args := []string{"replay", "--config", filepath.Join(n.dir, "corkline.yaml"), "--from", n.from.UTC().Format(time.RFC3339), "--to", n.from.UTC().Add(time.Hour).Format(time.RFC3339)}
+	out, log, code := runFor(t.Context(), t, append(args, "--dry-run")...)
+	if code != 0 || !strings.Contains(out, fmt.Sprintf(": %d lines in ", lines)) || !strings.Contains(log, "dry run: nothing was pushed") {
+		t.Fatalf("exit code %d: %s%s", code, out, log)
+	}
+	id := strings.TrimSuffix(strings.Fields(out)[1], ":")
+	for i := range 3 { // killed after a while
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(300+300*i)*time.Millisecond)
+		_, _, _ = runFor(ctx, t, args...)
+		cancel()
+	}
+	out, log, code = runFor(t.Context(), t, args...)
+	if code != 0 || !strings.Contains(out, "refused again 0,") && !strings.Contains(out, "nothing is left to push") {
+		t.Fatalf("exit code %d: %s%s", code, out, log)
+	}
+	out, log, code = runFor(t.Context(), t, args...)
+	if code != 0 || !strings.Contains(out, fmt.Sprintf("replayed before: %d lines\nnothing is left to push", lines)) {
+		t.Fatalf("exit code %d: %s%s", code, out, log)
+	}
+	got := replayed(t, fmt.Sprintf(`{replay=%q, cluster="archived"}`, id), n.from, lines)
+	want := slices.Clone(n.written)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines of the replay (-want +got):\n%s", diff)
+	}
+}
+
+// While S3 and Loki are away all waits; afterwards all is where it belongs.
+func TestArchive_S3Away(t *testing.T) {
+	client := archiveClient(t)
+	n := newNode(t, "s3-away")
+	proxy := newGate(t, stack.S3.Endpoint)
+	n.archiveKeys(proxy.url, ", segment_bytes: 20000")
+	n.append(1_000)
+	n.lines = samples.NewGenerator(samples.Options{Seed: 8, Start: time.Now().Add(-time.Minute).Truncate(time.Second), Step: 5 * time.Millisecond, Layouts: samples.Layouts()})
+	n.append(1_000)
+	n.start()
+	n.waitMetric(deadSeries, 1_000)
+	n.waitMetric(shippedSeries, 1_000)
+	n.waitMetric("corkline_archive_upload_failures_total", 1)
+	n.waitMetric("corkline_archive_segments", 2)
+	if all, err := manifests(t.Context(), client, "s3-away"); err != nil || len(all) > 0 {
+		t.Fatalf("%v, %d objects", err, len(all))
+	}
+	n.kill()
+	n.start()
+	proxy.open.Store(true)
+	eventually(t, "find the lines in S3", func(ctx context.Context) error {
+		all, err := manifests(ctx, client, "s3-away")
+		if err == nil && linesIn(all) != 1_000 {
+			err = fmt.Errorf("%d lines", linesIn(all))
+		}
+		return err
+	})
+	eventually(t, "empty the disk", func(ctx context.Context) error {
+		value, err := n.metric(ctx, "corkline_archive_segments")
+		if err == nil && value != 0 {
+			err = fmt.Errorf("%v segments", value)
+		}
+		return err
+	})
+	n.stop()
+	n.ledger(map[string]int{"read": 2_000, "dead_lettered": 1_000, "shipped": 1_000})
+}
+
+// Without S3 the lines stay on the node, and are replayed from there.
+func TestArchive_Folder(t *testing.T) {
+	n := newNode(t, "folder")
+	n.maxAge()
+	n.append(500)
+	n.start()
+	n.waitMetric(deadSeries, 500)
+	n.kill()
+	args := []string{
+		"replay", "--config", filepath.Join(n.dir, "corkline.yaml"), "--dir", filepath.Join(n.dir, "state", "archive"), "--id", "by-hand",
+		"--from", n.from.UTC().Format(time.RFC3339), "--to", n.from.UTC().Add(time.Hour).Format(time.RFC3339),
+	}
+	out, log, code := runFor(t.Context(), t, args...)
+	if code != 0 || !strings.Contains(out, `pushed 500 lines with the label replay="by-hand", refused again 0, skipped 0`) {
+		t.Fatalf("exit code %d: %s%s", code, out, log)
+	}
+	got := replayed(t, `{replay="by-hand"}`, n.from, 500)
+	want := slices.Clone(n.written)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines of the replay (-want +got):\n%s", diff)
+	}
+}
