@@ -193,7 +193,8 @@ func TestNothingIsLost(t *testing.T) {
 		if len(arrived) != written {
 			rt.Errorf("%d different lines arrived, %d were written", len(arrived), written)
 		}
-		if files == "np.log" && len(b.tailer.Files()) > 1 {
+		// An empty file cannot be told, so the one before it is kept, too.
+		if files == "np.log" && len(b.tailer.Files()) > 2 {
 			rt.Errorf("still open: %+v", b.tailer.Files())
 		}
 	})

@@ -25,7 +25,10 @@ type Positions struct {
 
 	mu    sync.Mutex
 	marks map[positionKey]*mark
-	dirty bool // the file is older than marks
+	dirty bool             // the file is older than marks
+	lost  map[string]int64 // lines by source, until someone asks
+
+	descriptors descriptors
 }
 
 // positionKey tells positions apart: sources may share a file.
@@ -38,9 +41,14 @@ type positionKey struct {
 type mark struct {
 	record
 	generation uint64 // grows when the file starts over
-	handed     int64  // the end of all chunks of this generation
 	counted    int64
+	// In lines that were counted: those that wait to be committed, those of
+	// them on their way, and those on their way of former generations.
+	waiting, flying, orphaned int64
 }
+
+// forgetTime is how long the position of a file that is gone is kept.
+const forgetTime = 24 * time.Hour
 
 // clockSlack covers the time between a rotation and the Scan that notices it.
 const clockSlack = time.Minute
@@ -58,7 +66,8 @@ func OpenPositions(dir string) (*Positions, []error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &Positions{dir: dir, lock: lock, marks: make(map[positionKey]*mark)}
+	p := &Positions{dir: dir, lock: lock, marks: make(map[positionKey]*mark), lost: make(map[string]int64)}
+	p.descriptors.limit()
 	warnings, err := p.load()
 	if err != nil {
 		return nil, nil, errors.Join(err, p.Close())
@@ -110,7 +119,7 @@ func (p *Positions) load() ([]error, error) {
 			warnings = append(warnings, fmt.Errorf("read positions %q: %w", path, err))
 		}
 		for _, r := range records {
-			p.marks[positionKey{r.Source, r.identity()}] = &mark{record: r, handed: r.Offset}
+			p.marks[positionKey{r.Source, r.identity()}] = &mark{record: r}
 		}
 	}
 	p.dirty = true
@@ -133,12 +142,18 @@ func (p *Positions) Commit(chunks []Chunk) error {
 	for i := range chunks {
 		c := &chunks[i]
 		m := c.File.mark
-		if c.cursor != Ship || c.generation != m.generation || c.End <= m.Offset || !p.keeps(m) {
-			continue
+		lines := int64(len(c.Lines))
+		switch {
+		case c.cursor != Ship || !p.keeps(m):
+		case c.generation != m.generation:
+			m.orphaned = max(0, m.orphaned-lines)
+		case c.End > m.Offset:
+			m.flying = max(0, m.flying-lines)
+			m.waiting = max(0, m.waiting-lines)
+			m.Offset, m.Time, m.Tail = c.End, c.Time, c.tail
+			m.FingerprintBytes, m.Fingerprint = c.fingerprint.bytes, c.fingerprint.sum
+			p.dirty = true
 		}
-		m.Offset, m.Time = c.End, c.Time
-		m.FingerprintBytes, m.Fingerprint = c.fingerprint.bytes, c.fingerprint.sum
-		p.dirty = true
 	}
 	p.mu.Unlock()
 	return p.Sync()
@@ -224,8 +239,24 @@ func (p *Positions) of(source string) []record {
 	return records
 }
 
-// find returns the position of a file, both to change and to read.
+// find returns the position of a file, both to change and to read, to a Tailer
+// that has nothing of it on its way.
 func (p *Positions) find(key positionKey) (*mark, record, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.marks[key]
+	if m == nil {
+		return nil, record{}, false
+	}
+	r := m.record
+	if m.Lost != 0 {
+		m.Lost, p.dirty = 0, true
+	}
+	return m, r, true
+}
+
+// peek is find for a look only.
+func (p *Positions) peek(key positionKey) (*mark, record, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.marks[key]
@@ -235,28 +266,67 @@ func (p *Positions) find(key positionKey) (*mark, record, bool) {
 	return m, m.record, true
 }
 
-// begin keeps a new position, at the beginning of a file, instead of any other.
-func (p *Positions) begin(key positionKey, path string, now time.Time) *mark {
+func (p *Positions) record(m *mark) record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return m.record
+}
+
+// begin keeps a new position, at the beginning of a file, instead of any other.
+func (p *Positions) begin(key positionKey, f *File, now time.Time) *mark {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.abandon(p.marks[key])
 	m := &mark{record: record{
-		Source: key.source,
-		Path:   path,
-		Dev:    key.id.dev,
-		Inode:  key.id.inode,
-		Time:   now.UnixNano(),
+		Source:           key.source,
+		Path:             f.path,
+		Dev:              key.id.dev,
+		Inode:            key.id.inode,
+		FingerprintBytes: f.prefix.bytes,
+		Fingerprint:      f.prefix.sum,
+		Time:             now.UnixNano(),
 	}}
+	if f.target != f.path {
+		m.Target = f.target
+	}
 	p.marks[key], p.dirty = m, true
 	return m
 }
 
-// restart puts a position back to the beginning of its file.
+// learn keeps what has become known of a file's beginning.
+func (p *Positions) learn(m *mark, head fingerprint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if head.bytes > m.FingerprintBytes {
+		m.FingerprintBytes, m.Fingerprint = head.bytes, head.sum
+		p.dirty = true
+	}
+}
+
+// move keeps a position as that of another file, which has the same content.
+func (p *Positions) move(from, to positionKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.marks[from]
+	if m == nil || from == to {
+		return
+	}
+	p.abandon(p.marks[to])
+	delete(p.marks, from)
+	m.Dev, m.Inode = to.id.dev, to.id.inode
+	p.marks[to], p.dirty = m, true
+}
+
+// restart puts a position back to the beginning of its file, whose former
+// content is gone.
 func (p *Positions) restart(m *mark, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.lose(m, m.waiting-m.flying)
+	m.orphaned += m.flying
 	m.generation++
-	m.handed, m.counted = 0, 0
-	m.Offset, m.FingerprintBytes, m.Fingerprint = 0, 0, 0
+	m.counted, m.waiting, m.flying = 0, 0, 0
+	m.Offset, m.FingerprintBytes, m.Fingerprint, m.Tail = 0, 0, 0, 0
 	m.Time = now.UnixNano()
 	p.dirty = true
 }
@@ -265,17 +335,78 @@ func (p *Positions) restart(m *mark, now time.Time) {
 func (p *Positions) drop(key positionKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.abandon(p.marks[key])
 	delete(p.marks, key)
 	p.dirty = true
 }
 
-// hand notes that lines up to end are on their way and returns their
-// generation.
-func (p *Positions) hand(m *mark, end int64) uint64 {
+// miss notes that the file of a position is gone. The position is kept for a
+// while, should the file come back.
+func (p *Positions) miss(key positionKey, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.handed = max(m.handed, end)
+	m := p.marks[key]
+	if m == nil || m.Lost != 0 {
+		return
+	}
+	p.abandon(m)
+	m.Lost, p.dirty = now.Unix(), true
+}
+
+// expire forgets the positions of files that have been gone for long.
+func (p *Positions) expire(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, m := range p.marks {
+		if m.Lost != 0 && now.Sub(time.Unix(m.Lost, 0)) >= forgetTime {
+			delete(p.marks, key)
+			p.dirty = true
+		}
+	}
+}
+
+// abandon gives up the lines of a position that wait. It needs mu.
+func (p *Positions) abandon(m *mark) {
+	if m != nil {
+		p.lose(m, m.waiting+m.orphaned)
+		m.counted, m.waiting, m.flying, m.orphaned = 0, 0, 0, 0
+	}
+}
+
+// lose counts lines that cannot be delivered any more. It needs mu.
+func (p *Positions) lose(m *mark, lines int64) {
+	if lines > 0 {
+		p.lost[m.Source] += lines
+	}
+}
+
+// takeLost returns how many lines of a source that were counted have been lost
+// since the last time.
+func (p *Positions) takeLost(source string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lines := p.lost[source]
+	delete(p.lost, source)
+	return lines
+}
+
+// hand notes that lines are on their way and returns their generation.
+func (p *Positions) hand(m *mark, c Cursor, lines int) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c == Ship {
+		m.flying += int64(lines)
+	}
 	return m.generation
+}
+
+// ground takes back what is on its way and has not been committed: nobody will
+// commit it any more.
+func (p *Positions) ground(m *mark) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lose(m, m.orphaned)
+	m.flying, m.orphaned = 0, 0
 }
 
 func (p *Positions) offset(m *mark) int64 {
@@ -290,10 +421,17 @@ func (p *Positions) counted(m *mark) int64 {
 	return m.counted
 }
 
-func (p *Positions) setCounted(m *mark, end int64) {
+func (p *Positions) setCounted(c *Chunk) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if end <= m.handed {
-		m.counted = max(m.counted, end)
+	m := c.File.mark
+	if c.generation != m.generation {
+		return
 	}
+	for i := range c.Lines {
+		if c.Lines[i].Start >= m.counted {
+			m.waiting++
+		}
+	}
+	m.counted = max(m.counted, c.End)
 }

@@ -23,17 +23,35 @@ type record struct {
 	Path   string `json:"path"`
 	Dev    uint64 `json:"dev"`
 	Inode  uint64 `json:"inode"`
-	// The fingerprint is taken of the first bytes that lie before Offset.
+	// The fingerprint is taken of the first bytes, as far as they are known.
 	FingerprintBytes int64  `json:"fingerprint_bytes"`
 	Fingerprint      uint32 `json:"fingerprint"`
 	Offset           int64  `json:"offset"`
 	Time             int64  `json:"time"` // Unix ns
+
+	// What follows is left out where it is not known. A reader ignores what it
+	// does not know, and does not write it again.
+	Target string `json:"target,omitempty"` // what Path links to
+	Tail   uint32 `json:"tail,omitempty"`   // of as many bytes before Offset
+	Lost   int64  `json:"lost,omitempty"`   // since when it is gone, Unix s
 }
 
 func (r record) identity() identity { return identity{r.Dev, r.Inode} }
 
 func (r record) fingerprint() fingerprint {
 	return fingerprint{r.FingerprintBytes, r.Fingerprint}
+}
+
+// target returns what lay at Path, links followed.
+func (r record) target() string {
+	if r.Target != "" {
+		return r.Target
+	}
+	return resolve(r.Path)
+}
+
+func (r record) evidence() evidence {
+	return evidence{r.fingerprint(), r.Offset, r.Tail}
 }
 
 // encodePositions returns the text of a positions file.
@@ -111,7 +129,7 @@ func decodeRecord(line []byte) (record, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return record{}, fmt.Errorf("parse position: %w", err)
 	}
-	if r.FingerprintBytes != min(r.Offset, fingerprintBytes) || r.Offset < 0 {
+	if r.Offset < 0 || r.FingerprintBytes < min(r.Offset, fingerprintBytes) || r.FingerprintBytes > fingerprintBytes {
 		return record{}, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
 	}
 	return r, nil
