@@ -234,13 +234,15 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 	a.sink = nil
 	if c.Loki.URL != "" {
 		dead := &deadLetters{dir: filepath.Join(c.StateDir, "dead-letters"), max: maxDeadLetterBytes}
-		a.sink, err = loki.New(loki.Options{
-			URL: c.Loki.URL, Tenant: c.Loki.Tenant, Timeout: c.Loki.Timeout, MaxBackoff: c.Loki.MaxBackoff,
-			Labels:    []loki.Label{{Name: "job", Value: Job}, {Name: "cluster", Value: c.Cluster}, {Name: "node", Value: c.Node}},
-			Budget:    a.budget,
-			UserAgent: "corkline/" + a.options.Version,
-			Client:    a.options.Client, Metrics: a.push, Refused: dead.store, Log: a.log,
-		})
+		o := c.Loki.options()
+		o.Labels = []loki.Label{{Name: "job", Value: Job}, {Name: "cluster", Value: c.Cluster}, {Name: "node", Value: c.Node}}
+		o.Budget = a.budget
+		o.UserAgent = "corkline/" + a.options.Version
+		o.Client, o.Metrics, o.Refused, o.Log = a.options.Client, a.push, dead.store, a.log
+		a.sink, err = loki.New(o)
+		if c.Loki.insecure() {
+			a.log.Warn("loki.url is http: credentials and lines can be read on the way", "loki", c.Loki.Address())
+		}
 		sink = a.sink
 	}
 	a.mu.Unlock()

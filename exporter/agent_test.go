@@ -75,7 +75,7 @@ func (b *bench) source(name, definition string, files ...string) string {
 func (b *bench) text() string {
 	loki := ""
 	if b.loki != nil {
-		loki = "loki: {url: '" + b.loki.URL + "', timeout: 500ms, max_backoff: 5ms}\n"
+		loki = "loki: {url: '" + b.loki.URL + "', timeout: 500ms, max_backoff: 5ms, max_age: 0s}\n"
 	}
 	return "node: node-1\ncluster: test\nstate_dir: " + b.path("state") + `
 listen: 127.0.0.1:0

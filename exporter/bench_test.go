@@ -93,7 +93,7 @@ func BenchmarkEndToEnd(b *testing.B) {
 
 func benchmarkConfig(b *testing.B, path, url string) *Config {
 	b.Helper()
-	config, err := ParseConfig("bench.yaml", []byte("state_dir: "+b.TempDir()+"\nloki: {url: '"+url+"'}\nsources: [{definition: antrea-networkpolicy, files: ["+path+"]}]\n"))
+	config, err := ParseConfig("bench.yaml", []byte("state_dir: "+b.TempDir()+"\nloki: {url: '"+url+"', max_age: 0s}\nsources: [{definition: antrea-networkpolicy, files: ["+path+"]}]\n"))
 	if err != nil {
 		b.Fatal(err)
 	}

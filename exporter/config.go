@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"hash"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/corkline/corkline/parsers"
@@ -60,24 +58,6 @@ func addText(h hash.Hash, text []byte) {
 	h.Write(sum[:]) // a hash never fails
 }
 
-// LokiConfig says where the lines go. Without a URL the agent feeds metrics only.
-type LokiConfig struct {
-	URL        string        `yaml:"url"`
-	Tenant     string        `yaml:"tenant"`
-	Timeout    time.Duration `yaml:"timeout"`
-	MaxBackoff time.Duration `yaml:"max_backoff"`
-}
-
-// Address is where Loki is, without what may be secret in the URL; empty when
-// no Loki is configured.
-func (c LokiConfig) Address() string {
-	u, err := url.Parse(c.URL)
-	if err != nil || c.URL == "" {
-		return ""
-	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
-}
-
 // SourceConfig is one set of files and the definition that reads them.
 type SourceConfig struct {
 	// Name is the value of the label source; default is the definition's name.
@@ -112,7 +92,7 @@ func defaultConfig() Config {
 		MaxLineBytes:    256 << 10,
 		MaxSeries:       2000,
 		MaxLabelValues:  32,
-		Loki:            LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
+		Loki:            defaultLoki(),
 	}
 }
 
@@ -206,21 +186,7 @@ func (c *configCheck) scalars() {
 	if config.MaxLabelValues < 1 {
 		c.fault("max_label_values", "must be at least 1")
 	}
-	if config.Loki.URL != "" {
-		// What does not look like a URL may hold a password all the same, so
-		// no message quotes it.
-		u, err := url.Parse(config.Loki.URL)
-		switch {
-		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-			c.fault("loki.url", "is not a URL, such as http://loki:3100")
-		case u.User != nil:
-			c.fault("loki.url", "must not hold a user or a password")
-		}
-	}
-	// The sink would refuse it, too, but a reload must know before the old one is stopped.
-	if strings.ContainsFunc(config.Loki.Tenant, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		c.fault("loki.tenant", "%q: use printable ASCII without blanks", config.Loki.Tenant)
-	}
+	c.loki()
 }
 
 // definitions fails only when shipped definitions are broken.

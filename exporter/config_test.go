@@ -44,7 +44,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 	want := Config{
 		Node: "node-7", StateDir: "/var/lib/corkline", Listen: "127.0.0.1:9440",
 		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000, MaxLabelValues: 32,
-		Loki:    LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second},
+		Loki:    LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, MaxAge: 168 * time.Hour},
 		Sources: sources,
 	}
 	f := func(text string) {
@@ -126,7 +126,7 @@ func TestParseConfig_Definitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []SourceConfig{{Name: "words", Definition: "words", Files: []string{"/a.log"}}, {Name: "Again_2.x", Definition: "words", Files: []string{"/b/*.log"}}}
-	if diff := cmp.Diff(want, got.Sources); diff != "" {
+	if diff := cmp.Diff(want, got.Sources, cmpopts.IgnoreUnexported(SourceConfig{})); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
 }
@@ -173,6 +173,10 @@ func TestParseConfig_Faults(t *testing.T) {
 	f("loki: {url: 'loki:3100'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
 	f("loki: {url: 'http://:3100'}\n", c+`:1: loki.url: is not a URL, such as http://loki:3100`)
 	f("loki: {url: 'http://loki', tenant: 'a b'}\n", c+`:1: loki.tenant: "a b": use printable ASCII without blanks`)
+	f("loki: {url: 'http://loki', max_age: -1s}\n", c+`:1: loki.max_age: must not be negative; 0 is for lines of any age`)
+	f("loki:\n  url: http://loki\n  basic_auth: {username: u}\n", c+`:3: loki.basic_auth: username and password_file go together`)
+	f("loki:\n  url: http://loki\n  tls:\n    ca_file: /none\n", c+`:4: loki.tls.ca_file: open /none: no such file or directory`)
+	f("loki:\n  url: http://loki\n  headers: {Host: x}\n", c+`:3: loki.headers: "Host" cannot be set here; there are loki.tenant, loki.basic_auth and loki.bearer_token_file`)
 	f("sources: [{}]\n", c+`:1: sources[0].definition: is missing; there are: `+all)
 	f("sources: [{definition: nope}]\n", c+`:1: sources[0].definition: there is no definition "nope"; there are: `+all)
 	f("sources:\n  - {definition: antrea-networkpolicy}\n  - {definition: antrea-networkpolicy}\n",
@@ -219,7 +223,7 @@ func TestParseConfig_Password(t *testing.T) {
 			t.Errorf("%q (-want +got):\n%s", address, diff)
 		}
 	}
-	const holds, isNone = "must not hold a user or a password", "is not a URL, such as http://loki:3100"
+	const holds, isNone = "must not hold a user or a password; there is loki.basic_auth", "is not a URL, such as http://loki:3100"
 	f("http://me:s3cret@loki:3100", holds)
 	f("https://s3cret@loki:3100", holds) // a token
 	f("ftp://me:s3cret@loki:3100", isNone)

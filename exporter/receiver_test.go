@@ -56,6 +56,10 @@ func (r *receiver) answer(status int) {
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if request.Method == http.MethodGet { // of a version, which it keeps to itself
+		http.NotFound(w, request)
+		return
+	}
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
 		return // the agent was stopped while it sent

@@ -238,7 +238,7 @@ func TestCheck(t *testing.T) {
 	const wordsGood = "DIR/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n"
 	const badFaults = `DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
 DIR/bad.yaml:2: poll_interval: expected a duration such as 5s or 1m30s, found "5"
-DIR/bad.yaml:4: loki.url: must not hold a user or a password
+DIR/bad.yaml:4: loki.url: must not hold a user or a password; there is loki.basic_auth
 DIR/bad.yaml:6: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet gke-policy hubble ovn-acl ovs-vswitchd ovsdb-server]
 `
 	f("--config DIR/good.yaml", 0, "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n", "")

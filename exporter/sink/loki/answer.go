@@ -18,6 +18,7 @@ const (
 	taken  verdict = iota // all of it is in Loki
 	again                 // nothing is known; send the same bytes again
 	narrow                // some of its entries are refused for good, or it is too large
+	pack                  // structured metadata is refused
 )
 
 // answer to a request.
@@ -26,6 +27,8 @@ type answer struct {
 	kind       string // one of the statuses below, or "refused"
 	text       string
 	retryAfter time.Duration
+	// away: Loki did not see the request, so that to try again costs it little.
+	away bool
 }
 
 // Values of the label status, and the kinds of faults.
@@ -53,7 +56,6 @@ type wholeFault struct{ text, advice string }
 // wholeFaults by a part of Loki's text: 3.7, pkg/validation/validate.go, and
 // the tenant's ones in dskit, tenant/tenant.go.
 var wholeFaults = []wholeFault{
-	{"allow_structured_metadata", "loki must allow structured metadata (limits_config.allow_structured_metadata, schema v13)"},
 	{"no org id", "check loki.tenant"},
 	{"multiple org IDs", "check loki.tenant"},
 	{"tenant ID", "check loki.tenant"},
@@ -61,6 +63,10 @@ var wholeFaults = []wholeFault{
 	{"label names; limit", "check loki.labels"},
 	{"ingestion blocked for user", "loki blocks this tenant"},
 }
+
+// noMetadata is in the text of a 400 of a Loki that does not take structured
+// metadata (2.9 by default, 3.x with a schema before v13).
+const noMetadata = "allow_structured_metadata"
 
 // brokenRequests by the start of the text: Loki could not read the request at
 // all (3.7, pkg/loghttp/push/push.go, parsePushRequestBody).
@@ -90,6 +96,9 @@ func (s *Sink) judge(r *http.Response, body string, now time.Time) answer {
 	case r.StatusCode == http.StatusRequestEntityTooLarge:
 		a.verdict = narrow
 		return a
+	case r.StatusCode == http.StatusBadRequest && strings.Contains(body, noMetadata):
+		a.verdict = pack
+		return a
 	case r.StatusCode == http.StatusBadRequest:
 		if advice = wholeAdvice(body); advice == "" {
 			a.verdict = narrow
@@ -103,6 +112,10 @@ func (s *Sink) judge(r *http.Response, body string, now time.Time) answer {
 	if advice != "" {
 		a.text = advice + ": " + a.text
 	}
+	switch r.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		a.away = true // it is what stands before Loki that answers
+	}
 	a.text = fmt.Sprintf("loki answered %d: %s", r.StatusCode, a.text)
 	return a
 }
@@ -113,11 +126,10 @@ func (s *Sink) unanswered(err error) answer {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
-	text := fmt.Sprintf("reach loki at %s: %s", s.url.Host, firstLine(err.Error()))
 	if errors.Is(err, context.DeadlineExceeded) {
-		text = fmt.Sprintf("loki at %s did not answer within %s", s.url.Host, s.timeout)
+		return answer{verdict: again, kind: statusError, text: fmt.Sprintf("loki at %s did not answer within %s", s.url.Host, s.timeout)}
 	}
-	return answer{verdict: again, kind: statusError, text: text}
+	return answer{verdict: again, kind: statusError, away: true, text: fmt.Sprintf("reach loki at %s: %s", s.url.Host, firstLine(err.Error()))}
 }
 
 // checkURL is an advice that leaves out what may be secret in the URL.

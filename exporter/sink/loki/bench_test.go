@@ -45,7 +45,7 @@ func BenchmarkBatch(b *testing.B) {
 	}
 	encode := func(sp *splitter, buf *buffer, each func([]byte)) {
 		for _, st := range sp.streams(batch) {
-			request, n := st.encode(buf, batch, st.records, 4<<20)
+			request, n := st.encode(buf, batch, st.records, 4<<20, false)
 			if n != len(st.records) {
 				b.Fatal("the batch does not fit")
 			}

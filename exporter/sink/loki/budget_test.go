@@ -169,7 +169,7 @@ func TestBudget_AllocatesNothing(t *testing.T) {
 		sp, buf := newSplitter(nil, NewBudget(nil, values)), new(buffer)
 		encode := func() {
 			for _, st := range sp.streams(b) {
-				st.encode(buf, b, st.records, 1<<20)
+				st.encode(buf, b, st.records, 1<<20, false)
 			}
 		}
 		encode()

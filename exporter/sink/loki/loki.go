@@ -28,14 +28,25 @@ type Options struct {
 	URL string
 	// Tenant is sent as X-Scope-OrgID; empty: no such header.
 	Tenant string
+	// Auth says who pushes, TLS how an https Loki is spoken to.
+	Auth Auth
+	TLS  TLS
+	// Headers that every request gets, besides those of the sink's own.
+	Headers map[string]string
+	// Probe asks Loki for its version before the first push, since one older
+	// than 2.9 takes structured metadata and drops it without a word.
+	Probe bool
+	// MaxAge of records, default none: older ones Loki refuses
+	// (reject_old_samples_max_age), so they go to Refused at once.
+	MaxAge time.Duration
 	// Labels that every stream gets; those without a value are left out.
 	Labels []Label
 	// Budget of the values of the labels that come from fields; nil for no bound.
 	Budget *Budget
 	// Timeout of one request, default 10 s.
 	Timeout time.Duration
-	// MaxBackoff is the longest pause between two tries, default 30 s. It also
-	// caps a Retry-After.
+	// MaxBackoff is the longest pause between two tries, default 30 s, and 4 s
+	// at most while Loki cannot be reached. It also caps a Retry-After.
 	MaxBackoff time.Duration
 	// BatchBytes is how large a request may be before compression, default
 	// 1 MiB. Only a single record may exceed it.
@@ -65,6 +76,8 @@ const (
 	defaultMaxBackoff = 30 * time.Second
 	defaultBatchBytes = 1 << 20
 	firstBackoff      = 500 * time.Millisecond
+	// awayBackoff is the longest pause while Loki cannot be reached.
+	awayBackoff = 4 * time.Second
 )
 
 // Sink pushes batches to one Loki. It may be used by many goroutines.
@@ -76,9 +89,13 @@ type Sink struct {
 	timeout    time.Duration
 	maxBackoff time.Duration
 	batchBytes int
+	maxAge     time.Duration
+	auth       Auth
+	refusing   sync.Mutex // held while refused is called
 	refused    func(ctx context.Context, b *parsers.Batch, i int, reason string) error
 	metrics    *Metrics
 	health     health
+	form       form
 	splitters  sync.Pool // of *splitter
 	buffers    sync.Pool // of *buffer
 }
@@ -94,10 +111,13 @@ func New(o Options) (*Sink, error) {
 		return nil, err
 	}
 	if strings.ContainsFunc(o.Tenant, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, fmt.Errorf("loki.tenant: %q: want printable ASCII without blanks", o.Tenant)
+		return nil, fmt.Errorf("loki.tenant: %q: use printable ASCII without blanks", o.Tenant)
 	}
-	if o.Timeout < 0 || o.MaxBackoff < 0 || o.BatchBytes < 0 {
-		return nil, errors.New("loki: timeout, backoff or batch size is negative")
+	if o.Timeout < 0 || o.MaxBackoff < 0 || o.BatchBytes < 0 || o.MaxAge < 0 {
+		return nil, errors.New("loki: timeout, backoff, age or batch size is negative")
+	}
+	if err := o.Auth.check(); err != nil {
+		return nil, err
 	}
 	s := &Sink{
 		url:        target,
@@ -105,6 +125,8 @@ func New(o Options) (*Sink, error) {
 		timeout:    o.Timeout,
 		maxBackoff: o.MaxBackoff,
 		batchBytes: o.BatchBytes,
+		maxAge:     o.MaxAge,
+		auth:       o.Auth,
 		refused:    o.Refused,
 		metrics:    o.Metrics,
 		health:     health{log: o.Log, faults: make(map[string]bool)},
@@ -132,6 +154,12 @@ func New(o Options) (*Sink, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "corkline"
 	}
+	for name, value := range o.Headers {
+		if err := checkHeader(name, value); err != nil {
+			return nil, err
+		}
+		s.header.Set(name, value)
+	}
 	s.header.Set("User-Agent", o.UserAgent)
 	if o.Tenant != "" {
 		s.header.Set("X-Scope-OrgID", o.Tenant)
@@ -145,13 +173,16 @@ func New(o Options) (*Sink, error) {
 	if o.Client != nil {
 		client = *o.Client
 	} else {
-		s.own = newTransport()
+		if s.own, err = newTransport(o.TLS); err != nil {
+			return nil, err
+		}
 		client.Transport = s.own
 	}
 	// What a redirect leads to is not known to be Loki.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s.client = &client
 
+	s.form.probed.Store(!o.Probe)
 	labels := append([]Label(nil), o.Labels...)
 	s.splitters.New = func() any { return newSplitter(labels, o.Budget) }
 	s.buffers.New = func() any { return new(buffer) }
@@ -179,10 +210,15 @@ func pushURL(raw string) (*url.URL, error) {
 
 // newTransport keeps to HTTP/1.1: on one HTTP/2 connection, a peer that hangs
 // would hold up every source at once.
-func newTransport() *http.Transport {
+func newTransport(t TLS) (*http.Transport, error) {
+	config, err := t.config()
+	if err != nil {
+		return nil, err
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
+		TLSClientConfig:     config,
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second,
@@ -190,7 +226,7 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost: 8,
 		DisableCompression:  true,
 		Protocols:           protocols,
-	}
+	}, nil
 }
 
 // Close closes the idle connections of the sink's own client.
@@ -209,23 +245,78 @@ func (s *Sink) Close() error {
 // ingester tells what became of the last one and is silent about the others
 // (Loki 3.7, pkg/ingester/instance.go, Push), so a 204 would acknowledge
 // entries that it dropped.
+//
+// The requests of different streams are on their way at the same time, those
+// of one stream one after the other: Loki refuses what comes long behind the
+// newest entry of its stream.
 func (s *Sink) Consume(ctx context.Context, b *parsers.Batch) error {
+	if err := s.probe(ctx); err != nil {
+		return fmt.Errorf("ask loki for its version: %w", err)
+	}
 	split := s.splitters.Get().(*splitter)
 	defer s.splitters.Put(split)
-	for _, st := range split.streams(b) {
-		if err := s.send(ctx, b, st, st.records); err != nil {
-			return fmt.Errorf("push to loki: %w", err)
-		}
+	streams := split.streams(b)
+	if len(streams) == 1 {
+		return s.sendStream(ctx, b, streams[0])
+	}
+	errs := make([]error, len(streams))
+	turns := make(chan struct{}, maxPushes)
+	var wait sync.WaitGroup
+	for i, st := range streams {
+		turns <- struct{}{}
+		wait.Go(func() {
+			errs[i] = s.sendStream(ctx, b, st)
+			<-turns
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// maxPushes of one batch are on their way at the same time.
+const maxPushes = 4
+
+// sendStream sees to the records of one stream.
+func (s *Sink) sendStream(ctx context.Context, b *parsers.Batch, st *stream) error {
+	records, err := s.young(ctx, b, st.records)
+	if err == nil {
+		err = s.send(ctx, b, st, records)
+	}
+	if err != nil {
+		return fmt.Errorf("push to loki: %w", err)
 	}
 	return nil
+}
+
+// young gives the records that Loki does not refuse for their age, and hands
+// the others to Options.Refused.
+func (s *Sink) young(ctx context.Context, b *parsers.Batch, records []int32) ([]int32, error) {
+	if s.maxAge == 0 {
+		return records, nil
+	}
+	limit := time.Now().Add(-s.maxAge).UnixNano()
+	young := records[:0] // in their place: none is looked at twice
+	for _, i := range records {
+		if b.Records[i].Time >= limit {
+			young = append(young, i)
+		} else if err := s.refuse(ctx, b, int(i), fmt.Sprintf("older than %s (loki.max_age)", s.maxAge)); err != nil {
+			return nil, err
+		}
+	}
+	return young, nil
 }
 
 // send pushes records of one stream, given as indices into b.Records.
 func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records []int32) error {
 	for len(records) > 0 {
-		p, n := s.encode(b, st, records)
-		a, err := s.push(ctx, p)
+		packed := s.form.packed.Load()
+		p, n := s.encode(b, st, records, packed)
+		a, err := s.push(ctx, p, packed)
 		s.release(p)
+		if err == nil && a.verdict == pack {
+			s.form.pack(s.health.log, a.text)
+			continue
+		}
 		if err == nil && a.verdict == narrow {
 			// Of a request that it answers with 400 Loki has taken the valid
 			// entries. It folds them when the halves repeat them.
@@ -244,17 +335,17 @@ func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records [
 }
 
 // encode the first n of records, as many as fit into a request.
-func (s *Sink) encode(b *parsers.Batch, st *stream, records []int32) (p *payload, n int) {
+func (s *Sink) encode(b *parsers.Batch, st *stream, records []int32, packed bool) (p *payload, n int) {
 	plain := s.buffers.Get().(*buffer)
-	request, n := st.encode(plain, b, records, s.batchBytes)
-	packed := s.buffers.Get().(*buffer)
-	packed.bytes = s2.EncodeSnappy(packed.bytes, request)
+	request, n := st.encode(plain, b, records, s.batchBytes, packed)
+	small := s.buffers.Get().(*buffer)
+	small.bytes = s2.EncodeSnappy(small.bytes, request)
 	s.recycle(plain)
-	return &payload{data: packed.bytes, buffer: packed}, n
+	return &payload{data: small.bytes, buffer: small}, n
 }
 
 // push a request until Loki has taken it or refused it.
-func (s *Sink) push(ctx context.Context, p *payload) (a answer, err error) {
+func (s *Sink) push(ctx context.Context, p *payload, packed bool) (a answer, err error) {
 	first := true
 	err = s.persist(ctx, func() answer {
 		if !first {
@@ -263,7 +354,9 @@ func (s *Sink) push(ctx context.Context, p *payload) (a answer, err error) {
 			s.shrink(p)
 		}
 		first = false
-		a = s.post(ctx, p)
+		if a = s.post(ctx, p); a.verdict == pack && packed { // there is none to leave out
+			a.verdict = again
+		}
 		return a
 	})
 	if err == nil {
@@ -275,6 +368,8 @@ func (s *Sink) push(ctx context.Context, p *payload) (a answer, err error) {
 // refuse hands record i to Options.Refused until that has stored it.
 func (s *Sink) refuse(ctx context.Context, b *parsers.Batch, i int, reason string) error {
 	return s.persist(ctx, func() answer {
+		s.refusing.Lock()
+		defer s.refusing.Unlock()
 		if err := s.refused(ctx, b, i, reason); err != nil {
 			return answer{verdict: again, kind: "refused", text: fmt.Sprintf("store a record that loki refused: %v", err)}
 		}
@@ -296,7 +391,7 @@ func (s *Sink) persist(ctx context.Context, try func() answer) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		pause := s.pause(n, a.retryAfter)
+		pause := s.pause(n, a)
 		s.health.failed(time.Now(), pause, a.kind, a.text)
 		timer := time.NewTimer(pause)
 		select {
@@ -310,11 +405,14 @@ func (s *Sink) persist(ctx context.Context, try func() answer) error {
 
 // pause before the try that follows the n-th, counted from 0: doubled each
 // time, its second half drawn by lot so that agents do not come back in step.
-func (s *Sink) pause(n int, retryAfter time.Duration) time.Duration {
+func (s *Sink) pause(n int, a answer) time.Duration {
 	d := s.maxBackoff
+	if a.away {
+		d = min(d, awayBackoff) // its return is to be seen soon
+	}
 	if n < 16 {
 		d = min(d, firstBackoff<<n)
 	}
 	d -= rand.N(d/2 + 1)
-	return min(max(d, retryAfter), s.maxBackoff)
+	return min(max(d, a.retryAfter), s.maxBackoff)
 }

@@ -196,14 +196,13 @@ func TestFaults(t *testing.T) {
 		"301": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusMovedPermanently)
 		}, "3xx", "loki answered 301: check loki.url"},
-		"400 structured metadata": {status(400, "stream '{}' includes structured metadata, but this feature is disallowed. Please see `limits_config.allow_structured_metadata` or contact"), "400", "loki must allow structured metadata"},
-		"400 required labels":     {status(400, "missing required labels 'team' for user 'fake'"), "400", "check loki.labels"},
-		"400 snappy":              {status(400, "snappy: corrupt input"), "400", "changed on its way"},
-		"401":                     {status(401, "no org id"), "401", "loki answered 401: check loki.tenant and credentials: no org id"},
-		"403":                     {status(403, ""), "403", "loki answered 403: check loki.tenant and credentials: Forbidden"},
-		"404":                     {status(404, "404 page not found"), "404", "loki answered 404: check loki.url (http://127."},
-		"405":                     {status(405, ""), "405", "loki answered 405: check loki.url"},
-		"422":                     {status(422, "what"), "4xx", "loki answered 422: what"},
+		"400 required labels": {status(400, "missing required labels 'team' for user 'fake'"), "400", "check loki.labels"},
+		"400 snappy":          {status(400, "snappy: corrupt input"), "400", "changed on its way"},
+		"401":                 {status(401, "no org id"), "401", "loki answered 401: check loki.tenant and credentials: no org id"},
+		"403":                 {status(403, ""), "403", "loki answered 403: check loki.tenant and credentials: Forbidden"},
+		"404":                 {status(404, "404 page not found"), "404", "loki answered 404: check loki.url (http://127."},
+		"405":                 {status(405, ""), "405", "loki answered 405: check loki.url"},
+		"422":                 {status(422, "what"), "4xx", "loki answered 422: what"},
 		"429": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(429)
@@ -405,7 +404,7 @@ func TestBackoff(t *testing.T) {
 			Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 				at = append(at, time.Now())
 				r.Body.Close()
-				response := respond(503, "")
+				response := respond(500, "")
 				switch len(at) {
 				case 10:
 					response.Header.Set("Retry-After", "7")
@@ -434,6 +433,32 @@ func TestBackoff(t *testing.T) {
 			}
 		}
 	})
+}
+
+// While Loki cannot be reached its return is noticed within seconds.
+func TestBackoff_Away(t *testing.T) {
+	f := func(away func() (*http.Response, error)) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			back := time.Now().Add(10 * time.Minute)
+			s := newSink(t, Options{URL: "http://loki", Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				r.Body.Close()
+				if time.Now().Before(back) {
+					return away()
+				}
+				return respond(204, ""), nil
+			})}})
+			if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
+				t.Fatal(err)
+			}
+			if late := time.Since(back); late > awayBackoff {
+				t.Errorf("Loki was back for %s", late)
+			}
+		})
+	}
+	f(func() (*http.Response, error) { return nil, errors.New("connection refused") })
+	f(func() (*http.Response, error) { return respond(502, ""), nil })
+	f(func() (*http.Response, error) { return respond(503, ""), nil })
 }
 
 func TestTimeoutAndCancel(t *testing.T) {

@@ -88,11 +88,15 @@ const maxErrorText = 8 << 10
 func (s *Sink) post(ctx context.Context, p *payload) answer {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	header := s.header.Clone()
+	if err := s.auth.apply(header); err != nil {
+		return answer{verdict: again, kind: statusError, text: err.Error()}
+	}
 	request := (&http.Request{
 		Method:        http.MethodPost,
 		URL:           s.url,
 		Host:          s.url.Host,
-		Header:        s.header.Clone(),
+		Header:        header,
 		Body:          p.reader(),
 		GetBody:       func() (io.ReadCloser, error) { return p.reader(), nil },
 		ContentLength: int64(len(p.data)),

@@ -48,7 +48,8 @@ type schema struct {
 // metadata is a field that goes to the structured metadata.
 type metadata struct {
 	field int
-	// name is the beginning of a LabelPair: the name, and the value's tag.
+	label string
+	// name is the beginning of a LabelPair: the label, and the value's tag.
 	name []byte
 }
 
@@ -61,20 +62,30 @@ func newSchema(d *parsers.Definition, id uint64) *schema {
 }
 
 func newMetadata(field int, name string) metadata {
-	return metadata{field, append(appendBytes(nil, tagName, []byte(name)), tagValue)}
+	return metadata{field, name, append(appendBytes(nil, tagName, []byte(name)), tagValue)}
 }
 
-// Metadata that comes with no field, encoded.
-const (
-	parseErrorPair  = "\x1a\x13\x0a\x0bparse_error\x12\x04true"
-	truncatedPair   = "\x1a\x11\x0a\x09truncated\x12\x04true"
-	invalidUTF8Pair = "\x1a\x14\x0a\x0cinvalid_utf8\x12\x04true"
-	timeClampedPair = "\x1a\x14\x0a\x0ctime_clamped\x12\x04true"
-)
+// mark is metadata that comes with no field: name=true.
+type mark struct{ name, pair string }
+
+func newMark(name string) mark {
+	pair := appendBytes(appendBytes(nil, tagName, []byte(name)), tagValue, []byte("true"))
+	return mark{name, string(appendBytes(nil, tagMetadata, pair))}
+}
+
+var marks = [...]mark{newMark("parse_error"), newMark("truncated"), newMark("invalid_utf8"), newMark("time_clamped")}
+
+// marked gives, for each of marks, whether a record has it.
+func marked(r *parsers.Record) [len(marks)]bool {
+	return [...]bool{
+		r.Layout == nil, r.Flags&parsers.Truncated != 0, r.Flags&parsers.InvalidUTF8 != 0, r.Flags&parsers.TimeClamped != 0,
+	}
+}
 
 // encode the first n of records into buf as a PushRequest: as many as fit into
-// limit bytes and lie within maxSpan, but one at least.
-func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit int) (request []byte, n int) {
+// limit bytes and lie within maxSpan, but one at least. Packed entries are JSON
+// lines without structured metadata.
+func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit int, packed bool) (request []byte, n int) {
 	// The stream's length is known last, and written just before the stream.
 	const room = 1 + binary.MaxVarintLen64
 	dst := slices.Grow(buf.bytes[:0], room+len(st.head))[:room]
@@ -82,14 +93,25 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 	first := b.Records[records[0]].Time
 	for _, i := range records {
 		r := &b.Records[i]
-		size := st.schema.size(r) + sizeMetadata(st.full, r)
+		var line []byte
+		var size int
+		if packed {
+			line = st.appendPacked(nil, r)
+			size = sizeLine(r, len(line))
+		} else {
+			size = st.schema.size(r) + sizeMetadata(st.full, r)
+		}
 		whole := sizeBytes(size)
 		apart := time.Duration(r.Time-first).Abs() > maxSpan
 		if n > 0 && (apart || len(dst)-room+whole > limit) {
 			break
 		}
 		dst = appendSize(slices.Grow(dst, whole), tagEntry, size)
-		dst = appendMetadata(st.schema.appendEntry(dst, r), st.full, r)
+		if packed {
+			dst = appendLine(dst, r, line)
+		} else {
+			dst = appendMetadata(st.schema.appendEntry(dst, r), st.full, r)
+		}
 		n++
 	}
 	buf.bytes = dst
@@ -101,19 +123,11 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 
 // size of a record's Entry in bytes.
 func (sc *schema) size(r *parsers.Record) int {
-	seconds, nanos := split(r.Time)
-	n := sizeBytes(sizeTimestamp(seconds, nanos)) + sizeBytes(len(r.Line)) + sizeMetadata(sc.metadata, r)
-	if r.Layout == nil {
-		n += len(parseErrorPair)
-	}
-	if r.Flags&parsers.Truncated != 0 {
-		n += len(truncatedPair)
-	}
-	if r.Flags&parsers.InvalidUTF8 != 0 {
-		n += len(invalidUTF8Pair)
-	}
-	if r.Flags&parsers.TimeClamped != 0 {
-		n += len(timeClampedPair)
+	n := sizeLine(r, len(r.Line)) + sizeMetadata(sc.metadata, r)
+	for i, has := range marked(r) {
+		if has {
+			n += len(marks[i].pair)
+		}
 	}
 	for i := range r.Pairs {
 		n += sizePair(r, &r.Pairs[i])
@@ -121,8 +135,12 @@ func (sc *schema) size(r *parsers.Record) int {
 	return n
 }
 
-// appendEntry appends a record's Entry.
-func (sc *schema) appendEntry(dst []byte, r *parsers.Record) []byte {
+// sizeLine of a record's time and of a line of n bytes.
+func sizeLine(r *parsers.Record, n int) int {
+	return sizeBytes(sizeTimestamp(split(r.Time))) + sizeBytes(n)
+}
+
+func appendLine(dst []byte, r *parsers.Record, line []byte) []byte {
 	seconds, nanos := split(r.Time)
 	dst = append(dst, tagTimestamp, byte(sizeTimestamp(seconds, nanos)))
 	if seconds != 0 {
@@ -131,18 +149,16 @@ func (sc *schema) appendEntry(dst []byte, r *parsers.Record) []byte {
 	if nanos != 0 {
 		dst = appendVarint(append(dst, tagNanos), uint64(nanos))
 	}
-	dst = appendMetadata(appendBytes(dst, tagLine, r.Line), sc.metadata, r)
-	if r.Layout == nil {
-		dst = append(dst, parseErrorPair...)
-	}
-	if r.Flags&parsers.Truncated != 0 {
-		dst = append(dst, truncatedPair...)
-	}
-	if r.Flags&parsers.InvalidUTF8 != 0 {
-		dst = append(dst, invalidUTF8Pair...)
-	}
-	if r.Flags&parsers.TimeClamped != 0 {
-		dst = append(dst, timeClampedPair...)
+	return appendBytes(dst, tagLine, line)
+}
+
+// appendEntry appends a record's Entry.
+func (sc *schema) appendEntry(dst []byte, r *parsers.Record) []byte {
+	dst = appendMetadata(appendLine(dst, r, r.Line), sc.metadata, r)
+	for i, has := range marked(r) {
+		if has {
+			dst = append(dst, marks[i].pair...)
+		}
 	}
 	for i := range r.Pairs {
 		dst = appendPair(dst, r, &r.Pairs[i])
@@ -159,8 +175,7 @@ func sizePair(r *parsers.Record, p *parsers.Pair) int {
 	return sizeBytes(sizeBytes(key) + sizeBytes(value))
 }
 
-// appendPair appends a pair of the line's own. Loki takes names of letters,
-// digits and _ that begin with no digit.
+// appendPair appends a pair of the line's own.
 func appendPair(dst []byte, r *parsers.Record, p *parsers.Pair) []byte {
 	key, value := r.Text(p.Key), r.Text(p.Value)
 	if len(key) == 0 || len(value) == 0 {
@@ -168,6 +183,12 @@ func appendPair(dst []byte, r *parsers.Record, p *parsers.Pair) []byte {
 	}
 	dst = appendSize(dst, tagMetadata, sizeBytes(len(key))+sizeBytes(len(value)))
 	dst = appendSize(dst, tagName, len(key))
+	return appendBytes(appendName(dst, key), tagValue, value)
+}
+
+// appendName appends what Loki takes for a name: letters, digits and _, of
+// which no digit comes first.
+func appendName(dst, key []byte) []byte {
 	for i, c := range key {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
 		if !letter && (i == 0 || c < '0' || c > '9') {
@@ -175,7 +196,7 @@ func appendPair(dst []byte, r *parsers.Record, p *parsers.Pair) []byte {
 		}
 		dst = append(dst, c)
 	}
-	return appendBytes(dst, tagValue, value)
+	return dst
 }
 
 // sizeMetadata of those fields that the record has, in bytes.

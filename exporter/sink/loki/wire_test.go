@@ -68,7 +68,7 @@ func encodeAll(t testing.TB, sp *splitter, b *parsers.Batch, limit int) []pushed
 	buf := new(buffer)
 	for _, st := range sp.streams(b) {
 		for records := st.records; len(records) > 0; {
-			request, n := st.encode(buf, b, records, limit)
+			request, n := st.encode(buf, b, records, limit, false)
 			if n > 1 && len(request) > limit+16 {
 				t.Errorf("a request of %d records has %d bytes, above the limit of %d", n, len(request), limit)
 			}
@@ -216,7 +216,7 @@ func TestEncodeDoesNotAllocate(t *testing.T) {
 	sp, buf := newSplitter(nil, nil), new(buffer)
 	encode := func() {
 		for _, st := range sp.streams(b) {
-			st.encode(buf, b, st.records, 1<<20)
+			st.encode(buf, b, st.records, 1<<20, false)
 		}
 	}
 	encode()
@@ -244,7 +244,7 @@ func FuzzEncode(f *testing.F) {
 		sp, buf := newSplitter([]Label{{"job", "corkline"}}, nil), new(buffer)
 		b := &parsers.Batch{Source: source, Records: []parsers.Record{r, r}}
 		st := sp.streams(b)[0]
-		request, _ := st.encode(buf, b, st.records, 1<<20)
+		request, _ := st.encode(buf, b, st.records, 1<<20, false)
 		plain, err := s2.Decode(nil, s2.EncodeSnappy(nil, request))
 		if err != nil || !bytes.Equal(plain, request) {
 			t.Fatalf("snappy: %v", err)

@@ -1,0 +1,433 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// short gives the figure of the short form, or that of the long one.
+func either[T any](short, whole T) T {
+	if *long {
+		return whole
+	}
+	return short
+}
+
+// Kills at random points, at 5,000 lines a second, with rotation, while Loki
+// is there, is away, loses answers or is slow.
+func TestRow01Kill(t *testing.T) {
+	kills := either(100, 1000)
+	l := newLab(t, 1, fmt.Sprintf("kill -9 at %d random points, 5,000 lines/s, rotation every 2 s, Loki up and down", kills))
+	draw := rand.New(rand.NewPCG(1, 2)) // #nosec G404 -- a test
+	l.proxy.behave(func(push int, _ []string) fault {
+		switch push / 20 % 4 {
+		case 1:
+			return status(503, "away")
+		case 3:
+			if push%5 == 0 {
+				return deaf
+			}
+		}
+		return nil
+	})
+	stop := l.follow(20*time.Millisecond, 100, func(tick int) error {
+		if tick%100 == 0 {
+			return l.rotate(5)
+		}
+		return nil
+	})
+	for range kills {
+		l.start()
+		alive := time.NewTimer(time.Duration(20+draw.IntN(500)) * time.Millisecond)
+		<-alive.C
+		l.kill()
+	}
+	stop()
+	l.proxy.behave(nil)
+	l.drain()
+	l.arrived()
+	l.row.Note = fmt.Sprintf("%.3f %% sent twice", 100*float64(l.row.SentTwice)/float64(l.row.Lines))
+}
+
+// After a loss of power the newest writes of the state may be missing: the
+// position file is that of some commits ago.
+func TestRow02PowerLoss(t *testing.T) {
+	l := newLab(t, 2, "unsynced writes are dropped: the position file is an old one")
+	rounds := either(5, 50)
+	for range rounds {
+		l.append("np.log", 2000)
+		l.drain()
+		old, err := os.ReadFile(l.path("state/positions"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.append("np.log", 2000)
+		l.drain()
+		if err := os.WriteFile(l.path("state/positions"), old, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.drain()
+	l.arrived()
+	l.row.Note = "what is sent again, Loki folds"
+}
+
+// The disk of the state is full: nothing is lost, and the agent goes on when
+// there is room again.
+func TestRow03DiskFull(t *testing.T) {
+	l := newLab(t, 3, "disk of the state is full (1 MiB tmpfs)")
+	if err := os.Mkdir(l.path("state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", l.path("state"), "tmpfs", 0, "size=1m"); err != nil {
+		if errors.Is(err, syscall.EPERM) {
+			l.row.Note = "not run: mounting a tmpfs takes root"
+			t.Log(l.row.Note)
+			return
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(l.path("state"), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	l.append("np.log", 1000)
+	l.start()
+	l.balance("antrea-networkpolicy", 1000)
+	filler := l.path("state/filler")
+	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk takes 2 MiB: %v", err)
+	}
+	l.append("np.log", 5000)
+	l.balance("antrea-networkpolicy", 6000)
+	l.eventually("the count of failed commits", func() error {
+		all, err := l.plain()
+		if err == nil && all["corkline_pipeline_position_write_failures_total"] == 0 {
+			return errors.New("is 0")
+		}
+		return err
+	})
+	l.kill() // what was not committed is sent again
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	l.append("np.log", 500)
+	l.drain()
+	l.arrived()
+}
+
+// Loki is away, while lines go on being counted; then a backlog is delivered.
+func TestRow04LokiAway(t *testing.T) {
+	away := either(12*time.Second, time.Minute)
+	backlog := either(400_000, 7_200_000)
+	l := newLab(t, 4, fmt.Sprintf("Loki away for %s, and a backlog of %d lines", away, backlog))
+	l.append("np.log", 1000)
+	l.start()
+	l.balance("antrea-networkpolicy", 1000)
+	l.proxy.behave(always(cut))
+	for left := backlog; left > 0; left -= 100_000 {
+		l.append("np.log", min(left, 100_000))
+	}
+	l.eventually("metrics during the outage", func() error {
+		all, err := l.metrics()
+		if read := all[`corkline_pipeline_lines_read_total{source="antrea-networkpolicy"}`]; err == nil && read != float64(backlog+1000) {
+			return fmt.Errorf("%v of %d lines are counted", read, backlog+1000)
+		}
+		return err
+	})
+	l.measure()
+	during := l.row.RSS
+	wait := time.NewTimer(away)
+	<-wait.C
+	back := time.Now()
+	first := l.proxy.next()
+	l.proxy.behave(nil)
+	<-first
+	late := time.Since(back)
+	l.balance("antrea-networkpolicy", backlog+1000)
+	drained := time.Since(back)
+	l.stop()
+	l.arrived()
+	rate := float64(backlog) / (drained - late).Seconds()
+	l.row.Note = fmt.Sprintf("first line %.1f s after Loki's return, %.0f lines/s: an hour at 2,000 lines/s in %.0f s; RSS during the outage %.1f MiB",
+		late.Seconds(), rate, 7_200_000/rate, float64(during)/(1<<20))
+	if late > 5*time.Second {
+		t.Errorf("the first line came %s after Loki's return", late)
+	}
+}
+
+// Every answer that Loki or what stands before it may give.
+func TestRow05Answers(t *testing.T) {
+	l := newLab(t, 5, "429, 500, 503, 400, 413, hang, half-close, cut, lost answers")
+	refused := map[string]bool{}
+	l.append("np.log", 20_000)
+	for i := 5; i < len(l.written); i += 4000 {
+		refused[l.written[i]] = true // Loki is made to refuse these
+	}
+	answers := []fault{
+		status(429, "slow down"), nil, status(500, "what"), status(503, ""), nil, status(413, "too large"), halfClose, nil, cut, deaf, nil, hang, nil,
+	}
+	l.proxy.behave(func(push int, lines []string) fault {
+		if push < len(answers) && answers[push] != nil {
+			return answers[push]
+		}
+		for _, line := range lines {
+			if refused[line] {
+				return status(400, "entry has a forbidden word")
+			}
+		}
+		return nil
+	})
+	l.start()
+	l.balance("antrea-networkpolicy", len(l.written))
+	all, err := l.metrics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dead := all[`corkline_pipeline_lines_dead_lettered_total{source="antrea-networkpolicy"}`]; dead != float64(len(refused)) {
+		t.Errorf("%v dead letters, want %d", dead, len(refused))
+	}
+	l.stop()
+	var good []string
+	for _, line := range l.written {
+		if !refused[line] {
+			good = append(good, line)
+		}
+	}
+	l.written = good
+	l.arrived()
+	l.row.Note = fmt.Sprintf("%d lines refused with 400, each a dead letter", len(refused))
+}
+
+// Rotation by renaming, also while no agent runs.
+func TestRow06Rotation(t *testing.T) {
+	rounds := either(8, 100)
+	l := newLab(t, 6, "rename rotation ten times a second, 10 deep, also while the agent is down")
+	for range rounds {
+		stop := l.follow(20*time.Millisecond, 50, func(tick int) error {
+			if tick%5 == 0 {
+				return l.rotate(10)
+			}
+			return nil
+		})
+		l.start()
+		up := time.NewTimer(700 * time.Millisecond)
+		<-up.C
+		l.stop()
+		down := time.NewTimer(400 * time.Millisecond) // fewer than ten rotations
+		<-down.C
+		stop()
+		l.drain()
+	}
+	l.arrived()
+}
+
+// copytruncate, with the last lines read before the truncation.
+func TestRow07CopyTruncate(t *testing.T) {
+	rounds := either(10, 200)
+	l := newLab(t, 7, "copytruncate")
+	l.start()
+	for i := range rounds {
+		l.append("np.log", 500)
+		l.balance("antrea-networkpolicy", 500*(i+1))
+		if err := os.Truncate(l.path("np.log"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.stop()
+	l.arrived()
+	l.row.Note = "what is written between the last read and the truncation is lost to any reader; here there is none"
+}
+
+// A deleted file's inode is used again, and files begin alike.
+func TestRow09Inodes(t *testing.T) {
+	rounds := either(10, 200)
+	l := newLab(t, 9, "inodes that are used again; files with the same first KiB")
+	l.configure(fmt.Sprintf("sources:\n  - {definition: antrea-networkpolicy, files: ['%s/*.log']}\n", l.dir))
+	same := l.next(10) // more than a KiB, in each file: Loki folds it
+	reused := 0
+	var before uint64
+	for i := range rounds {
+		name := fmt.Sprintf("np-%d.log", i)
+		if err := appendTo(l.path(name), same); err != nil {
+			t.Fatal(err)
+		}
+		l.append(name, 500)
+		var info syscall.Stat_t
+		if err := syscall.Stat(l.path(name), &info); err != nil {
+			t.Fatal(err)
+		}
+		if info.Ino == before {
+			reused++
+		}
+		before = info.Ino
+		l.drain()
+		if err := os.Remove(l.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.arrived()
+	l.row.Note = fmt.Sprintf("%d of %d files had the inode of the one before", reused, rounds)
+}
+
+// Times that jump: each line keeps its place, and none is refused.
+func TestRow11Clock(t *testing.T) {
+	l := newLab(t, 11, "clock jumps by ±1 h and ±1 d")
+	base := time.Now().Add(-2 * time.Hour).UTC()
+	var text []byte
+	for i, jump := range []time.Duration{0, time.Hour, 0, -time.Hour, 0, -24 * time.Hour, 0, 24 * time.Hour, 0} {
+		for k := range 200 {
+			line := fmt.Sprintf("%s AntreaPolicyIngressRule AntreaNetworkPolicy:shop/web allow-%d Allow 14600 192.0.2.1 %d 192.0.2.2 80 TCP 60",
+				base.Add(time.Duration(i*200+k)*time.Millisecond).Add(jump).Format("2006/01/02 15:04:05.000000"), i, 1000+k)
+			l.written = append(l.written, line)
+			text = append(append(text, line...), '\n')
+		}
+	}
+	if err := appendTo(l.path("np.log"), text); err != nil {
+		t.Fatal(err)
+	}
+	l.start()
+	l.balance("antrea-networkpolicy", len(l.written))
+	all, err := l.metrics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dead := all[`corkline_pipeline_lines_dead_lettered_total{source="antrea-networkpolicy"}`]; dead != 0 {
+		t.Errorf("%v lines were refused", dead)
+	}
+	l.stop()
+	l.arrived()
+	l.row.Note = "a time that Loki would refuse is replaced by that of the line before, and flagged"
+}
+
+// Lines that no format has.
+func TestRow12HugeLine(t *testing.T) {
+	l := newLab(t, 12, "a line of 100 MiB, NUL, invalid UTF-8, a line without end")
+	l.append("np.log", 100)
+	huge := make([]byte, 100<<20)
+	for i := range huge {
+		huge[i] = 'x'
+	}
+	huge[len(huge)-1] = '\n'
+	if err := appendTo(l.path("np.log"), huge); err != nil {
+		t.Fatal(err)
+	}
+	if err := appendTo(l.path("np.log"), []byte("nul \x00\nbad \xff\xfe\n")); err != nil {
+		t.Fatal(err)
+	}
+	l.append("np.log", 100)
+	if err := appendTo(l.path("np.log"), []byte("without end")); err != nil {
+		t.Fatal(err)
+	}
+	l.written = append(l.written, strings.Repeat("x", 256<<10), "nul \x00", "bad \uFFFD", "without end")
+	l.drain()
+	l.arrived()
+	l.row.Note = "the huge line is cut at 256 KiB and flagged"
+	if l.row.RSS > 64<<20 {
+		t.Errorf("peak RSS is %d", l.row.RSS)
+	}
+}
+
+// A flipped byte of the positions costs a repetition of one file at most.
+func TestRow13Damage(t *testing.T) {
+	flips := either(15, 300)
+	l := newLab(t, 13, fmt.Sprintf("position file with a flipped byte, %d times", flips))
+	draw := rand.New(rand.NewPCG(3, 4)) // #nosec G404 -- a test
+	for range flips {
+		l.append("np.log", 200)
+		l.drain()
+		text, err := os.ReadFile(l.path("state/positions"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text[draw.IntN(len(text))] ^= byte(1 + draw.IntN(255))
+		if err := os.WriteFile(l.path("state/positions"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.drain()
+	l.arrived()
+}
+
+// The agent needs no inotify watches, of which a node may have none left.
+func TestRow14Inotify(t *testing.T) {
+	l := newLab(t, 14, "inotify limits are exhausted")
+	l.append("np.log", 1000)
+	l.start()
+	l.balance("antrea-networkpolicy", 1000)
+	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", l.agent.Process.Pid))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no descriptors: %v", err)
+	}
+	for _, path := range paths {
+		if target, err := os.Readlink(path); err == nil && strings.Contains(target, "inotify") {
+			t.Errorf("%s is %s", path, target)
+		}
+	}
+	l.append("np.log", 1000)
+	l.balance("antrea-networkpolicy", 2000)
+	l.stop()
+	l.arrived()
+	l.row.Note = "the agent polls and has no watches"
+}
+
+// Garbage is shipped as it is, and flagged.
+func TestRow19Garbage(t *testing.T) {
+	l := newLab(t, 19, "garbage")
+	draw := rand.New(rand.NewPCG(5, 6)) // #nosec G404 -- a test
+	n := either(2000, 50_000)
+	var text []byte
+	for i := range n {
+		line := fmt.Sprintf("%d ", i)
+		for range draw.IntN(400) {
+			line += string(rune(' ' + draw.IntN(0x2000)))
+		}
+		line = strings.ToValidUTF8(line, "")
+		l.written = append(l.written, line)
+		text = append(append(text, line...), '\n')
+	}
+	if err := appendTo(l.path("np.log"), text); err != nil {
+		t.Fatal(err)
+	}
+	l.start()
+	l.balance("antrea-networkpolicy", n)
+	l.stop()
+	l.arrived()
+}
+
+// All of it at random.
+func TestRow21Soak(t *testing.T) {
+	length := either(20*time.Second, 15*time.Minute)
+	l := newLab(t, 21, fmt.Sprintf("%s of all of it at random", length))
+	draw := rand.New(rand.NewPCG(7, 8)) // #nosec G404 -- a test
+	faults := []fault{nil, nil, nil, nil, status(429, ""), status(500, ""), cut, deaf, halfClose}
+	l.proxy.behave(func(push int, _ []string) fault { return faults[push*7%len(faults)] })
+	stop := l.follow(10*time.Millisecond, 20, func(tick int) error {
+		if tick%150 == 0 {
+			return l.rotate(8)
+		}
+		return nil
+	})
+	for end := time.Now().Add(length); time.Now().Before(end); {
+		l.start()
+		alive := time.NewTimer(time.Duration(100+draw.IntN(3000)) * time.Millisecond)
+		<-alive.C
+		if draw.IntN(2) == 0 {
+			l.kill()
+		} else {
+			l.stop()
+		}
+	}
+	stop()
+	l.proxy.behave(nil)
+	l.drain()
+	l.arrived()
+}
