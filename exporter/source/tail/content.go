@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // fingerprintBytes is how much of a file's beginning, and of what lies before
@@ -42,8 +43,12 @@ func fingerprintOf(beginning []byte) fingerprint {
 type evidence struct {
 	head   fingerprint
 	offset int64
-	tail   uint32 // of the last bytes before offset; 0 if not known
+	tail   uint32    // of the last bytes before offset; 0 if not known
+	since  time.Time // it was written to then or later
 }
+
+// timeSlack is how much of a modification time a copy may lose.
+const timeSlack = 2 * time.Second
 
 // tailOf is never 0.
 func tailOf(end []byte) uint32 {

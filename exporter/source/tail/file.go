@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"sync/atomic"
@@ -81,7 +82,7 @@ func (f *File) packed() bool { return f.content != nil && f.content.packed != ni
 
 // evidence returns what tells the file's content from others.
 func (f *File) evidence() evidence {
-	return evidence{f.prefix, f.cursors[Ship].handed, f.cursors[Ship].tail}
+	return evidence{f.prefix, f.cursors[Ship].handed, f.cursors[Ship].tail, f.modified}
 }
 
 // intact reports whether the file still holds what was read of it.
@@ -91,20 +92,24 @@ func (f *File) intact(scratch []byte) (bool, error) {
 	}
 	same, err := f.content.has(f.evidence(), scratch)
 	if ahead := &f.cursors[Count]; err == nil && same && ahead.tail != 0 {
-		same, err = f.content.has(evidence{f.prefix, ahead.handed, ahead.tail}, scratch)
+		same, err = f.content.has(evidence{head: f.prefix, offset: ahead.handed, tail: ahead.tail}, scratch)
 	}
 	return same, err
 }
 
-// learn takes in what has become known of the file's beginning.
+// learn takes in what has become known of the file's beginning: whole lines,
+// as the beginning of one is the same in many files.
 func (f *File) learn(scratch []byte) error {
-	want := min(f.size, fingerprintBytes)
-	if f.prefix.bytes >= want {
+	if f.prefix.bytes >= min(f.size, fingerprintBytes) {
 		return nil
 	}
-	head, whole, err := f.content.head(want, scratch)
-	if err == nil && whole {
-		f.prefix = head
+	head := scratch[:fingerprintBytes]
+	n, err := f.content.readAt(Ship, head, 0)
+	if n < len(head) {
+		n = bytes.LastIndexByte(head[:n], '\n') + 1
+	}
+	if err == nil && int64(n) > f.prefix.bytes {
+		f.prefix = fingerprintOf(head[:n])
 	}
 	return err
 }

@@ -176,7 +176,7 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) error {
 		*cur = before
 		b.lines, b.used, b.full = b.lines[:lines], used, false
 		if err == nil {
-			err = t.startOver(f)
+			err = t.startOver(f, f.evidence())
 		}
 		return err
 	}

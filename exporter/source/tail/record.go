@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"slices"
 	"strconv"
+	"time"
 )
 
 const (
@@ -51,7 +52,11 @@ func (r record) target() string {
 }
 
 func (r record) evidence() evidence {
-	return evidence{r.fingerprint(), r.Offset, r.Tail}
+	e := evidence{head: r.fingerprint(), offset: r.Offset, tail: r.Tail}
+	if r.Offset == 0 {
+		e.since = time.Unix(0, r.Time) // of the first sight
+	}
+	return e
 }
 
 // encodePositions returns the text of a positions file.

@@ -416,8 +416,10 @@ func (t *Tailer) search(e evidence, targets ...string) (found sighting, why stri
 			return found, "", err
 		}
 		slices.SortStableFunc(listed, byRotation(stem(filepath.Base(target))))
-		for _, s := range slices.Backward(listed) { // the newest first
-			if !related(target, s.path) || t.byID[s.id] != nil || !isPacked(s.path) && s.info.Size() < e.offset {
+		// Where files begin alike, and nothing was read of the one that is looked
+		// for, the oldest is taken: it leaves none out.
+		for _, s := range listed {
+			if !related(target, s.path) || t.byID[s.id] != nil || !isPacked(s.path) && s.info.Size() < e.offset || s.info.ModTime().Add(timeSlack).Before(e.since) {
 				continue
 			}
 			if _, _, other := t.positions.peek(positionKey{t.source, s.id}); other {

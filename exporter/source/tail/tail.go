@@ -476,9 +476,10 @@ func (t *Tailer) look(f *File, info fs.FileInfo) error {
 		}
 		return err
 	}
+	was := f.evidence()
 	f.size, f.modified, f.changed = info.Size(), info.ModTime(), t.now()
 	if f.size < max(f.cursors[Ship].offset, f.cursors[Count].offset) {
-		return t.startOver(f)
+		return t.startOver(f, was)
 	}
 	// It may have grown beyond the cursors again since it was truncated.
 	same, err := f.intact(t.scratch[:])
@@ -486,7 +487,7 @@ func (t *Tailer) look(f *File, info fs.FileInfo) error {
 		return err
 	}
 	if !same {
-		return t.startOver(f)
+		return t.startOver(f, was)
 	}
 	for i := range f.cursors {
 		if c := &f.cursors[i]; c.seen > f.size {
@@ -498,13 +499,13 @@ func (t *Tailer) look(f *File, info fs.FileInfo) error {
 	return err
 }
 
-// startOver deals with a file that was truncated. If its content was copied
+// startOver deals with a file that was truncated. If what it was has been copied
 // before, it goes on there, and what is at its path is a new file. Else it is
 // read again from its beginning, and chunks read before cannot be committed
 // any more.
-func (t *Tailer) startOver(f *File) error {
+func (t *Tailer) startOver(f *File, was evidence) error {
 	t.truncations++
-	s, _, err := t.search(f.evidence(), f.target)
+	s, _, err := t.search(was, f.target)
 	if err != nil {
 		return err
 	}
