@@ -166,10 +166,12 @@ func (t *Tailer) Scan() []error {
 		present[s.id] = s
 	}
 	faults = append(faults, t.recover(present)...)
-	// Files that are followed come first: what one held before it was truncated
-	// may be in a copy, which then is no new file.
-	for _, s := range found {
-		faults = append(faults, t.revisit(s)...)
+	// Files that are followed come first: what one holds, or held before it was
+	// truncated, may be in another, which then is no new file.
+	for _, f := range slices.Clone(t.files) {
+		if err := t.revisit(f, present); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	for _, s := range found {
 		faults = append(faults, t.visit(s, present)...)
@@ -250,15 +252,14 @@ func expand(pattern string) (paths []string, isGlob bool, err error) {
 	return nil, true, fmt.Errorf("expand file pattern %q: no file matches: %w", pattern, fs.ErrNotExist)
 }
 
-// revisit looks at a file that is followed and lies at a matched path.
-func (t *Tailer) revisit(s sighting) []error {
-	f := t.byID[s.id]
-	if f == nil {
-		return nil
+// revisit looks at a file that is followed, where it lies now.
+func (t *Tailer) revisit(f *File, present map[identity]sighting) error {
+	if s, ok := present[f.id]; ok {
+		f.rotated, f.place = false, s.path
+		return t.look(f, s.info)
 	}
-	f.rotated, f.place = false, s.path
-	if err := t.look(f, s.info); err != nil {
-		return []error{err}
+	if f.content != nil {
+		return t.lookAgain(f)
 	}
 	return nil
 }
@@ -329,6 +330,7 @@ func (t *Tailer) add(path, name, target string, rotated bool) (*File, error) {
 	if f.mark == nil { // unreadable: another Scan may have more luck
 		return nil, errors.Join(lost, t.close(c))
 	}
+	t.positions.learn(f.mark, f.prefix)
 	t.files = append(t.files, f)
 	t.byID[f.id] = f
 	t.link(f)
@@ -399,11 +401,9 @@ func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults 
 			}
 		}
 		if f.content == nil {
-			continue // lost, or at its end and not needed any more
+			continue // at its end, and not needed any more
 		}
-		if err := t.lookAgain(f); err != nil {
-			faults = append(faults, err)
-		} else if f.quiet(now) && f.finished() && (t.succeeded(f) || f.content.deleted()) {
+		if f.quiet(now) && f.finished() && (t.succeeded(f) || f.content.deleted()) {
 			if err := t.forget(f); err != nil {
 				faults = append(faults, err)
 			}
@@ -595,8 +595,7 @@ func (t *Tailer) Close() error {
 			continue
 		}
 		if f.content.deleted() && f.finished() {
-			// Nobody can find it again, so nobody shall miss it.
-			t.positions.drop(positionKey{t.source, f.id})
+			errs = append(errs, t.leave(f))
 		}
 		errs = append(errs, t.close(f.content))
 	}
@@ -604,6 +603,18 @@ func (t *Tailer) Close() error {
 	clear(t.byID)
 	clear(t.at)
 	return errors.Join(errs...)
+}
+
+// leave keeps the position of a finished file that has no name any more if it
+// lives on in a packed one. Else nobody can find it again, so nobody shall miss it.
+func (t *Tailer) leave(f *File) error {
+	s, _, err := t.search(f.evidence(), f.target)
+	if err == nil && s.path != "" {
+		t.positions.move(positionKey{t.source, f.id}, positionKey{t.source, s.id})
+		return nil
+	}
+	t.positions.drop(positionKey{t.source, f.id})
+	return err
 }
 
 func has(present map[identity]sighting, id identity) bool {
