@@ -353,6 +353,13 @@ func (p *Positions) miss(key positionKey, now time.Time) {
 	m.Lost, p.dirty = now.Unix(), true
 }
 
+// finish notes that a file was read to its end before it was removed.
+func (p *Positions) finish(m *mark, modified time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.Finished, p.dirty = modified.UnixNano(), true
+}
+
 // expire forgets the positions of files that have been gone for long.
 func (p *Positions) expire(now time.Time) {
 	p.mu.Lock()

@@ -35,6 +35,9 @@ type record struct {
 	Target string `json:"target,omitempty"` // what Path links to
 	Tail   uint32 `json:"tail,omitempty"`   // of as many bytes before Offset
 	Lost   int64  `json:"lost,omitempty"`   // since when it is gone, Unix s
+	// Finished is when it was last written to, in Unix ns, if it was read to its
+	// end and is gone: what was written to later came to Path after it.
+	Finished int64 `json:"finished,omitempty"`
 }
 
 func (r record) identity() identity { return identity{r.Dev, r.Inode} }

@@ -305,6 +305,9 @@ func (t *Tailer) recoverPath(path string, records []record, present map[identity
 		}
 		var lost *LostError
 		switch {
+		case errors.As(err, &lost) && r.Finished != 0:
+			t.positions.drop(positionKey{t.source, r.identity()})
+			since = earlier(since, time.Unix(0, r.Finished))
 		case errors.As(err, &lost):
 			faults = append(faults, err)
 			t.positions.miss(positionKey{t.source, r.identity()}, t.now())

@@ -605,15 +605,20 @@ func (t *Tailer) Close() error {
 	return errors.Join(errs...)
 }
 
-// leave keeps the position of a finished file that has no name any more if it
-// lives on in a packed one. Else nobody can find it again, so nobody shall miss it.
+// leave deals with the position of a finished file that has no name any more. It
+// may live on as a packed one. Else nobody can find it again, so nobody shall
+// miss it.
 func (t *Tailer) leave(f *File) error {
+	key := positionKey{t.source, f.id}
 	s, _, err := t.search(f.evidence(), f.target)
-	if err == nil && s.path != "" {
-		t.positions.move(positionKey{t.source, f.id}, positionKey{t.source, s.id})
-		return nil
+	switch {
+	case err == nil && s.path != "":
+		t.positions.move(key, positionKey{t.source, s.id})
+	case t.at[f.path] == f:
+		t.positions.finish(f.mark, f.modified)
+	default:
+		t.positions.drop(key)
 	}
-	t.positions.drop(positionKey{t.source, f.id})
 	return err
 }
 
