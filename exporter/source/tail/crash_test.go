@@ -140,7 +140,10 @@ func TestNothingIsLost(t *testing.T) {
 				if err := os.Rename(b.path("np.log"), b.path("np.log.1")); err != nil {
 					rt.Fatal(err)
 				}
-				if rapid.Bool().Draw(rt, "create") {
+				// Where a pattern matches rotated files, what comes to a path that was
+				// empty, and is rotated away and compressed before it is seen, is a
+				// true loss.
+				if files == "np.log*" || rapid.Bool().Draw(rt, "create") {
 					write("")
 				}
 			},

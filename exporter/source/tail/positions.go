@@ -255,15 +255,12 @@ func (p *Positions) find(key positionKey) (*mark, record, bool) {
 	return m, r, true
 }
 
-// peek is find for a look only.
-func (p *Positions) peek(key positionKey) (*mark, record, bool) {
+// has reports whether there is a position of a file that is not gone.
+func (p *Positions) has(key positionKey) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.marks[key]
-	if m == nil {
-		return nil, record{}, false
-	}
-	return m, m.record, true
+	return m != nil && m.Lost == 0
 }
 
 func (p *Positions) record(m *mark) record {
@@ -285,6 +282,7 @@ func (p *Positions) begin(key positionKey, f *File, now time.Time) *mark {
 		FingerprintBytes: f.prefix.bytes,
 		Fingerprint:      f.prefix.sum,
 		Time:             now.UnixNano(),
+		Modified:         f.modified.UnixNano(),
 	}}
 	if f.target != f.path {
 		m.Target = f.target
@@ -319,7 +317,7 @@ func (p *Positions) move(from, to positionKey) {
 
 // restart puts a position back to the beginning of its file, whose former
 // content is gone.
-func (p *Positions) restart(m *mark, now time.Time) {
+func (p *Positions) restart(m *mark, f *File, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lose(m, m.waiting-m.flying)
@@ -327,7 +325,7 @@ func (p *Positions) restart(m *mark, now time.Time) {
 	m.generation++
 	m.counted, m.waiting, m.flying = 0, 0, 0
 	m.Offset, m.FingerprintBytes, m.Fingerprint, m.Tail = 0, 0, 0, 0
-	m.Time = now.UnixNano()
+	m.Time, m.Modified = now.UnixNano(), f.modified.UnixNano()
 	p.dirty = true
 }
 
@@ -357,7 +355,7 @@ func (p *Positions) miss(key positionKey, now time.Time) {
 func (p *Positions) finish(m *mark, modified time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.Finished, p.dirty = modified.UnixNano(), true
+	m.Finished, m.Modified, p.dirty = true, modified.UnixNano(), true
 }
 
 // expire forgets the positions of files that have been gone for long.

@@ -35,9 +35,10 @@ type record struct {
 	Target string `json:"target,omitempty"` // what Path links to
 	Tail   uint32 `json:"tail,omitempty"`   // of as many bytes before Offset
 	Lost   int64  `json:"lost,omitempty"`   // since when it is gone, Unix s
-	// Finished is when it was last written to, in Unix ns, if it was read to its
-	// end and is gone: what was written to later came to Path after it.
-	Finished int64 `json:"finished,omitempty"`
+	// Modified is when it was last written to, in Unix ns, as of the first sight,
+	// or of its end if it is Finished: read to its end, and gone since.
+	Modified int64 `json:"modified,omitempty"`
+	Finished bool  `json:"finished,omitempty"`
 }
 
 func (r record) identity() identity { return identity{r.Dev, r.Inode} }
@@ -56,8 +57,8 @@ func (r record) target() string {
 
 func (r record) evidence() evidence {
 	e := evidence{head: r.fingerprint(), offset: r.Offset, tail: r.Tail}
-	if r.Offset == 0 {
-		e.since = time.Unix(0, r.Time) // of the first sight
+	if r.Modified != 0 {
+		e.since = time.Unix(0, r.Modified)
 	}
 	return e
 }

@@ -228,7 +228,7 @@ func (t *Tailer) twin(s sighting) (bool, error) {
 // followed does, and has a name that rotation would have given to that: it is
 // a copy, and the other is about to be truncated.
 func (t *Tailer) isCopy(s sighting) (bool, error) {
-	if _, _, known := t.positions.peek(positionKey{t.source, s.id}); known {
+	if t.positions.has(positionKey{t.source, s.id}) {
 		return false, nil
 	}
 	for _, f := range t.files {
@@ -305,9 +305,9 @@ func (t *Tailer) recoverPath(path string, records []record, present map[identity
 		}
 		var lost *LostError
 		switch {
-		case errors.As(err, &lost) && r.Finished != 0:
+		case errors.As(err, &lost) && r.Finished:
 			t.positions.drop(positionKey{t.source, r.identity()})
-			since = earlier(since, time.Unix(0, r.Finished))
+			since = earlier(since, time.Unix(0, r.Modified))
 		case errors.As(err, &lost):
 			faults = append(faults, err)
 			t.positions.miss(positionKey{t.source, r.identity()}, t.now())
@@ -425,7 +425,7 @@ func (t *Tailer) search(e evidence, targets ...string) (found sighting, why stri
 			if !related(target, s.path) || t.byID[s.id] != nil || !isPacked(s.path) && s.info.Size() < e.offset || s.info.ModTime().Add(timeSlack).Before(e.since) {
 				continue
 			}
-			if _, _, other := t.positions.peek(positionKey{t.source, s.id}); other {
+			if t.positions.has(positionKey{t.source, s.id}) {
 				continue
 			}
 			same, damage, err := t.holds(s, e)

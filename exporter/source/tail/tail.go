@@ -518,7 +518,7 @@ func (t *Tailer) startOver(f *File, was evidence) error {
 		}
 	}
 	now := t.now()
-	t.positions.restart(f.mark, now)
+	t.positions.restart(f.mark, f, now)
 	f.begin(now)
 	if err := f.learn(t.scratch[:]); err != nil {
 		return err
