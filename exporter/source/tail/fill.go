@@ -63,7 +63,10 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 		share := max(shareBytes, (len(b.block)-b.used)/(len(t.queue)-i))
 		b.limit, b.full = min(b.used+share, len(b.block)), false
 		used := b.used
-		for _, f := range slices.Clone(chain.files) {
+		for _, f := range chain.files {
+			if t.waits(f, c) && t.unread(f, c, drain) {
+				break
+			}
 			if err := t.fillFrom(f, b, c, drain); err != nil {
 				errs = append(errs, err)
 			}
@@ -86,7 +89,7 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 // have lines behind the cursor.
 func (t *Tailer) ready(chain *chain, c Cursor, drain bool) (ready bool, err error) {
 	var errs []error
-	for _, f := range slices.Clone(chain.files) { // a look may find that a file has moved
+	for _, f := range chain.files {
 		if f.content != nil {
 			if err := t.lookAgain(f); err != nil {
 				errs = append(errs, err)
@@ -118,13 +121,16 @@ func (t *Tailer) ends(f *File, c Cursor, drain bool) (whole, complete bool) {
 	return whole, whole || f.cursors[c].held && t.now().Sub(f.changed) >= openTime
 }
 
+// waits reports whether a packed file waits for another: each that is being read
+// takes memory.
+func (t *Tailer) waits(f *File, c Cursor) bool {
+	other := t.unpacking[c]
+	return f.packed() && other != nil && other != f
+}
+
 // fillFrom adds a chunk of f's lines to b, if there are any.
-func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) error {
+func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) (err error) {
 	if !t.unread(f, c, drain) {
-		return nil
-	}
-	if other := t.unpacking[c]; f.packed() && other != nil && other != f {
-		b.full = true // one after the other: each takes memory
 		return nil
 	}
 	if err := t.reach(f); err != nil {
@@ -136,7 +142,7 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) error {
 	if f.packed() {
 		t.unpacking[c] = f
 		defer func() {
-			if f.packed() && f.cursors[c].offset >= f.size {
+			if err != nil || f.cursors[c].offset >= f.size {
 				t.unpacking[c] = nil
 				f.content.packed.release(c)
 			}

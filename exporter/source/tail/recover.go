@@ -87,17 +87,19 @@ func (t *Tailer) find(f *File) error {
 	}
 	r := t.positions.record(f.mark)
 	s, found, err := t.locate(r, nil)
-	if err != nil {
-		return err
-	}
-	if found {
-		if s.id != f.id {
-			return t.moveTo(f, s)
-		}
+	var lost *LostError
+	switch {
+	case found && s.id != f.id:
+		return t.moveTo(f, s)
+	case found:
 		f.place = s.path
-		if err := t.reach(f); !isMoved(err) {
+		if err := t.reach(f); err != nil {
 			return err
 		}
+		f.rotated, f.changed = true, t.now()
+		return nil
+	case !errors.As(err, &lost):
+		return err
 	}
 	if f.finished() {
 		return t.forget(f)
@@ -109,17 +111,16 @@ func (t *Tailer) find(f *File) error {
 // await returns an error while a packed file may still be being written.
 func (t *Tailer) await(c *content) error {
 	if c.packed == nil || !errors.Is(c.packed.damage, errPartial) {
-		delete(t.partial, c.id)
 		return nil
 	}
 	now := t.now()
 	p, known := t.partial[c.id]
 	if !known || p.size != c.info.Size() || !p.modified.Equal(c.info.ModTime()) {
-		p = partial{c.info.Size(), c.info.ModTime(), now}
-		t.partial[c.id] = p
+		p = partial{size: c.info.Size(), modified: c.info.ModTime(), since: now}
 	}
+	p.scan = t.scans
+	t.partial[c.id] = p
 	if now.Sub(p.since) >= packTime {
-		delete(t.partial, c.id)
 		return nil
 	}
 	return fmt.Errorf("wait for the end of %q: %w", c.path, errPartial)
@@ -270,8 +271,7 @@ func (t *Tailer) begins(f *File, path string) (same bool, err error) {
 // and for those that were rotated away after them. What it cannot look at, it
 // tries again at the next Scan.
 func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
-	if !t.scanned {
-		t.scanned = true
+	if t.scans == 1 {
 		t.pending = t.positions.of(t.source)
 	}
 	byPath := make(map[string][]record)

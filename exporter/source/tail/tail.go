@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,7 +76,7 @@ type Tailer struct {
 	unpacking   [2]*File             // by Cursor: the packed file that is being read
 	partial     map[identity]partial // packed files that are waited for
 	pending     []record             // positions whose files have yet to be found
-	scanned     bool
+	scans       uint64   // so far
 	closed      bool
 	truncations uint64
 	clock       uint64                 // grows with each use of a file and each turn of a chain
@@ -97,6 +98,7 @@ type partial struct {
 	size     int64
 	modified time.Time
 	since    time.Time // by the Tailer's clock: when it was first seen so
+	scan     uint64    // that it was seen by
 }
 
 // FileStatus describes one file that is followed.
@@ -160,6 +162,7 @@ func (t *Tailer) Scan() []error {
 	if t.closed {
 		return nil
 	}
+	t.scans++
 	found, missing, hidden, faults := t.match()
 	present := make(map[identity]sighting, len(found))
 	for _, s := range found {
@@ -182,6 +185,7 @@ func (t *Tailer) Scan() []error {
 	faults = append(faults, t.retire(present, hidden)...)
 	faults = append(faults, t.makeRoom()...)
 	t.positions.expire(t.now())
+	maps.DeleteFunc(t.partial, func(_ identity, p partial) bool { return p.scan < t.scans })
 
 	// First sights must be durable before their lines are handed out, and
 	// finished files forgotten before someone deletes them.
@@ -394,14 +398,16 @@ func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults 
 		if has(present, f.id) || isHidden(f.path, hidden) {
 			continue
 		}
-		if !f.rotated {
-			f.rotated, f.changed = true, now
+		if f.content == nil && (!f.rotated || !f.finished()) {
 			if err := t.find(f); err != nil {
 				faults = append(faults, err)
 			}
 		}
 		if f.content == nil {
-			continue // at its end, and not needed any more
+			continue // not found, or at its end and not needed any more
+		}
+		if !f.rotated {
+			f.rotated, f.changed = true, now
 		}
 		if f.quiet(now) && f.finished() && (t.succeeded(f) || f.content.deleted()) {
 			if err := t.forget(f); err != nil {
