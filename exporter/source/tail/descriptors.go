@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"syscall"
@@ -27,11 +28,14 @@ func (d *descriptors) limit() {
 	}
 }
 
+// errTooMany marks a file that has to wait until another is read to its end.
+var errTooMany = errors.New("too many files are open that must stay so")
+
 // take must be followed by give unless it fails.
 func (d *descriptors) take() error {
 	if d.open.Add(1) > d.hard {
 		d.open.Add(-1)
-		return fmt.Errorf("%d files are open that must stay so; RLIMIT_NOFILE allows no more", d.hard)
+		return fmt.Errorf("%w: RLIMIT_NOFILE allows %d", errTooMany, d.hard)
 	}
 	return nil
 }

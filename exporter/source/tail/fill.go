@@ -134,8 +134,8 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) (err error) 
 		return nil
 	}
 	if err := t.reach(f); err != nil {
-		if isMoved(err) {
-			return nil // the next Scan finds it
+		if isMoved(err) || errors.Is(err, errTooMany) {
+			return nil // the next Scan finds it, or says so
 		}
 		return err
 	}
