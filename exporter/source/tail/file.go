@@ -98,7 +98,7 @@ func (f *File) intact(scratch []byte) (bool, error) {
 }
 
 // learn takes in what has become known of the file's beginning: whole lines,
-// as the beginning of one is the same in many files.
+// as the beginning of one is the same in many files, and what has been read.
 func (f *File) learn(scratch []byte) error {
 	if f.prefix.bytes >= min(f.size, fingerprintBytes) {
 		return nil
@@ -106,7 +106,8 @@ func (f *File) learn(scratch []byte) error {
 	head := scratch[:fingerprintBytes]
 	n, err := f.content.readAt(Ship, head, 0)
 	if n < len(head) {
-		n = bytes.LastIndexByte(head[:n], '\n') + 1
+		read := int(min(max(f.cursors[Ship].offset, f.cursors[Count].offset), int64(n)))
+		n = max(read, bytes.LastIndexByte(head[:n], '\n')+1)
 	}
 	if err == nil && int64(n) > f.prefix.bytes {
 		f.prefix = fingerprintOf(head[:n])

@@ -255,12 +255,12 @@ func (p *Positions) find(key positionKey) (*mark, record, bool) {
 	return m, r, true
 }
 
-// has reports whether there is a position of a file that is not gone.
+// has reports whether there is a position that can only be of this file.
 func (p *Positions) has(key positionKey) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.marks[key]
-	return m != nil && m.Lost == 0
+	return m != nil && m.Lost == 0 && !m.evidence().weak()
 }
 
 func (p *Positions) record(m *mark) record {
