@@ -50,6 +50,8 @@ type mark struct {
 // forgetTime is how long the position of a file that is gone is kept.
 const forgetTime = 24 * time.Hour
 
+func (m *mark) key() positionKey { return positionKey{m.Source, m.identity()} }
+
 // clockSlack covers the time between a rotation and the Scan that notices it.
 const clockSlack = time.Minute
 
@@ -222,21 +224,19 @@ func replaceFile(path string, text []byte) (err error) {
 // The rest is for the Tailer.
 
 // keeps reports whether m has not been dropped. It needs mu.
-func (p *Positions) keeps(m *mark) bool {
-	return p.marks[positionKey{m.Source, m.identity()}] == m
-}
+func (p *Positions) keeps(m *mark) bool { return p.marks[m.key()] == m }
 
-// of returns the positions of a source.
-func (p *Positions) of(source string) []record {
+// of returns the positions of a source, both to change and to read.
+func (p *Positions) of(source string) map[*mark]record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var records []record
+	all := make(map[*mark]record)
 	for key, m := range p.marks {
 		if key.source == source {
-			records = append(records, m.record)
+			all[m] = m.record
 		}
 	}
-	return records
+	return all
 }
 
 // find returns the position of a file, both to change and to read, to a Tailer
@@ -301,18 +301,21 @@ func (p *Positions) learn(m *mark, head fingerprint) {
 	}
 }
 
-// move keeps a position as that of another file, which has the same content.
-func (p *Positions) move(from, to positionKey) {
+// move keeps positions as those of other files, which have the same content.
+// It is one step, as a file may have got the inode of another that moves, too.
+func (p *Positions) move(to map[*mark]identity) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := p.marks[from]
-	if m == nil || from == to {
-		return
+	for m := range to {
+		if p.keeps(m) {
+			delete(p.marks, m.key())
+		}
 	}
-	p.abandon(p.marks[to])
-	delete(p.marks, from)
-	m.Dev, m.Inode = to.id.dev, to.id.inode
-	p.marks[to], p.dirty = m, true
+	for m, id := range to {
+		m.Dev, m.Inode = id.dev, id.inode
+		p.abandon(p.marks[m.key()])
+		p.marks[m.key()], p.dirty = m, true
+	}
 }
 
 // restart puts a position back to the beginning of its file, whose former
@@ -330,23 +333,21 @@ func (p *Positions) restart(m *mark, f *File, now time.Time) {
 }
 
 // drop forgets a position.
-func (p *Positions) drop(key positionKey) {
+func (p *Positions) drop(m *mark) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.abandon(p.marks[key])
-	delete(p.marks, key)
-	p.dirty = true
+	p.abandon(m)
+	if p.keeps(m) {
+		delete(p.marks, m.key())
+		p.dirty = true
+	}
 }
 
 // miss notes that the file of a position is gone. The position is kept for a
 // while, should the file come back.
-func (p *Positions) miss(key positionKey, now time.Time) {
+func (p *Positions) miss(m *mark, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := p.marks[key]
-	if m == nil || m.Lost != 0 {
-		return
-	}
 	p.abandon(m)
 	m.Lost, p.dirty = now.Unix(), true
 }

@@ -55,6 +55,15 @@ func (r record) target() string {
 	return resolve(r.Path)
 }
 
+// targets returns where it lay, and where its path leads to by now.
+func (r record) targets() []string {
+	targets := []string{r.target()}
+	if now := resolve(r.Path); now != targets[0] {
+		targets = append(targets, now)
+	}
+	return targets
+}
+
 func (r record) evidence() evidence {
 	e := evidence{head: r.fingerprint(), offset: r.Offset, tail: r.Tail}
 	if r.Modified != 0 {

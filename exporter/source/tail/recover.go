@@ -86,25 +86,27 @@ func (t *Tailer) find(f *File) error {
 		return nil
 	}
 	r := t.positions.record(f.mark)
-	s, found, err := t.locate(r, nil)
-	var lost *LostError
+	s, err := t.locate(r, nil)
+	if err == nil && s.path == "" {
+		s, _, err = t.search(r.evidence(), nil, r.targets()...)
+	}
 	switch {
-	case found && s.id != f.id:
+	case err != nil:
+		return err
+	case s.path != "" && s.id != f.id:
 		return t.moveTo(f, s)
-	case found:
+	case s.path != "":
 		f.place = s.path
 		if err := t.reach(f); err != nil {
 			return err
 		}
 		f.rotated, f.changed = true, t.now()
 		return nil
-	case !errors.As(err, &lost):
-		return err
 	}
 	if f.finished() {
 		return t.forget(f)
 	}
-	t.positions.miss(positionKey{t.source, f.id}, t.now())
+	t.positions.miss(f.mark, t.now())
 	return errors.Join(&LostError{f.path, r.Offset, "it was removed before its end was read"}, t.unfollow(f))
 }
 
@@ -130,13 +132,13 @@ func (t *Tailer) await(c *content) error {
 // since the last look.
 func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
 	old := t.at[path]
-	if old == nil || has(present, old.id) {
+	if old == nil {
 		return nil
 	}
 	known := []identity{old.id}
 	if old.content != nil && old.content.packed == nil && old.content.deleted() {
 		// Perhaps it was compressed.
-		s, _, err := t.search(old.evidence(), old.target)
+		s, _, err := t.search(old.evidence(), nil, old.target)
 		if err != nil {
 			return []error{err}
 		}
@@ -274,59 +276,85 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 	if t.scans == 1 {
 		t.pending = t.positions.of(t.source)
 	}
-	byPath := make(map[string][]record)
-	for _, r := range t.pending {
-		byPath[r.Path] = append(byPath[r.Path], r)
+	byPath := make(map[string][]*kept)
+	taken := make(map[identity]bool)
+	for m, r := range t.pending {
+		if r.Lost != 0 {
+			continue
+		}
+		k := &kept{record: r, mark: m}
+		if k.at, k.err = t.locate(r, present); k.at.path != "" {
+			taken[k.at.id] = true
+		}
+		byPath[r.Path] = append(byPath[r.Path], k)
 	}
-	t.pending = nil
-	for _, path := range slices.Sorted(maps.Keys(byPath)) {
+	clear(t.pending)
+	moved := make(map[*mark]identity)
+	paths := slices.Sorted(maps.Keys(byPath))
+	for _, path := range paths {
+		for _, k := range byPath[path] {
+			if k.err != nil || k.at.path != "" {
+				continue
+			}
+			var why string
+			if k.at, why, k.err = t.search(k.evidence(), taken, k.targets()...); k.at.path != "" {
+				taken[k.at.id], moved[k.mark] = true, k.at.id
+			} else if k.err == nil {
+				k.err = &LostError{k.Path, k.Offset, "it was removed, replaced or truncated while no agent ran" + why}
+			}
+		}
+	}
+	t.positions.move(moved)
+	for _, path := range paths {
 		faults = append(faults, t.recoverPath(path, byPath[path], present)...)
 	}
 	return faults
 }
 
-// recoverPath looks for the files that were at one path.
-func (t *Tailer) recoverPath(path string, records []record, present map[identity]sighting) (faults []error) {
+// kept is a position whose file is looked for.
+type kept struct {
+	record
+	mark *mark
+	at   sighting // of its file, if it was found
+	err  error
+}
+
+// recoverPath opens the files that were at one path, and those that were rotated
+// away from it after them.
+func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]sighting) (faults []error) {
 	targets := []string{}
 	var known []identity
 	var rotated []sighting
 	complete := false // nothing was rotated later
 	since := t.now()
-	for _, r := range records {
-		if r.Lost != 0 {
-			continue
-		}
-		if target := r.target(); !slices.Contains(targets, target) {
+	for _, k := range files {
+		if target := k.target(); !slices.Contains(targets, target) {
 			targets = append(targets, target)
-		}
-		s, ok, err := t.locate(r, present)
-		if ok && s.id != r.identity() {
-			t.positions.move(positionKey{t.source, r.identity()}, positionKey{t.source, s.id})
 		}
 		var lost *LostError
 		switch {
-		case errors.As(err, &lost) && r.Finished:
-			t.positions.drop(positionKey{t.source, r.identity()})
-			since = earlier(since, time.Unix(0, r.Modified))
-		case errors.As(err, &lost):
-			faults = append(faults, err)
-			t.positions.miss(positionKey{t.source, r.identity()}, t.now())
+		case errors.As(k.err, &lost) && k.Finished:
+			t.positions.drop(k.mark)
+			since = earlier(since, time.Unix(0, k.Modified))
+		case errors.As(k.err, &lost):
+			faults = append(faults, k.err)
+			t.positions.miss(k.mark, t.now())
 			since = earlier(since, t.positions.opened)
-		case err != nil:
-			faults = append(faults, err)
-			t.pending = append(t.pending, r)
+		case k.err != nil:
+			faults = append(faults, k.err)
+			t.pending[k.mark] = k.record
 			complete = true // as far as can be seen
-		case r.evidence().weak():
+		case k.evidence().weak():
 			// Nothing tells a reused inode here, but then there are files
 			// that were written to after the first sight of this one.
-			since = earlier(since, time.Unix(0, r.Time))
-		case s.path == path:
+			since = earlier(since, time.Unix(0, k.Time))
+		case k.at.path == path:
 			complete = true
 		default:
-			known = append(known, s.id)
+			known = append(known, k.at.id)
 		}
-		if ok && s.path != path {
-			rotated = append(rotated, s)
+		if k.err == nil && k.at.path != path {
+			rotated = append(rotated, k.at)
 		}
 	}
 	if now := resolve(path); !slices.Contains(targets, now) {
@@ -356,28 +384,23 @@ func (t *Tailer) recoverPath(path string, records []record, present map[identity
 	return append(faults, t.addRotated(rotated, path, targets[0], present)...)
 }
 
-// locate finds the file of a kept position: at a matched path, by its identity in
-// the folder of its path, or else by its content, under a rotated name. The
-// error is a *LostError if there is none.
-func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, bool, error) {
+// locate finds the file of a kept position by its identity: at a matched path, or
+// else in the folder of its path. If it is not there, the path is empty.
+func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, error) {
 	if s, ok := present[r.identity()]; ok {
 		if same, err := t.isAt(s, r); err != nil || same {
-			return s, same, err
+			return s, err
 		}
 	}
 	path := resolve(r.Path)
-	targets := []string{r.target()}
-	if path != r.target() {
-		targets = append(targets, path)
-	}
-	for _, target := range targets {
+	for _, target := range r.targets() {
 		for range 2 { // a rename may hide a file from one listing
 			listed, err := list(filepath.Dir(target))
 			if isGone(err) {
 				break
 			}
 			if err != nil {
-				return sighting{}, false, err
+				return sighting{}, err
 			}
 			for _, s := range listed {
 				if s.id != r.identity() {
@@ -391,22 +414,19 @@ func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, bool
 					if s.path == path {
 						s.path = r.Path
 					}
-					return s, same, err
+					return s, err
 				}
 			}
 		}
 	}
-	s, why, err := t.search(r.evidence(), targets...)
-	if err == nil && s.path == "" {
-		err = &LostError{r.Path, r.Offset, "it was removed, replaced or truncated while no agent ran" + why}
-	}
-	return s, s.path != "", err
+	return sighting{}, nil
 }
 
 // search finds the file that has a content, among those with a name that the
-// rotation of one of the targets gives, copies and packed ones. If there is
-// none, the path is empty, and why may say more.
-func (t *Tailer) search(e evidence, targets ...string) (found sighting, why string, err error) {
+// rotation of one of the targets gives, copies and packed ones, but for those
+// that are followed or taken. If there is none, the path is empty, and why may
+// say more.
+func (t *Tailer) search(e evidence, taken map[identity]bool, targets ...string) (found sighting, why string, err error) {
 	if e.weak() {
 		return found, "", nil
 	}
@@ -422,10 +442,7 @@ func (t *Tailer) search(e evidence, targets ...string) (found sighting, why stri
 		// Where files begin alike, and nothing was read of the one that is looked
 		// for, the oldest is taken: it leaves none out.
 		for _, s := range listed {
-			if !related(target, s.path) || t.byID[s.id] != nil || !isPacked(s.path) && s.info.Size() < e.offset || s.info.ModTime().Add(timeSlack).Before(e.since) {
-				continue
-			}
-			if t.positions.has(positionKey{t.source, s.id}) {
+			if !related(target, s.path) || t.byID[s.id] != nil || taken[s.id] || !isPacked(s.path) && s.info.Size() < e.offset || s.info.ModTime().Add(timeSlack).Before(e.since) {
 				continue
 			}
 			same, damage, err := t.holds(s, e)

@@ -75,7 +75,7 @@ type Tailer struct {
 	chains      []*chain
 	unpacking   [2]*File             // by Cursor: the packed file that is being read
 	partial     map[identity]partial // packed files that are waited for
-	pending     []record             // positions whose files have yet to be found
+	pending     map[*mark]record     // positions whose files have yet to be found
 	scans       uint64   // so far
 	closed      bool
 	truncations uint64
@@ -431,7 +431,7 @@ func (t *Tailer) succeeded(f *File) bool {
 
 // forget closes a finished file and drops its position.
 func (t *Tailer) forget(f *File) error {
-	t.positions.drop(positionKey{t.source, f.id})
+	t.positions.drop(f.mark)
 	return t.unfollow(f)
 }
 
@@ -511,7 +511,7 @@ func (t *Tailer) look(f *File, info fs.FileInfo) error {
 // any more.
 func (t *Tailer) startOver(f *File, was evidence) error {
 	t.truncations++
-	s, _, err := t.search(was, f.target)
+	s, _, err := t.search(was, nil, f.target)
 	if err != nil {
 		return err
 	}
@@ -542,7 +542,7 @@ func (t *Tailer) moveTo(f *File, s sighting) error {
 	if f.content != nil {
 		err = t.close(f.content)
 	}
-	t.positions.move(positionKey{t.source, f.id}, positionKey{t.source, c.id})
+	t.positions.move(map[*mark]identity{f.mark: c.id})
 	delete(t.byID, f.id)
 	t.byID[c.id] = f
 	f.id, f.content, f.place, f.rotated = c.id, c, s.path, true
@@ -615,15 +615,14 @@ func (t *Tailer) Close() error {
 // may live on as a packed one. Else nobody can find it again, so nobody shall
 // miss it.
 func (t *Tailer) leave(f *File) error {
-	key := positionKey{t.source, f.id}
-	s, _, err := t.search(f.evidence(), f.target)
+	s, _, err := t.search(f.evidence(), nil, f.target)
 	switch {
 	case err == nil && s.path != "":
-		t.positions.move(key, positionKey{t.source, s.id})
+		t.positions.move(map[*mark]identity{f.mark: s.id})
 	case t.at[f.path] == f:
 		t.positions.finish(f.mark, f.modified)
 	default:
-		t.positions.drop(key)
+		t.positions.drop(f.mark)
 	}
 	return err
 }
