@@ -129,7 +129,7 @@ func (c *content) readAt(cursor Cursor, b []byte, offset int64) (n int, err erro
 	} else {
 		n, err = c.file.ReadAt(b, offset)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return n, fmt.Errorf("read %q: %w", c.path, err)
 	}
 	return n, nil

@@ -32,26 +32,22 @@ func inspect(file *os.File) (*packed, error) {
 		p.readers[i].file = file
 	}
 	z, err := gzip.NewReader(source(file))
+	n := 0
 	if err == nil {
-		var n int
 		n, err = io.ReadFull(z, p.head)
-		p.head, p.size = p.head[:n], int64(n)
-		if err == nil {
-			var rest int64
-			rest, err = io.Copy(io.Discard, z)
-			p.size += rest
-		} else if err == io.ErrUnexpectedEOF {
-			_, err = z.Read(make([]byte, 1)) // of the file, or of what it holds
-		}
-	} else {
-		p.head = nil
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF // empty
-		}
+		p.size = int64(n)
+	} else if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // an empty file
+	}
+	p.head = p.head[:n]
+	if n == fingerprintBytes || n > 0 && errors.Is(err, io.ErrUnexpectedEOF) { // which may be that of what is packed
+		var rest int64
+		rest, err = io.Copy(io.Discard, z)
+		p.size += rest
 	}
 	var failed *fs.PathError
 	switch {
-	case err == nil, err == io.EOF:
+	case err == nil, errors.Is(err, io.EOF):
 		return p, nil
 	case errors.As(err, &failed):
 		return nil, err

@@ -76,7 +76,7 @@ type Tailer struct {
 	unpacking   [2]*File             // by Cursor: the packed file that is being read
 	partial     map[identity]partial // packed files that are waited for
 	pending     map[*mark]record     // positions whose files have yet to be found
-	scans       uint64   // so far
+	scans       uint64               // so far
 	closed      bool
 	truncations uint64
 	clock       uint64                 // grows with each use of a file and each turn of a chain
