@@ -407,7 +407,7 @@ func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, erro
 					continue
 				}
 				_, rotated := rotation(filepath.Base(target), filepath.Base(s.path))
-				if r.evidence().weak() && !rotated && s.path != target {
+				if r.evidence().weak() && (isPacked(s.path) || !rotated && s.path != target) {
 					continue // nothing but the inode speaks for it
 				}
 				if same, err := t.isAt(s, r); err != nil && !isGone(err) || same {
