@@ -132,6 +132,33 @@ func TestCopyTruncate_CountedAhead(t *testing.T) {
 	}
 }
 
+// A copy that is still being compressed is waited for.
+func TestCopyTruncate_Partial(t *testing.T) {
+	b := newBench(t, "np.log")
+	b.append("np.log", "a\nb\n")
+	b.scan()
+	b.fill(Ship, "a", "b")
+	b.commit()
+	b.append("np.log", "c\n")
+	packed := packedText("a\nb\nc\n")
+	b.do(os.WriteFile(b.path("np.log.1.gz"), packed[:5], 0o600))
+	b.do(os.Truncate(b.path("np.log"), 0))
+	b.append("np.log", "d\n")
+	for range 3 {
+		b.scan("has no end")
+		b.fill(Ship)
+	}
+	if got := b.tailer.Truncations(); got != 0 {
+		t.Errorf("Truncations is %d", got)
+	}
+	b.do(os.WriteFile(b.path("np.log.1.gz"), packed, 0o600))
+	b.scan()
+	b.fill(Ship, "c", "d")
+	if got := b.tailer.Truncations(); got != 1 {
+		t.Errorf("Truncations is %d", got)
+	}
+}
+
 // Without a copy, the lines that were counted ahead are lost, and said to be;
 // those that are on their way are not.
 func TestTruncation_Lost(t *testing.T) {

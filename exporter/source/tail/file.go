@@ -63,8 +63,12 @@ func (f *File) committed() int64 {
 	return offset
 }
 
+// unsettled reports whether the file was truncated, and it is not known yet
+// where what it held is now.
+func (f *File) unsettled() bool { return f.modified.IsZero() }
+
 // finished reports whether all that the file holds has been delivered.
-func (f *File) finished() bool { return f.committed() >= f.size }
+func (f *File) finished() bool { return !f.unsettled() && f.committed() >= f.size }
 
 // quiet reports whether a rotated file has ceased to change.
 func (f *File) quiet(now time.Time) bool {

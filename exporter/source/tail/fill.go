@@ -90,9 +90,11 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 func (t *Tailer) ready(chain *chain, c Cursor, drain bool) (ready bool, err error) {
 	var errs []error
 	for _, f := range chain.files {
-		if f.content != nil {
+		if f.content != nil && !f.unsettled() {
 			if err := t.lookAgain(f); err != nil {
-				errs = append(errs, err)
+				if !f.unsettled() {
+					errs = append(errs, err)
+				}
 				continue
 			}
 		}
@@ -111,7 +113,7 @@ func (t *Tailer) ready(chain *chain, c Cursor, drain bool) (ready bool, err erro
 func (t *Tailer) unread(f *File, c Cursor, drain bool) bool {
 	cur := &f.cursors[c]
 	whole, complete := t.ends(f, c, drain)
-	return cur.offset < f.size && (cur.seen < f.size || whole || complete)
+	return !f.unsettled() && cur.offset < f.size && (cur.seen < f.size || whole || complete)
 }
 
 // ends reports whether what lies before the end of the file is a line, and
@@ -183,6 +185,9 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) (err error) 
 		b.lines, b.used, b.full = b.lines[:lines], used, false
 		if err == nil {
 			err = t.startOver(f, f.evidence())
+		}
+		if f.unsettled() {
+			return nil
 		}
 		return err
 	}

@@ -510,18 +510,19 @@ func (t *Tailer) look(f *File, info fs.FileInfo) error {
 // read again from its beginning, and chunks read before cannot be committed
 // any more.
 func (t *Tailer) startOver(f *File, was evidence) error {
-	t.truncations++
 	s, _, err := t.search(was, nil, f.target)
-	if err != nil {
+	if err == nil && s.path != "" {
+		if err = t.moveTo(f, s); isGone(err) {
+			err = nil // it was read to its end, or is lost
+		}
+	}
+	if err != nil && f.id != s.id {
+		f.modified = time.Time{} // the next Scan tries again, and says so
 		return err
 	}
-	if s.path != "" {
-		if err = t.moveTo(f, s); err == nil {
-			return t.positions.Sync()
-		}
-		if !isGone(err) {
-			return err
-		}
+	t.truncations++
+	if f.id == s.id {
+		return errors.Join(err, t.positions.Sync())
 	}
 	now := t.now()
 	t.positions.restart(f.mark, f, now)
