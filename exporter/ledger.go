@@ -100,7 +100,7 @@ func newLedger() *ledger {
 		}
 		return float64(lag)
 	})
-	add("files", "Files that the source has open.", prometheus.GaugeValue, func(a *account) float64 {
+	add("files", "Files that the source follows.", prometheus.GaugeValue, func(a *account) float64 {
 		if v := a.files.Load(); v != nil {
 			return float64(len(*v))
 		}

@@ -43,4 +43,4 @@ func (d *descriptors) take() error {
 func (d *descriptors) give() { d.open.Add(-1) }
 
 // tight reports whether files are to be closed.
-func (d *descriptors) tight() bool { return d.open.Load() > d.soft }
+func (d *descriptors) tight() bool { return d.open.Load() >= d.soft }

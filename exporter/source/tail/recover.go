@@ -15,15 +15,17 @@ var errMoved = errors.New("another file is there now")
 
 // open opens a file, and closes others if there are too many.
 func (t *Tailer) open(path string) (*content, error) {
+	if err := errors.Join(t.makeRoom()...); err != nil {
+		return nil, err
+	}
 	if err := t.positions.descriptors.take(); err != nil {
 		return nil, fmt.Errorf("open %q: %w", path, err)
 	}
 	c, err := open(path)
 	if err != nil {
 		t.positions.descriptors.give()
-		return nil, err
 	}
-	return c, errors.Join(t.makeRoom()...)
+	return c, err
 }
 
 func (t *Tailer) close(c *content) error {
