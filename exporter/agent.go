@@ -29,7 +29,8 @@ const Job = "corkline"
 
 // Options of an Agent.
 type Options struct {
-	// ConfigFile is watched and read again; empty when the agent runs on defaults.
+	// ConfigFile is watched and read again, as is its folder of definitions;
+	// empty when the agent runs on defaults.
 	ConfigFile string
 	Config     *Config
 	// Once ends Run when everything that the files hold has been consumed.
@@ -62,6 +63,7 @@ type Agent struct {
 	positions *tail.Positions
 	listener  net.Listener
 	ready     chan struct{} // closed when the sources have had their first look
+	look      time.Duration // between two looks at the configuration's files
 
 	mu   sync.Mutex // guards sink and config, which a reload replaces
 	sink *loki.Sink
@@ -78,7 +80,7 @@ type ownMetrics struct {
 func New(o Options) (*Agent, error) {
 	a := &Agent{
 		options: o, config: o.Config, log: o.Log, now: o.Now,
-		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}),
+		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}), look: watchInterval,
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -255,8 +257,11 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 	for _, s := range c.Sources {
 		var definitions []*parsers.Definition
 		var feeders []*Feeder
-		for _, name := range s.names() {
-			d := c.set[name]
+		for _, name := range s.DefinitionNames() {
+			d := c.library.Set[name]
+			if s.Redact != nil && !*s.Redact {
+				d = d.Unredacted()
+			}
 			feeder, err := a.families.Feeder(d)
 			if err != nil {
 				return nil, fmt.Errorf("register metrics: %w", err)
@@ -273,9 +278,13 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("follow source %q: %w", s.Name, err)
 		}
+		parser := parsers.NewParser(definitions...)
+		if s.zone != nil {
+			parser.In(s.zone)
+		}
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
-			parser: parsers.NewParser(definitions...), feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
+			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
 			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied, now: a.now, onCommit: a.committed,
 		})
 	}
@@ -294,11 +303,11 @@ const watchInterval = 5 * time.Second
 
 // watch returns a changed configuration that is good, or nil when ctx ends.
 func (a *Agent) watch(ctx context.Context) *Config {
-	ticker := time.NewTicker(watchInterval)
+	ticker := time.NewTicker(a.look)
 	defer ticker.Stop()
 	// Of what was read, not of what is there by now: the generation before may
 	// have taken its time to end.
-	last := a.config.digest
+	in, last := a.config.inputs, a.config.digest
 	for {
 		asked := false
 		select {
@@ -308,12 +317,11 @@ func (a *Agent) watch(ctx context.Context) *Config {
 			asked = true
 		case <-ticker.C:
 		}
-		now := digestFiles(a.config.files)
-		if a.options.ConfigFile == "" || now == last && !asked {
+		if in.digestNow(a.options.ConfigFile) == last && !asked {
 			continue
 		}
-		last = now
-		changed, err := LoadConfig(a.options.ConfigFile)
+		changed, err := readConfig(a.options.ConfigFile)
+		in, last = changed.inputs, changed.digest // of a refused one, too: what it names may become good
 		if err == nil {
 			err = a.replaceable(changed)
 		}
@@ -341,8 +349,8 @@ func (a *Agent) replaceable(c *Config) error {
 		return errors.New("max_label_values has changed, which takes a restart")
 	}
 	for _, s := range c.Sources {
-		for _, name := range s.names() {
-			if _, err := a.families.Feeder(c.set[name]); err != nil {
+		for _, name := range s.DefinitionNames() {
+			if err := a.families.mismatch(c.library.Set[name]); err != nil {
 				return fmt.Errorf("metrics differ from the running ones, which takes a restart: %w", err)
 			}
 		}

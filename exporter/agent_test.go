@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -125,6 +126,7 @@ func (b *bench) make(once bool) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	agent.look = 10 * time.Millisecond
 	b.agent = agent
 }
 
@@ -927,6 +929,7 @@ func TestAgent_ReloadByFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	agent.look = 10 * time.Millisecond
 	b.agent, b.ended = agent, make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.cancel = cancel
@@ -935,20 +938,116 @@ func TestAgent_ReloadByFile(t *testing.T) {
 	b.says("configuration taken")
 }
 
-// A definition file is part of the configuration: its change is noticed, too,
-// and does not count anything twice.
-func TestAgent_ReloadByDefinitionFile(t *testing.T) {
+// The folder of definitions is part of the configuration: what is added,
+// changed and removed there is noticed, and does not count anything twice. What
+// a refused configuration names is watched, too.
+func TestAgent_ReloadByDefinition(t *testing.T) {
 	b := newBench(t, newReceiver(t))
 	const form = "name: mine\nlayouts: [{name: l, regex: '^(?P<word>[a-z]+)$'}]\nmetrics: [{name: mine_total, type: counter, labels: [word], help: Mine.}]\n"
-	writeFile(t, b.path("mine.yaml"), form)
-	b.keys = "definition_files: [mine.yaml]\nsources:\n" + b.source("mine", "mine", "w.log")
+	writeFile(t, b.path("formats/mine.yaml"), form)
+	b.keys = "definitions_dir: formats\nsources:\n" + b.source("mine", "mine", "w.log")
 	b.append("w.log", "word", "a,b")
 	b.start()
 	b.balances("mine", counts{"read": 2, "parsed": 1, "unparsed": 1, "shipped": 2})
-	writeFile(t, b.path("mine.yaml"), strings.Replace(form, "[a-z]+", "[a-z,]+", 1))
-	b.says("configuration taken")
+	seen := 0
+	says := func(what string) { // once more
+		t.Helper()
+		b.eventually("the agent to say "+what, func() error {
+			if n := strings.Count(b.log.String(), what); n <= seen {
+				return fmt.Errorf("%d times", n)
+			}
+			return nil
+		})
+		seen = strings.Count(b.log.String(), what)
+	}
+	const taken, refused = "configuration taken", "refuse the new configuration"
+
+	// changed
+	writeFile(t, b.path("formats/mine.yaml"), strings.Replace(form, "[a-z]+", "[a-z,]+", 1))
+	says(taken)
 	b.append("w.log", "c,d")
 	b.balances("mine", counts{"read": 3, "parsed": 2, "unparsed": 1, "shipped": 3})
+
+	// added
+	writeFile(t, b.path("formats/what-is-new.yml"), "extends: mine\nlayouts: [{name: numbers, regex: '^(?P<word>[0-9]+)$'}]\nname: more\n")
+	says(taken)
+	b.keys += b.source("more", "more", "v.log")
+	b.append("v.log", "a", "1", "!")
+	b.config()
+	says(taken)
+	b.balances("more", counts{"read": 3, "parsed": 2, "unparsed": 1, "shipped": 3})
+
+	// removed, though a source needs it
+	seen = strings.Count(b.log.String(), refused)
+	if err := os.Remove(b.path("formats/what-is-new.yml")); err != nil {
+		t.Fatal(err)
+	}
+	says(refused)
+	b.says(`there is no definition \"more\"`)
+
+	// another folder, which is not there yet
+	b.keys = strings.Replace(b.keys, "definitions_dir: formats", "definitions_dir: later", 1)
+	writeFile(t, b.path("c.yaml"), b.text())
+	says(refused)
+	b.says("definitions_dir: open " + b.path("later"))
+	writeFile(t, b.path("later/mine.yaml"), form)
+	says(refused)
+	seen = strings.Count(b.log.String(), taken)
+	writeFile(t, b.path("later/more.yaml"), "extends: mine\nlayouts: [{name: other, regex: '^(?P<word>[^a-z]+)$'}]\nname: more\n")
+	says(taken)
+	b.append("w.log", "e,f")
+	b.append("v.log", "?")
+	b.balances("mine", counts{"read": 4, "parsed": 2, "unparsed": 2, "shipped": 4})
+	b.balances("more", counts{"read": 4, "parsed": 3, "unparsed": 1, "shipped": 4})
+
+	// a file that another key names, and that comes later
+	seen = strings.Count(b.log.String(), refused)
+	writeFile(t, b.path("c.yaml"), strings.Replace(b.text(), "timeout: 500ms", "timeout: 500ms, tls: {ca_file: "+b.path("ca.crt")+"}", 1))
+	says(refused)
+	b.says("loki.tls.ca_file: open " + b.path("ca.crt"))
+	seen = strings.Count(b.log.String(), taken)
+	writeFile(t, b.path("ca.crt"), certificate(t))
+	says(taken)
+	b.config()
+	says(taken)
+
+	// broken, and mended: what was taken goes on in between
+	seen = strings.Count(b.log.String(), refused)
+	writeFile(t, b.path("later/more.yaml"), "extends: theirs\nname: more\n")
+	says(refused)
+	b.says(b.path("later/more.yaml") + ":1:10: extends: there is no definition")
+	b.append("v.log", "??")
+	b.balances("more", counts{"read": 5, "parsed": 4, "unparsed": 1, "shipped": 5})
+	seen = strings.Count(b.log.String(), taken)
+	writeFile(t, b.path("later/more.yaml"), "extends: mine\nname: more\n")
+	says(taken)
+	b.append("v.log", "???")
+	b.balances("more", counts{"read": 6, "parsed": 4, "unparsed": 2, "shipped": 6})
+}
+
+// certificate in PEM.
+func certificate(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+}
+
+// Without a file, the defaults and their folder of definitions are read again.
+func TestAgent_ReloadDefaults(t *testing.T) {
+	b := newBench(t, nil)
+	c := b.config()
+	agent, err := New(Options{Config: c, Log: slog.New(slog.NewTextHandler(b.log, nil)), Reload: b.reload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.agent, b.ended = agent, make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	b.cancel = cancel
+	go func() { b.ended <- agent.Run(ctx) }()
+	b.reload <- syscall.SIGHUP
+	b.reloaded(0)
+	b.says("listen has changed, which takes a restart") // the test listens elsewhere
 }
 
 // A reload during an outage loses no line, and books none twice.
@@ -1040,6 +1139,26 @@ func TestAgent_Times(t *testing.T) {
 		{"no time", time.Second + 4},
 		{"2026-11-21T10:00:02 b", 2 * time.Second},
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Times that name no zone have that of their source.
+func TestAgent_Zone(t *testing.T) {
+	loki := newReceiver(t)
+	b := newBench(t, loki)
+	b.keys = "sources:\n" + strings.Replace(b.source("there", "timed", "t.log"), "{", "{zone: Asia/Kolkata, ", 1) + b.source("here", "timed", "h.log")
+	b.append("t.log", "2026-11-21T10:00:00 a")
+	b.append("h.log", "2026-11-21T10:00:00 b")
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range loki.folded() {
+		got[e.Line] = time.Unix(0, e.Time).UTC().Format(time.RFC3339)
+	}
+	want := map[string]string{"2026-11-21T10:00:00 a": "2026-11-21T04:30:00Z", "2026-11-21T10:00:00 b": "2026-11-21T10:00:00Z"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -64,20 +64,43 @@ type shape struct {
 	buckets []float64
 }
 
-// difference to another shape in words; empty when there is none.
-func (s *shape) difference(other *shape) string {
+// metricError is what keeps a metric from having a family: the key of its form,
+// what is wrong there, and the definition whose family differs, if it does.
+type metricError struct {
+	key, what, other string
+}
+
+func (e *metricError) Error() string { return e.key + " " + e.message() }
+
+func (e *metricError) message() string {
+	if e.other == "" {
+		return e.what
+	}
+	return fmt.Sprintf("%s of definition %q", e.what, e.other)
+}
+
+// difference to another shape; nil when there is none.
+func (s *shape) difference(other *shape) *metricError {
 	kinds := map[parsers.MetricType]string{parsers.Counter: "counter", parsers.Histogram: "histogram"}
 	switch {
 	case s.kind != other.kind:
-		return fmt.Sprintf("type %s differs from %s", kinds[s.kind], kinds[other.kind])
+		return &metricError{key: "type", what: fmt.Sprintf("%s differs from %s", kinds[s.kind], kinds[other.kind])}
 	case s.help != other.help:
-		return fmt.Sprintf("help %q differs from %q", s.help, other.help)
+		return &metricError{key: "help", what: fmt.Sprintf("%q differs from %q", s.help, other.help)}
 	case !slices.Equal(s.labels, other.labels):
-		return fmt.Sprintf("labels %v differ from %v", s.labels, other.labels)
+		return &metricError{key: "labels", what: fmt.Sprintf("%v differ from %v", s.labels, other.labels)}
 	case !slices.Equal(s.buckets, other.buckets):
-		return fmt.Sprintf("buckets %v differ from %v", s.buckets, other.buckets)
+		return &metricError{key: "buckets", what: fmt.Sprintf("%v differ from %v", s.buckets, other.buckets)}
 	}
-	return ""
+	return nil
+}
+
+func shapeOf(d *parsers.Definition, m *parsers.Metric) shape {
+	s := shape{kind: m.Type, help: m.Help, buckets: m.Buckets}
+	for _, field := range labelFields(d, m) {
+		s.labels = append(s.labels, d.Fields[field].Name)
+	}
+	return s
 }
 
 // family gives the family of a metric, or an error that tells the metric, the
@@ -90,18 +113,39 @@ func (c *Catalogue) family(d *parsers.Definition, m *parsers.Metric) (*family, e
 	return f, nil
 }
 
-func (c *Catalogue) open(d *parsers.Definition, m *parsers.Metric) (*family, error) {
-	want := shape{kind: m.Type, help: m.Help, buckets: m.Buckets}
-	for _, field := range labelFields(d, m) {
-		want.labels = append(want.labels, d.Fields[field].Name)
+// mismatch is the error for a definition with a metric that differs from the
+// family of its name. It makes no family.
+func (c *Catalogue) mismatch(d *parsers.Definition) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range d.Metrics {
+		m := &d.Metrics[i]
+		want := shapeOf(d, m)
+		if f, ok := c.families[m.Name]; ok {
+			if err := f.differs(&want); err != nil {
+				return fmt.Errorf("metric %s of definition %q: %w", m.Name, d.Name, err)
+			}
+		}
 	}
+	return nil
+}
+
+// differs is the error for a shape that is not the family's.
+func (f *family) differs(want *shape) error {
+	if err := want.difference(&f.shape); err != nil {
+		err.other = f.definition
+		return err
+	}
+	return nil
+}
+
+// open gives the family of a metric. Its error is a metricError.
+func (c *Catalogue) open(d *parsers.Definition, m *parsers.Metric) (*family, error) {
+	want := shapeOf(d, m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f, ok := c.families[m.Name]; ok {
-		if difference := want.difference(&f.shape); difference != "" {
-			return nil, fmt.Errorf("%s of definition %q", difference, f.definition)
-		}
-		return f, nil
+		return f, f.differs(&want)
 	}
 	f := &family{shape: want, definition: d.Name, cap: c.maxSeries, series: map[string]*series{}}
 	if err := f.register(c.registry, m.Name); err != nil {
@@ -124,21 +168,29 @@ func (f *family) register(registry prometheus.Registerer, name string) error {
 	if f.kind == parsers.Counter {
 		vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: f.help}, f.labels)
 		f.open = func(values []string) *series { return &series{counter: vec.WithLabelValues(values...)} }
-		return registry.Register(vec)
+		return registerOnce(registry, name, vec)
 	}
 	// A histogram brings series of these names and with this label.
 	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 		if strings.HasSuffix(name, suffix) {
-			return fmt.Errorf("the name ends in %s, as the series of histograms do", suffix)
+			return &metricError{key: "name", what: fmt.Sprintf("%s ends in %s, as the series of histograms do; choose another", name, suffix)}
 		}
 	}
 	if slices.Contains(f.labels, "le") {
-		return fmt.Errorf("label le is that of a histogram's buckets")
+		return &metricError{key: "labels", what: "have le, which is that of a histogram's buckets; name the field differently"}
 	}
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: f.help, Buckets: f.buckets}, f.labels)
 	f.open = func(values []string) *series { return &series{histogram: vec.WithLabelValues(values...)} }
 	f.cap = max(1, f.cap/(len(f.buckets)+3)) // +Inf, sum and count
-	return registry.Register(vec)
+	return registerOnce(registry, name, vec)
+}
+
+// registerOnce fails for what the agent itself has: all else is in the catalogue.
+func registerOnce(registry prometheus.Registerer, name string, collector prometheus.Collector) error {
+	if err := registry.Register(collector); err != nil {
+		return &metricError{key: "name", what: fmt.Sprintf("%s is that of a metric of the agent itself; choose another", name)}
+	}
+	return nil
 }
 
 // with gives the series of a key (label values, each ended by keyEnd), which

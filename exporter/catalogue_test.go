@@ -247,11 +247,27 @@ func TestCatalogue_Conflict(t *testing.T) {
 	const histogram = `{name: words, type: histogram, observe: number, buckets: [1, 2.5], help: Words.}`
 	f(histogram, `{name: words, type: histogram, observe: number, buckets: [1], help: Words.}`, `metric corkline_words of definition "two": buckets [1] differ from [1 2.5] of definition "one"`)
 	f(counter, `{name: pipeline_series_capped_total, type: counter, help: The catalogue's own.}`,
-		`metric corkline_pipeline_series_capped_total of definition "two": a previously registered descriptor with the same fully-qualified name as`)
+		`metric corkline_pipeline_series_capped_total of definition "two": name corkline_pipeline_series_capped_total is that of a metric of the agent itself; choose another`)
 	// Names that histograms take beside their own.
-	f(histogram, strings.Replace(histogram, "words", "words_sum", 1), `metric corkline_words_sum of definition "two": the name ends in _sum, as the series of histograms do`)
-	f(histogram, strings.Replace(histogram, "words", "words_count", 1), `metric corkline_words_count of definition "two": the name ends in _count, as the series of histograms do`)
-	f(counter, strings.Replace(histogram, "words", "words_bucket", 1), `metric corkline_words_bucket of definition "two": the name ends in _bucket, as the series of histograms do`)
+	f(histogram, strings.Replace(histogram, "words", "words_sum", 1), `metric corkline_words_sum of definition "two": name corkline_words_sum ends in _sum, as the series of histograms do`)
+	f(histogram, strings.Replace(histogram, "words", "words_count", 1), `metric corkline_words_count of definition "two": name corkline_words_count ends in _count, as the series of histograms do`)
+	f(counter, strings.Replace(histogram, "words", "words_bucket", 1), `metric corkline_words_bucket of definition "two": name corkline_words_bucket ends in _bucket, as the series of histograms do`)
+}
+
+// What a refused configuration would have is no family yet.
+func TestCatalogue_Mismatch(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	c := NewCatalogue(registry, 100)
+	feederOf(t, c, define(t, "one", `{name: words_total, type: counter, labels: [word], help: Words.}`))
+	refused := define(t, "two", `{name: new_total, type: counter, help: New.}, {name: words_total, type: counter, help: Words.}`)
+	err := c.mismatch(refused)
+	if err == nil || err.Error() != `metric corkline_words_total of definition "two": labels [] differ from [word] of definition "one"` {
+		t.Errorf("got %v", err)
+	}
+	if err := c.mismatch(define(t, "one", `{name: words_total, type: counter, labels: [word], help: Words.}`)); err != nil {
+		t.Errorf("the same again: %s", err)
+	}
+	feederOf(t, c, define(t, "two", `{name: new_total, type: counter, labels: [word], help: Newer.}`))
 }
 
 // A field that is called le cannot be a histogram's label, but a counter's.
@@ -267,7 +283,7 @@ func TestCatalogue_LabelOfBuckets(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", metric, diff)
 		}
 	}
-	f(`{name: s, type: histogram, observe: number, buckets: [1], labels: [le], help: H.}`, `metric corkline_s of definition "x": label le is that of a histogram's buckets`)
+	f(`{name: s, type: histogram, observe: number, buckets: [1], labels: [le], help: H.}`, `metric corkline_s of definition "x": labels have le, which is that of a histogram's buckets; name the field differently`)
 	f(`{name: s_total, type: counter, labels: [le], help: H.}`, "")
 }
 

@@ -1,9 +1,9 @@
 package exporter
 
 import (
-	"crypto/sha256"
+	"errors"
 	"fmt"
-	"hash"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,34 +28,15 @@ type Config struct {
 	MaxLabelValues  int            `yaml:"max_label_values"`
 	Loki            LokiConfig     `yaml:"loki"`
 	Sources         []SourceConfig `yaml:"sources"`
-	// Definitions are log formats of the user's own, in the form of the
-	// shipped ones; DefinitionFiles are paths and globs of files that hold one each.
-	Definitions     []parsers.Form `yaml:"definitions"`
-	DefinitionFiles []string       `yaml:"definition_files"`
+	// Definitions are log formats of the user's own, in the form of the shipped
+	// ones; DefinitionsDir is a folder of files that hold one each. Both may
+	// extend and replace shipped ones.
+	Definitions    []parsers.Form `yaml:"definitions"`
+	DefinitionsDir string         `yaml:"definitions_dir"`
 
-	set parsers.Set
-	// files that were read, and the digest of their texts.
-	files  []string
-	digest digest
-}
-
-// digest tells whether the texts of a configuration have changed.
-type digest [sha256.Size]byte
-
-// digestFiles reads the files; one that cannot be read is a change like any other.
-func digestFiles(files []string) digest {
-	h := sha256.New()
-	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil {
-			addText(h, text)
-		}
-	}
-	return digest(h.Sum(nil))
-}
-
-func addText(h hash.Hash, text []byte) {
-	sum := sha256.Sum256(text)
-	h.Write(sum[:]) // a hash never fails
+	library *parsers.Library
+	inputs  inputs
+	digest  digest // of what the configuration was read from
 }
 
 // SourceConfig is one set of files and the definition that reads them.
@@ -67,13 +48,20 @@ type SourceConfig struct {
 	// several formats: they are tried in this order.
 	Definitions []string `yaml:"definitions"`
 	Files       []string `yaml:"files"`
+	// Redact is true unless given: what the definitions call secret does not
+	// leave the node.
+	Redact *bool `yaml:"redact"`
+	// Zone is that of times which name none, such as Europe/Berlin; default is
+	// the definition's.
+	Zone string `yaml:"zone"`
 
+	zone *time.Location // nil for the definition's
 	// implied by no sources being configured: its files need not be there.
 	implied bool
 }
 
-// names of the definitions.
-func (s *SourceConfig) names() []string {
+// DefinitionNames gives the names of the definitions in their order.
+func (s *SourceConfig) DefinitionNames() []string {
 	if s.Definition != "" {
 		return []string{s.Definition}
 	}
@@ -82,6 +70,9 @@ func (s *SourceConfig) names() []string {
 
 // DefaultConfigFile is read by the agent when it is there and no other is named.
 const DefaultConfigFile = "/etc/corkline/corkline.yaml"
+
+// DefaultDefinitionsDir need not be there.
+const DefaultDefinitionsDir = "/etc/corkline/definitions"
 
 func defaultConfig() Config {
 	return Config{
@@ -93,53 +84,73 @@ func defaultConfig() Config {
 		MaxSeries:       2000,
 		MaxLabelValues:  32,
 		Loki:            defaultLoki(),
+		DefinitionsDir:  DefaultDefinitionsDir,
 	}
 }
 
-// LoadConfig reads and checks a configuration file. What is wrong with its
-// content comes back as strict.Faults, all of it at once.
+// LoadConfig reads and checks a configuration file, or without one the
+// defaults. What is wrong with its content comes back as strict.Faults, all of
+// it at once.
 func LoadConfig(path string) (*Config, error) {
-	text, err := os.ReadFile(path)
+	c, err := readConfig(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, err
 	}
-	return ParseConfig(path, text)
+	return c, nil
 }
 
 // ParseConfig checks the text of a configuration file; the name of the file
 // is for messages, and for what it names relative to its folder.
 func ParseConfig(file string, text []byte) (*Config, error) {
-	c := defaultConfig()
-	doc, faults := strict.Decode(file, text, &c)
-	check := &configCheck{config: &c, doc: doc, faults: faults, digest: sha256.New()}
-	check.read(file, text)
-	check.scalars()
-	if err := check.definitions(); err != nil {
+	c, err := parseConfig(file, text)
+	if err != nil {
 		return nil, err
 	}
-	check.sources()
-	check.faults.Sort()
-	if err := check.faults.Err(); err != nil {
-		return nil, err
-	}
-	c.digest = digest(check.digest.Sum(nil))
-	return &c, nil
+	return c, nil
 }
 
-// DefinitionSet gives the shipped and the configured log formats.
-func (c *Config) DefinitionSet() parsers.Set { return c.set }
+// readConfig gives a configuration even with an error: its inputs and digest
+// tell when it has changed.
+func readConfig(path string) (*Config, error) {
+	if path == "" {
+		return parseConfig("defaults", nil)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		in := inputs{dir: DefaultDefinitionsDir}
+		return &Config{inputs: in, digest: in.digestNow(path)}, fmt.Errorf("read configuration: %w", err)
+	}
+	return parseConfig(path, text)
+}
+
+func parseConfig(file string, text []byte) (*Config, error) {
+	c := defaultConfig()
+	doc, faults := strict.Decode(file, text, &c)
+	check := &configCheck{config: &c, doc: doc, faults: faults, own: map[string]bool{}}
+	c.inputs = inputs{c.DefinitionsDir, c.Loki.files()}
+	if c.DefinitionsDir != "" && !filepath.IsAbs(c.DefinitionsDir) {
+		c.inputs.dir = filepath.Join(filepath.Dir(file), c.DefinitionsDir)
+	}
+	folder := readFolder(c.inputs.dir)
+	c.digest = c.inputs.digest(text, nil, folder)
+	check.scalars()
+	if err := check.definitions(folder); err != nil {
+		return &c, err
+	}
+	check.sources()
+	check.metrics()
+	check.faults.Sort()
+	return &c, check.faults.Err()
+}
+
+// Library gives the shipped and the configured log formats.
+func (c *Config) Library() *parsers.Library { return c.library }
 
 type configCheck struct {
 	config *Config
 	doc    *strict.Document
 	faults strict.Faults
-	digest hash.Hash
-}
-
-// read notes a file that the configuration is made of.
-func (c *configCheck) read(file string, text []byte) {
-	c.config.files = append(c.config.files, file)
-	addText(c.digest, text)
+	own    map[string]bool // names of the user's own definitions, also of those with faults
 }
 
 func (c *configCheck) fault(key, format string, args ...any) {
@@ -190,61 +201,42 @@ func (c *configCheck) scalars() {
 }
 
 // definitions fails only when shipped definitions are broken.
-func (c *configCheck) definitions() error {
-	set, err := parsers.Shipped()
-	if err != nil {
-		return err
-	}
-	c.config.set = set
+func (c *configCheck) definitions(folder folder) error {
+	var own []parsers.Written
 	for i, form := range c.config.Definitions {
-		at := fmt.Sprintf("definitions[%d]", i)
-		d, faults := parsers.Compile(form, c.doc, at)
-		c.faults = append(c.faults, faults...)
-		if d != nil {
-			c.addDefinition(at+".name", d)
-		}
+		own = append(own, parsers.Written{Form: form, Doc: c.doc, Prefix: fmt.Sprintf("definitions[%d]", i)})
 	}
-	for i, pattern := range c.config.DefinitionFiles {
-		at := fmt.Sprintf("definition_files[%d]", i)
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(filepath.Dir(c.doc.File()), pattern)
-		}
-		paths, err := filepath.Glob(pattern)
-		if err != nil || len(paths) == 0 {
-			c.fault(at, "no file matches %q", pattern)
-		}
-		for _, path := range paths {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				c.fault(at, "%s", err)
-				continue
-			}
-			c.read(path, text)
-			d, faults := parsers.ParseDefinition(path, text)
-			c.faults = append(c.faults, faults...)
-			if d != nil {
-				c.addDefinition(at, d)
-			}
-		}
+	switch {
+	case c.config.DefinitionsDir == "":
+		c.fault("definitions_dir", "is empty; name a folder, or leave the key out")
+	case errors.Is(folder.err, fs.ErrNotExist) && c.config.DefinitionsDir == DefaultDefinitionsDir:
+	case errors.Is(folder.err, fs.ErrNotExist):
+		c.fault("definitions_dir", "%s; make the folder, or leave the key out", folder.err)
+	case folder.err != nil:
+		c.fault("definitions_dir", "%s", folder.err)
 	}
-	return nil
-}
-
-func (c *configCheck) addDefinition(key string, d *parsers.Definition) {
-	if _, taken := c.config.set[d.Name]; taken {
-		c.fault(key, "there is a definition %q already", d.Name)
-		return
+	for _, file := range folder.files {
+		if file.err != nil {
+			c.fault("definitions_dir", "%s", file.err)
+			continue
+		}
+		own = append(own, parsers.ReadDefinition(file.path, file.text))
 	}
-	c.config.set[d.Name] = d
+	for _, w := range own {
+		c.own[w.Name()] = true
+	}
+	library, faults, err := parsers.Compose(own)
+	c.config.library, c.faults = library, append(c.faults, faults...)
+	return err
 }
 
 var sourceForm = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_.]*$`)
 
 func (c *configCheck) sources() {
-	config := c.config
+	config, set := c.config, c.config.library.Set
 	if config.Sources == nil { // not given, or with nothing behind the key
-		for _, name := range config.set.Names() {
-			if d := config.set[name]; len(d.Files) > 0 {
+		for _, name := range set.Names() {
+			if d := set[name]; len(d.Files) > 0 {
 				config.Sources = append(config.Sources, SourceConfig{Definition: name, implied: true})
 			}
 		}
@@ -258,7 +250,7 @@ func (c *configCheck) sources() {
 			continue
 		}
 		if s.Name == "" {
-			s.Name = s.names()[0]
+			s.Name = s.DefinitionNames()[0]
 		}
 		if !sourceForm.MatchString(s.Name) {
 			c.fault(at+".name", "%q: use letters, digits, - _ and .", s.Name)
@@ -271,6 +263,13 @@ func (c *configCheck) sources() {
 			if len(s.Files) == 0 {
 				s.Files = d.Files
 			}
+		}
+		if s.Zone != "" {
+			zone, err := time.LoadLocation(s.Zone)
+			if err != nil {
+				c.fault(at+".zone", "%q is not a time zone; use UTC or an IANA name such as Europe/Berlin", s.Zone)
+			}
+			s.zone = zone
 		}
 		if len(s.Files) == 0 {
 			c.fault(at+".files", "is missing, and the definition %q names none", definitions[0].Name)
@@ -289,9 +288,9 @@ func (c *configCheck) sourceDefinitions(at string, s *SourceConfig) (definitions
 		c.fault(at+".definitions", "give either definition or definitions")
 		return nil
 	}
-	names := s.names()
+	set, names := c.config.library.Set, s.DefinitionNames()
 	if len(names) == 0 {
-		c.fault(at+".definition", "is missing; there are: %v", c.config.set.Names())
+		c.fault(at+".definition", "is missing; there are: %v", set.Names())
 		return nil
 	}
 	for i, name := range names {
@@ -299,16 +298,55 @@ func (c *configCheck) sourceDefinitions(at string, s *SourceConfig) (definitions
 		if s.Definition == "" {
 			key = fmt.Sprintf("%s.definitions[%d]", at, i)
 		}
-		d := c.config.set[name]
+		d := set[name]
 		switch {
+		case d == nil && c.own[name]:
+			return nil // its faults say more
 		case d == nil:
-			c.fault(key, "there is no definition %q; there are: %v", name, c.config.set.Names())
+			c.fault(key, "there is no definition %q; there are: %v", name, set.Names())
 			return nil
-		case !d.FramesAs(c.config.set[names[0]]):
+		case !d.FramesAs(set[names[0]]):
 			c.fault(key, "%q and %q put lines together in different ways, so they cannot read the same files", name, names[0])
 			return nil
 		}
 		definitions = append(definitions, d)
 	}
 	return definitions
+}
+
+// metrics finds what the agent could not register. Definitions without a source
+// feed no metrics.
+func (c *configCheck) metrics() {
+	used := map[string]bool{}
+	for _, s := range c.config.Sources {
+		for _, name := range s.DefinitionNames() {
+			used[name] = true
+		}
+	}
+	c.faults = append(c.faults, metricFaults(c.config.library, used)...)
+}
+
+// metricFaults are names of metrics that two of the used definitions, or the
+// agent itself, have for different ones.
+func metricFaults(library *parsers.Library, used map[string]bool) (faults strict.Faults) {
+	families := dryAgent().families
+	for _, name := range library.InOrder() {
+		if !used[name] {
+			continue
+		}
+		d := library.Set[name]
+		for i := range d.Metrics {
+			m := &d.Metrics[i]
+			var wrong *metricError
+			if _, err := families.open(d, m); errors.As(err, &wrong) {
+				what := wrong.message()
+				if wrong.other != "" {
+					what += fmt.Sprintf("; make the metrics %s the same, or name them differently", m.Name)
+				}
+				faults = append(faults, library.Fault(name, fmt.Sprintf("metrics[%d].%s", i, wrong.key), "%s", what))
+			}
+		}
+	}
+	faults.Sort()
+	return faults
 }

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,11 @@ type TLSConfig struct {
 
 func defaultLoki() LokiConfig {
 	return LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, MaxAge: 7 * 24 * time.Hour}
+}
+
+// files that are read when the sink is made.
+func (c LokiConfig) files() []string {
+	return slices.DeleteFunc([]string{c.TLS.CAFile, c.TLS.CertFile, c.TLS.KeyFile}, func(path string) bool { return path == "" })
 }
 
 // Address is where Loki is, without what may be secret in the URL; empty when

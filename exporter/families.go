@@ -26,11 +26,7 @@ type Family struct {
 // (go_*, process_*) are left out.
 func Families(set parsers.Set) ([]Family, error) {
 	// An agent that has seen one value of every label exposes them all.
-	a := &Agent{registry: prometheus.NewRegistry(), ledger: newLedger(), started: time.Now()}
-	a.families = NewCatalogue(a.registry, 1)
-	a.budget = loki.NewBudget(a.registry, 1)
-	a.budget.Declare("source", "label")
-	a.registerOwn()
+	a := dryAgent()
 	a.ledger.account("source")
 	for _, name := range set.Names() {
 		d := set[name]
@@ -62,4 +58,14 @@ func Families(set parsers.Set) ([]Family, error) {
 		families = append(families, f)
 	}
 	return families, nil
+}
+
+// dryAgent has its metrics, and runs nothing.
+func dryAgent() *Agent {
+	a := &Agent{registry: prometheus.NewRegistry(), ledger: newLedger(), started: time.Now()}
+	a.families = NewCatalogue(a.registry, 1)
+	a.budget = loki.NewBudget(a.registry, 1)
+	a.budget.Declare("source", "label")
+	a.registerOwn()
+	return a
 }

@@ -87,7 +87,7 @@ func newLedger() *ledger {
 	count("lines_dropped_total", "Lines that were read for metrics only, since no Loki is configured.", func(a *account) *atomic.Int64 { return &a.dropped })
 	count("lines_lost_total", "Lines that were counted, and whose file was truncated or removed before they could be shipped.", func(a *account) *atomic.Int64 { return &a.lost })
 	add("lines_waiting", "Lines that were read and are not yet shipped, dead-lettered, dropped or lost.", prometheus.GaugeValue, func(a *account) float64 { return float64(a.waiting.Load()) })
-	count("lines_truncated_total", "Lines cut at max_line_bytes.", func(a *account) *atomic.Int64 { return &a.truncated })
+	count("lines_truncated_total", "Lines cut at max_line_bytes, or that may have been cut before: they end in a number that nothing closes.", func(a *account) *atomic.Int64 { return &a.truncated })
 	count("lines_invalid_utf8_total", "Lines whose invalid bytes were replaced by U+FFFD.", func(a *account) *atomic.Int64 { return &a.invalidUTF8 })
 	count("read_errors_total", "Failures to open or read a file of the source.", func(a *account) *atomic.Int64 { return &a.readErrors })
 	count("files_lost_total", "Files that were gone before their end was known to be read (rotated away or deleted while the agent was down); lines may be lost.", func(a *account) *atomic.Int64 { return &a.lostFiles })

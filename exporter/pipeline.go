@@ -289,7 +289,7 @@ func (p *pipeline) parse(w *work) {
 
 // parseLine fills a record.
 func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, file *tail.File) {
-	r.Line, r.Flags, r.Carried = line.Text, 0, line.Time
+	r.Line, r.Flags, r.Carried, r.Header = line.Text, 0, line.Time, line.Header
 	if line.Truncated {
 		r.Flags |= parsers.Truncated
 	}

@@ -117,7 +117,7 @@ func (a *Agent) status() status {
 		}
 	}
 	for _, source := range config.Sources {
-		shown := a.sourceStatus(source, config.set, now)
+		shown := a.sourceStatus(source, config.library.Set, now)
 		if source.implied && len(shown.Files) == 0 && len(shown.Problems) == 0 && shown.Read == 0 {
 			s.Absent = append(s.Absent, absentStatus{shown.Name, shown.About, strings.Join(source.Files, " ")})
 			continue
@@ -128,7 +128,7 @@ func (a *Agent) status() status {
 }
 
 func (a *Agent) sourceStatus(source SourceConfig, set parsers.Set, now time.Time) sourceStatus {
-	names := source.names()
+	names := source.DefinitionNames()
 	read := parsers.Set{} // what the source reads with
 	for _, name := range names {
 		read[name] = set[name]

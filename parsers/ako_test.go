@@ -22,7 +22,7 @@ func readZap(t *rapid.T, operator string, read func(*rapid.T, string, string, ma
 		if want["namespace"] != "" {
 			want["key"] = want["object_kind"] + "/" + want["namespace"] + "/" + want["name"]
 		}
-		want["message"] = draw(t, `[a-z][a-z:, {}"\[\]\n]{0,30}`, "message")
+		want["message"] = draw(t, `|[a-z][a-z:, {}"\[\]\n]{0,30}`, "message")
 		separator := draw(t, `, msg: `, "separator")
 		read(t, "zap", line+"key: "+want["key"]+separator+want["message"], want)
 	case 1:

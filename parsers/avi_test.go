@@ -3,7 +3,7 @@ package parsers_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"maps"
 	"math"
 	"os"
@@ -94,10 +94,7 @@ func TestAVI_Cut(t *testing.T) {
 					if slices.Contains(chosen, field) || reflect.DeepEqual(value, want[field]) {
 						continue
 					}
-					// Where there is no brace, a number's end cannot be told.
-					if field == "code_class" || !strings.HasPrefix(fmt.Sprint(want[field]), fmt.Sprint(value)) || !bytes.HasSuffix(r.Line, fmt.Append(nil, value)) {
-						t.Fatalf("%q: %s is %v, not %v", line[:n], field, value, want[field])
-					}
+					t.Fatalf("%q: %s is %v, not %v", line[:n], field, value, want[field])
 				}
 			}
 		}
@@ -135,7 +132,7 @@ func TestAVI_Random(t *testing.T) {
 		strs["adf"], strs["virtualservice"] = "true", tag
 
 		body := object(t, members)
-		bare := body[1 : len(body)-1]
+		bare := body[1:len(body)-1] + `,"vs_ip":"203.0.113.1"` // a number at the end may be cut
 		line := rapid.SampledFrom([]string{
 			"Nov  5 09:30:12 AVI-CONTROLLER " + tag + "[0]: " + body,
 			"<134>Nov 15 09:30:12 avi.example.com " + tag + ": " + body,
@@ -198,40 +195,82 @@ func object(t *rapid.T, members map[string]any) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// BenchmarkAVI parses a request with all of its headers, beside encoding/json,
-// which reads the same values and hides nothing.
+// BenchmarkAVI parses the sample lines of each definition, and the first
+// request with all of its headers, beside encoding/json, which reads the same
+// values of their objects and hides nothing.
 func BenchmarkAVI(b *testing.B) {
 	definitions := aviDefinitions(b)
-	line := aviSample(b, "avi-application")[0]
-	run := func(name string, parser *parsers.Parser) {
+	for i, name := range aviStreams {
+		of := valuesOf(b, name)
+		lines := slices.DeleteFunc(aviSample(b, name), func(line []byte) bool { return objectOf(line) == nil })
+		b.Run(name, func(b *testing.B) { benchLines(b, lines, definitions[i:i+1], of) })
+		if name == "avi-application" {
+			b.Run("request", func(b *testing.B) { benchLines(b, lines[:1], definitions[i:i+1], of) })
+			b.Run("stream", func(b *testing.B) { benchLines(b, lines[:1], definitions, of) })
+		}
+	}
+}
+
+func benchLines(b *testing.B, lines [][]byte, definitions []*parsers.Definition, of reflect.Type) {
+	size := 0
+	for _, line := range lines {
+		size += len(line)
+	}
+	run := func(name string, f func(line []byte)) {
 		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(line)))
+			b.SetBytes(int64(size / len(lines)))
 			b.ReportAllocs()
-			r := parsers.Record{Scratch: new(parsers.Scratch)}
-			var buffer []byte
-			for b.Loop() {
-				r.Scratch.Reset()
-				buffer = append(buffer[:0], line...)
-				r.Line = buffer
-				if err := parser.Parse(&r); err != nil {
-					b.Fatal(err)
-				}
+			for i := 0; b.Loop(); i++ {
+				f(lines[i%len(lines)])
 			}
 		})
 	}
-	run("application", parsers.NewParser(definitions[slices.Index(aviStreams, "avi-application")]))
-	run("stream", parsers.NewParser(definitions...))
-	b.Run("encoding/json", func(b *testing.B) {
-		of := valuesOf(b, "avi-application")
-		body := line[bytes.IndexByte(line, '{'):]
-		b.SetBytes(int64(len(line)))
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := json.Unmarshal(body, reflect.New(of).Interface()); err != nil {
+	parse := func(definitions ...*parsers.Definition) func(line []byte) {
+		parser := parsers.NewParser(definitions...)
+		r := parsers.Record{Scratch: new(parsers.Scratch)}
+		var buffer []byte
+		return func(line []byte) {
+			r.Scratch.Reset()
+			buffer = append(buffer[:0], line...)
+			r.Line = buffer
+			if err := parser.Parse(&r); err != nil {
 				b.Fatal(err)
 			}
 		}
+	}
+	run("corkline", parse(definitions...))
+	open := make([]*parsers.Definition, len(definitions))
+	for i, d := range definitions {
+		open[i] = d.Unredacted()
+	}
+	run("unredacted", parse(open...))
+	bodies := map[string][]byte{}
+	for _, line := range lines {
+		bodies[string(line)] = objectOf(line)
+	}
+	run("encoding/json", func(line []byte) {
+		err := json.Unmarshal(bodies[string(line)], reflect.New(of).Interface())
+		var other *json.UnmarshalTypeError // such as 1 for true
+		if err != nil && !errors.As(err, &other) {
+			b.Fatal(err)
+		}
 	})
+}
+
+// objectOf gives the JSON object of a line, or nil.
+func objectOf(line []byte) []byte {
+	if at := bytes.IndexByte(line, '{'); at >= 0 && json.Valid(line[at:]) {
+		return line[at:]
+	}
+	for at, c := range line {
+		if c != '"' {
+			continue
+		}
+		if object := append(append([]byte("{"), line[at:]...), '}'); json.Valid(object) {
+			return object
+		}
+	}
+	return nil
 }
 
 // valuesOf gives a struct of the JSON values that a definition reads.
@@ -244,20 +283,78 @@ func valuesOf(b *testing.B, name string) reflect.Type {
 	if _, faults := strict.Decode(name, text, &form); len(faults) > 0 {
 		b.Fatal(faults.Err())
 	}
-	paths := form.Extract[0].JSON
-	var fields []reflect.StructField
-	for i, path := range slices.Sorted(maps.Keys(paths)) {
-		of := reflect.TypeFor[string]()
-		key, list := strings.CutSuffix(path, "[]")
-		switch {
-		case list:
-			of = reflect.TypeFor[[]string]()
-		case slices.Contains(form.Numbers, paths[path]), slices.Contains(form.Ports, paths[path]):
-			of = reflect.TypeFor[uint64]()
-		case key == "adf" || key == "udf":
-			of = reflect.TypeFor[bool]()
+	i := slices.IndexFunc(form.Extract, func(e parsers.ExtractForm) bool { return e.JSON != nil })
+	if i < 0 {
+		b.Fatalf("%s has no step json", name)
+	}
+	leaves := map[string]reflect.Type{}
+	for path, field := range form.Extract[i].JSON {
+		leaves[path] = reflect.TypeFor[string]()
+		if slices.Contains(form.Numbers, field) || slices.Contains(form.Ports, field) {
+			leaves[path] = reflect.TypeFor[json.Number]()
 		}
-		fields = append(fields, reflect.StructField{Name: "F" + strconv.Itoa(i), Type: of, Tag: reflect.StructTag(`json:"` + key + `"`)})
+		if field == "adf" || field == "udf" {
+			leaves[path] = reflect.TypeFor[bool]()
+		}
+	}
+	return structOf(leaves)
+}
+
+// structOf gives a struct that paths lead through.
+func structOf(leaves map[string]reflect.Type) reflect.Type {
+	below := map[string]map[string]reflect.Type{}
+	types := map[string]reflect.Type{}
+	for path, leaf := range leaves {
+		key, rest, nested := strings.Cut(path, ".")
+		if !nested {
+			types[key] = leaf
+			continue
+		}
+		if below[key] == nil {
+			below[key] = map[string]reflect.Type{}
+		}
+		below[key][rest] = leaf
+	}
+	for key, leaves := range below {
+		types[key] = structOf(leaves)
+	}
+	var fields []reflect.StructField
+	for i, key := range slices.Sorted(maps.Keys(types)) {
+		name, of := key, types[key]
+		for strings.HasSuffix(name, "[]") {
+			name, of = strings.TrimSuffix(name, "[]"), reflect.SliceOf(of)
+		}
+		fields = append(fields, reflect.StructField{Name: "F" + strconv.Itoa(i), Type: of, Tag: reflect.StructTag(`json:"` + name + `"`)})
 	}
 	return reflect.StructOf(fields)
+}
+
+// A definition that hides nothing leaves each line as it is, and reads it as
+// the other does; that one is as it was.
+func TestUnredacted(t *testing.T) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := 0
+	for name, d := range set {
+		open, closed := d.Unredacted().NewParser(), d.NewParser()
+		for _, record := range records(d, bytes.Join(aviSample(t, name), []byte("\n"))) {
+			a := parsers.Record{Line: bytes.Clone(record.Text), Carried: record.Time, Header: record.Header}
+			b := a
+			b.Line = bytes.Clone(record.Text)
+			if err := open.Parse(&a); err != nil || !bytes.Equal(a.Line, record.Text) {
+				t.Errorf("%s: %q became %q, %v", name, record.Text, a.Line, err)
+			}
+			if err := closed.Parse(&b); err != nil || b.Layout.Name != a.Layout.Name {
+				t.Errorf("%s: %q: layout %v, %v", name, record.Text, b.Layout, err)
+			}
+			if !bytes.Equal(a.Line, b.Line) {
+				hidden++
+			}
+		}
+	}
+	if hidden == 0 {
+		t.Error("no sample has a secret")
+	}
 }

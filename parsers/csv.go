@@ -4,20 +4,45 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // csvPlan says which columns are kept of the rows that the AVI controller
-// exports its logs as (CSV as in RFC 4180, with a header of JSON names).
-type csvPlan struct{ fields map[string]int }
+// exports its logs as (CSV as in RFC 4180, with a header of JSON names), and
+// what is hidden in all of them. It does not change.
+type csvPlan struct {
+	columns map[string]csvColumn
+	hide    *secrets
+}
 
-// newCSVPlan takes the columns' names with their indices in Record.Spans.
-func newCSVPlan(fields map[string]int) *csvPlan { return &csvPlan{fields} }
+// csvColumn is what is known of a column: the index in Record.Spans of what
+// its cells become, or -1.
+type csvColumn struct {
+	field  int
+	list   bool // its cells are lists as JSON or Python has them, of which the elements are joined
+	secret bool
+}
 
-// csvReader reads the rows of one file, whose columns it learns from the header.
+// newCSVPlan takes the columns' names with their indices in Record.Spans. []
+// behind a name stands for each element of the list in a cell.
+func newCSVPlan(fields map[string]int, hide *secrets) *csvPlan {
+	p := &csvPlan{columns: map[string]csvColumn{}, hide: hide}
+	for name, field := range fields {
+		name, list := strings.CutSuffix(name, "[]")
+		p.columns[name] = csvColumn{field: field, list: list}
+	}
+	return p
+}
+
+// csvReader reads the rows of files, whose columns it learns from their headers.
 type csvReader struct {
 	plan    *csvPlan
-	columns []int // the field of each, or -1; none before the header
+	header  *Header
+	columns []csvColumn // below the header; none when it is not one
+	secret  bool        // one of them is
 	cells   []csvCell
+	cell    []byte // one that is redacted
+	row     []byte // the row, with such cells
 }
 
 // csvCell is the part [start, end) of a row, without its quotes.
@@ -39,45 +64,118 @@ var (
 )
 
 // read keeps the cells of a row, which is the record's line; it may hold line
-// ends within quotes. True and False become true and false.
-//
-// It tells whether the row is a header, which has no values. While there is
-// none, that is a row with a column of the plan and no cell of digits only.
-// Later, as where a file is exported anew, all cells must be names (letters,
-// digits and _) besides.
+// ends within quotes. True and False become true and false. What the plan
+// hides is replaced in the line.
 //
 // The error is for a row with quotes that RFC 4180 does not have, with more or
-// fewer cells than the header, or before any header. The record gets no values then.
-func (c *csvReader) read(r *Record) (header bool, err error) {
-	if err := c.split(r.Line); err != nil {
-		return false, err
+// fewer cells than the header, or below none: one that names no column of the
+// plan. The record is left as it was then, but where a column is secret: then
+// nothing of the line is left, for who knows which cell it is.
+func (c *csvReader) read(r *Record) error {
+	if r.Header == nil {
+		return errNoHeader
 	}
-	if c.isHeader(r.Line) {
-		c.columns = c.columns[:0]
-		for _, cell := range c.cells {
-			field, named := c.plan.fields[string(r.Line[cell.start:cell.end])]
-			if !named {
-				field = -1
+	if c.header != r.Header {
+		c.learn(r.Header)
+	}
+	if len(c.columns) == 0 {
+		return errNoHeader
+	}
+	err := c.split(r.Line)
+	if err == nil && len(c.cells) != len(c.columns) {
+		err = fmt.Errorf("the row has %d cells, the header %d", len(c.cells), len(c.columns))
+	}
+	if err != nil {
+		if c.secret {
+			r.Line = r.Line[:edit{end: len(r.Line)}.put(r.Line)]
+		}
+		return err
+	}
+	if c.plan.hide != nil && c.redact(r) {
+		if err := c.split(r.Line); err != nil {
+			return err
+		}
+	}
+	for i := range c.columns {
+		column, cell := &c.columns[i], c.cells[i]
+		switch {
+		case column.field < 0 || cell.start == cell.end:
+			continue
+		case column.list:
+			if list := c.list(r, cell); list.Start != list.End {
+				r.Spans[column.field] = list
 			}
-			c.columns = append(c.columns, field)
-		}
-		return true, nil
-	}
-	if !c.begun() {
-		return false, errNoHeader
-	}
-	if len(c.cells) != len(c.columns) {
-		return false, fmt.Errorf("the row has %d cells, the header %d", len(c.cells), len(c.columns))
-	}
-	for i, field := range c.columns {
-		if cell := c.cells[i]; field >= 0 && cell.end > cell.start {
-			r.Spans[field] = cell.span(r)
+		default:
+			r.Spans[column.field] = cell.span(r)
 		}
 	}
-	return false, nil
+	return nil
 }
 
-func (c *csvReader) begun() bool { return len(c.columns) > 0 }
+// learn takes the columns of a header.
+func (c *csvReader) learn(h *Header) {
+	c.header, c.columns, c.secret = h, c.columns[:0], false
+	if c.split(h.text) != nil {
+		return
+	}
+	known := false
+	for _, cell := range c.cells {
+		name := h.text[cell.start:cell.end]
+		column, named := c.plan.columns[string(name)]
+		if !named {
+			column.field = -1
+		}
+		column.secret = c.plan.hide.role(name) == roleSecret
+		c.columns = append(c.columns, column)
+		c.secret = c.secret || column.secret
+		known = known || named
+	}
+	if !known {
+		c.columns = c.columns[:0]
+	}
+}
+
+// redact hides secrets in the cells, and tells whether there were any. The row
+// stays in its place unless it gets longer, because of quotes that are doubled.
+func (c *csvReader) redact(r *Record) bool {
+	c.row = c.row[:0]
+	from := 0 // what of the line is yet to be copied
+	for i, cell := range c.cells {
+		raw := r.Line[cell.start:cell.end]
+		if !c.columns[i].secret && bytes.IndexByte(raw, ':') < 0 && bytes.IndexByte(raw, '=') < 0 {
+			continue
+		}
+		if cell.doubled {
+			c.cell = appendReplaced(c.cell[:0], raw, `""`, `"`)
+		} else {
+			c.cell = append(c.cell[:0], raw...)
+		}
+		if c.columns[i].secret && len(raw) > 0 {
+			c.cell = c.cell[:edit{end: len(c.cell)}.put(c.cell)]
+		} else {
+			c.cell = c.plan.hide.scrub(c.cell)
+		}
+		mark := len(c.row)
+		c.row = append(c.row, r.Line[from:cell.start]...)
+		start := len(c.row)
+		c.row = appendReplaced(c.row, c.cell, `"`, `""`)
+		if bytes.Equal(c.row[start:], raw) {
+			c.row = c.row[:mark]
+			continue
+		}
+		from = int(cell.end)
+	}
+	if from == 0 {
+		return false
+	}
+	c.row = append(c.row, r.Line[from:]...)
+	if len(c.row) > len(r.Line) {
+		r.Line = bytes.Clone(c.row)
+	} else {
+		r.Line = r.Line[:copy(r.Line, c.row)]
+	}
+	return true
+}
 
 // split finds the cells of a row.
 func (c *csvReader) split(row []byte) error {
@@ -120,29 +218,6 @@ func (c *csvReader) split(row []byte) error {
 	}
 }
 
-func (c *csvReader) isHeader(row []byte) bool {
-	known := false
-	for _, cell := range c.cells {
-		cell := row[cell.start:cell.end]
-		words, digits := 0, 0
-		for _, b := range cell {
-			if isWord(b) {
-				words++
-			}
-			if '0' <= b && b <= '9' {
-				digits++
-			}
-		}
-		isName, isNumber := words > 0 && words == len(cell), digits > 0 && digits == len(cell)
-		if isNumber || !isName && c.begun() {
-			return false
-		}
-		_, named := c.plan.fields[string(cell)]
-		known = known || named
-	}
-	return known
-}
-
 func (cell csvCell) span(r *Record) Span {
 	text := r.Line[cell.start:cell.end]
 	switch {
@@ -156,6 +231,62 @@ func (cell csvCell) span(r *Record) Span {
 		return r.Scratch.add("false")
 	}
 	return Span{cell.start, cell.end}
+}
+
+// list joins the elements of a list by commas, without their quotes, and with
+// semicolons for the commas within them.
+func (c *csvReader) list(r *Record, cell csvCell) Span {
+	text := r.Line[cell.start:cell.end]
+	if cell.doubled {
+		c.cell = appendReplaced(c.cell[:0], text, `""`, `"`)
+		text = c.cell
+	}
+	text = bytes.TrimSpace(text)
+	if n := len(text); n > 1 && (text[0] == '[' && text[n-1] == ']' || text[0] == '(' && text[n-1] == ')') {
+		text = text[1 : n-1]
+	}
+	start := r.Scratch.begin()
+	out := r.Scratch.bytes
+	for i := 0; i < len(text); i++ {
+		mark := len(out)
+		if mark > start {
+			out = append(out, ',')
+		}
+		at := len(out)
+		out, i = appendElement(out, text, i)
+		if element := bytes.TrimSpace(out[at:]); len(element) == 0 {
+			out = out[:mark]
+		} else {
+			out = append(out[:at], element...)
+		}
+	}
+	r.Scratch.bytes = out
+	return r.Scratch.end(start)
+}
+
+// appendElement appends the element of a list at i, and gives where its comma
+// is, or the end.
+func appendElement(out, text []byte, i int) ([]byte, int) {
+	at, quote := len(out), byte(0)
+	for ; i < len(text); i++ {
+		b := text[i]
+		switch {
+		case b == '\\' && quote != 0 && i+1 < len(text):
+			i++
+			out = append(out, text[i])
+		case quote == 0 && b == ',':
+			return out, i
+		case quote == 0 && (b == '"' || b == '\''):
+			quote, out = b, out[:at] // without the u of Python's u'…'
+		case b == quote:
+			quote = 0
+		case b == ',':
+			out = append(out, ';')
+		default:
+			out = append(out, b)
+		}
+	}
+	return out, i
 }
 
 // csvOpen tells whether a text ends within a quoted cell, so that the row goes

@@ -13,51 +13,55 @@ import (
 )
 
 // readRow gives the fields of a row, and holds that they lie in it or in the scratch.
-func readRow(t fataler, c *csvReader, row string, fields int) (values []string, header bool, err error) {
+func readRow(t fataler, c *csvReader, header *Header, row string, fields int) (values []string, err error) {
 	t.Helper()
-	r := Record{Line: []byte(row), Spans: make([]Span, fields), Scratch: &Scratch{}}
-	r.Scratch.add("before")
+	r := Record{Line: []byte(row), Header: header, Spans: make([]Span, fields), Scratch: &Scratch{}}
+	r.Scratch.add("before,")
 	mark := len(r.Scratch.bytes)
-	header, err = c.read(&r)
+	err = c.read(&r)
 	for _, s := range r.Spans {
 		within := 0 <= s.Start && s.Start <= s.End && int(s.End) <= len(row)
 		behind := s.Start < 0 && mark <= int(^s.Start) && ^s.Start < ^s.End && int(^s.End) <= len(r.Scratch.bytes)
 		if !within && !behind || s.Start == s.End && s != (Span{}) {
 			t.Fatalf("%q: a field has the span %v", row, s)
 		}
-		if (err != nil || header) && s != (Span{}) {
-			t.Fatalf("%q: a field has the span %v, with header %v, error %v", row, s, header, err)
+		if err != nil && s != (Span{}) {
+			t.Fatalf("%q: a field has the span %v, with error %v", row, s, err)
 		}
 		values = append(values, string(r.Text(s)))
 	}
-	return values, header, err
+	if string(r.Line) != row || string(r.Scratch.bytes[:mark]) != "before," {
+		t.Fatalf("%q became %q, the scratch %q", row, r.Line, r.Scratch.bytes)
+	}
+	return values, err
 }
 
 func TestCSV(t *testing.T) {
-	p := newCSVPlan(map[string]int{"method": 0, "uri_path": 1, "adf": 2})
-	const header = "header"
-	var c *csvReader
+	p := newCSVPlan(map[string]int{"method": 0, "uri_path": 1, "adf": 2, "significant_log[]": 3}, nil)
+	c := p.newReader()
+	var header *Header
 	f := func(row string, want ...string) {
 		t.Helper()
-		values, isHeader, err := readRow(t, c, row, 3)
-		got := values
-		if isHeader {
-			got = []string{header}
-		} else if err != nil {
+		got, err := readRow(t, c, header, row, 4)
+		if err != nil {
 			got = []string{err.Error()}
+		} else if len(want) == 3 {
+			want = append(want, "")
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", row, diff)
 		}
 	}
-	c = p.newReader()
-	// No header: one names a column of the plan, and has no cell of digits only.
+	// No header: one names a column of the plan.
 	f(`GET,/a,True`, errNoHeader.Error())
-	f(`method,200`, errNoHeader.Error())
-	f(`a,b`, errNoHeader.Error())
+	header = &Header{[]byte(`a,b,`)}
+	f(`GET,/a,True`, errNoHeader.Error())
+	header = &Header{[]byte(`method,"a`)}
+	f(`GET,/a`, errNoHeader.Error())
+	header = &Header{}
 	f(``, errNoHeader.Error())
-	f(`uri-query,method,adf,"uri_path"`+"\r", header)
 
+	header = &Header{[]byte(`uri-query,method,adf,"uri_path"` + "\r")}
 	f(`x,GET,True,/a`, "GET", "/a", "true")
 	f(`x,GET,False,/a`+"\r", "GET", "/a", "false")
 	f(`,,,`, "", "", "")
@@ -80,22 +84,55 @@ func TestCSV(t *testing.T) {
 	f(strings.Repeat(",", maxCSVCells-1), "the row has 4096 cells, the header 4")
 	f(strings.Repeat(",", maxCSVCells), errCSVCells.Error())
 
-	// A later header has names only, of which the plan knows one.
-	f(`x,method,adf,/a`, "method", "/a", "adf")
-	f(`x,method,,y`, "method", "y", "")
-	f(`a,b,c,d`, "b", "d", "c")
-	f(`x,adf,7,y`, "adf", "y", "7")
-	f(`adf,x2,3_,y`, header)
-	f(`True,GET,x,y`, "", "", "true")
-	f(`uri_path,method`, header)
-	f(`/a,GET`, "GET", "/a", "")
-	f(`method,_,uri_path`, header)
-	f(`GET,GET,/a`, "GET", "/a", "")
+	// Each file has its own header.
+	first := header
+	header = &Header{[]byte(`adf,x2,3_,uri_path`)}
+	f(`True,GET,x,y`, "", "y", "true")
+	header = first
+	f(`True,GET,x,y`, "GET", "y", "x")
 
-	c = p.newReader()
-	f(`method`, header)
-	f(`GET`, "GET", "", "")
-	f(`method`, header)
+	// lists
+	header = &Header{[]byte(`significant_log`)}
+	f(`"[""A_1"", ""B""]"`, "", "", "", "A_1,B")
+	f(`"['A_1', u'B']"`, "", "", "", "A_1,B")
+	f(`"A_1,B"`, "", "", "", "A_1,B")
+	f(` A_1 `, "", "", "", "A_1")
+	f(`[]`, "", "", "", "")
+	f(`"[,'', ,]"`, "", "", "", "")
+	f(`"[""a,b"",'c\'d, ',""it's""]"`, "", "", "", "a;b,c'd;,it's")
+	f(`"['a"`, "", "", "", "a")
+	f("\"('a'\n, 'b')\"", "", "", "", "a,b")
+}
+
+// Secrets are hidden in the cells that they are in, and nothing else changes.
+func TestCSV_Redact(t *testing.T) {
+	c := newCSVPlan(map[string]int{"a": 0, "b": 1}, testSecrets()).newReader()
+	header := &Header{[]byte("a,Cookie,b")}
+	f := func(row, want string, values ...string) {
+		t.Helper()
+		memory := []byte(row + "\nthe next row")
+		r := Record{Line: memory[:len(row)], Header: header, Spans: make([]Span, 2), Scratch: &Scratch{}}
+		if err := c.read(&r); err != nil {
+			t.Fatalf("%s: %s", row, err)
+		}
+		if string(r.Line) != want || !strings.HasSuffix(string(memory), "\nthe next row") {
+			t.Errorf("%s became\n%s, want\n%s; behind it is %s", row, r.Line, want, memory)
+		}
+		if diff := cmp.Diff(values, []string{string(r.Value(0)), string(r.Value(1))}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row, diff)
+		}
+	}
+	f(`x: y,,/a=b`, `x: y,,/a=b`, "x: y", "/a=b")
+	f(`x,0123456789abc,y`, `x,[redacted],y`, "x", "y")
+	f(`x,"a""b",y`, `x,"***",y`, "x", "y")
+	f(`x,"0123""456789,",y`, `x,"[redacted]",y`, "x", "y")
+	f(`/?token=0123456789abc&x=1,,sid=ab`, `/?token=[redacted]&x=1,,sid=**`, "/?token=[redacted]&x=1", "sid=**")
+	f("\"Host: x\nCookie: a=b; c=\"\"d\"\"\",,200", "\"Host: x\nCookie: [redacted]\",,200", "Host: x\nCookie: [redacted]", "200")
+	f("\"Cookie: a=b; c=\"\"d\"\"\nHost: \"\"x\"\"\",,200", "\"Cookie: [redacted]\nHost: \"\"x\"\"\",,200", "Cookie: [redacted]\nHost: \"x\"", "200")
+	f(`"{""Cookie"": ""a\""b0123456789"", ""x"": ""y""}",,200`, `"{""Cookie"": ""[redacted]"", ""x"": ""y""}",,200`, `{"Cookie": "[redacted]", "x": "y"}`, "200")
+	f(`"{'Cookie': '0123456789""', 'x': ""y""}",,200`, `"{'Cookie': '[redacted]', 'x': ""y""}",,200`, `{'Cookie': '[redacted]', 'x': "y"}`, "200")
+	f(`"{""Cookie"": {""a"":""012345""}}",,"{""a"":1}"`, `"{""Cookie"": ""[redacted]""}",,"{""a"":1}"`, `{"Cookie": "[redacted]"}`, `{"a":1}`)
+	f(`"{""Cookie"":123456789012}",,1`, `"{""Cookie"":""[redacted]""}",,1`, `{"Cookie":"[redacted]"}`, "1") // longer than before
 }
 
 func TestCSVOpen(t *testing.T) {
@@ -159,28 +196,27 @@ func TestCSV_Random(t *testing.T) {
 			t.Fatalf("%s", err)
 		}
 
-		c := newCSVPlan(fields).newReader()
+		c := newCSVPlan(fields, nil).newReader()
 		var got [][]string
-		headers, row, open := 0, "", false
+		var header *Header
+		row, open := "", false
 		for line := range strings.SplitSeq(strings.TrimSuffix(text.String(), "\n"), "\n") {
 			row += line
 			if open = csvOpen([]byte(line), open); open {
 				row += "\n"
 				continue
 			}
-			values, header, err := readRow(t, c, row, len(kept))
-			if err != nil {
+			if header == nil {
+				header = &Header{[]byte(row)}
+			} else if values, err := readRow(t, c, header, row, len(kept)); err != nil {
 				t.Fatalf("%q: %s", row, err)
-			}
-			if header {
-				headers++
 			} else {
 				got = append(got, values)
 			}
 			row = ""
 		}
-		if diff := cmp.Diff(want, got); diff != "" || headers != 1 || open {
-			t.Fatalf("%q: %d headers, open %v (-want +got):\n%s", text.String(), headers, open, diff)
+		if diff := cmp.Diff(want, got); diff != "" || open {
+			t.Fatalf("%q: open %v (-want +got):\n%s", text.String(), open, diff)
 		}
 	})
 }
@@ -188,7 +224,7 @@ func TestCSV_Random(t *testing.T) {
 // Of a row, encoding/csv has the same cells, or an error, too.
 func FuzzCSV(f *testing.F) {
 	header, row := appLog()
-	for _, row := range []string{header, row, "a,\"b\nc\",\"\"\"\"", `a"b`, `"a"b`, `"a`, ",\r", "\"\r\n\",", "True,False"} {
+	for _, row := range []string{header, row, "a,\"b\nc\",\"\"\"\"", `a"b`, `"a"b`, `"a`, ",\r", "\"\r\n\",", "True,False", `"{""Cookie"":123456789012}",?sid=x`} {
 		f.Add(row)
 	}
 	f.Fuzz(func(t *testing.T, row string) {
@@ -207,14 +243,11 @@ func FuzzCSV(f *testing.F) {
 		var columns []string
 		fields := map[string]int{}
 		for i := range max(1, len(want)) {
-			columns = append(columns, fmt.Sprintf("column %d", i)) // no row is taken for a header, which has no blanks
+			columns = append(columns, fmt.Sprintf("column %d", i))
 			fields[columns[i]] = i
 		}
-		c := newCSVPlan(fields).newReader()
-		if _, header, err := readRow(t, c, strings.Join(columns, ","), len(fields)); err != nil || !header {
-			t.Fatalf("header %v, %v", header, err)
-		}
-		got, _, err := readRow(t, c, row, len(fields))
+		header := &Header{[]byte(strings.Join(columns, ","))}
+		got, err := readRow(t, newCSVPlan(fields, nil).newReader(), header, row, len(fields))
 		if (err == nil) != (wantErr == nil) {
 			t.Fatalf("%q: %v; encoding/csv %v", row, err, wantErr)
 		}
@@ -226,6 +259,18 @@ func FuzzCSV(f *testing.F) {
 		}
 		if err == nil && csvOpen([]byte(row), false) {
 			t.Fatalf("%q is open", row)
+		}
+		// What is redacted has the same cells, and nothing more to redact.
+		hiding := newCSVPlan(fields, testSecrets()).newReader()
+		r := Record{Line: []byte(row), Header: header, Spans: make([]Span, len(fields)), Scratch: &Scratch{}}
+		if hidden := hiding.read(&r); (hidden == nil) != (err == nil) {
+			t.Fatalf("%q: %v, and %v when it is redacted to %q", row, err, hidden, r.Line)
+		}
+		if once := string(r.Line); err == nil {
+			r.Scratch.Reset()
+			if err := hiding.read(&r); err != nil || string(r.Line) != once {
+				t.Fatalf("%q became %q, and that %q, %v", row, once, r.Line, err)
+			}
 		}
 		for i := range row {
 			if row[i] == '\n' && csvOpen([]byte(row[:i]), false) && csvOpen([]byte(row), false) != csvOpen([]byte(row[i+1:]), true) {
@@ -252,8 +297,9 @@ func appLog() (header, row string) {
 func TestCSV_Allocs(t *testing.T) {
 	c, row, fields := appLogReader(t)
 	holdNoAllocs(t, row, fields, func(r *Record, _ Span) {
-		if header, err := c.read(r); err != nil || header {
-			t.Fatalf("header %v, %v", header, err)
+		r.Header = c.header
+		if err := c.read(r); err != nil {
+			t.Fatalf("%v", err)
 		}
 	})
 }
@@ -268,10 +314,8 @@ func appLogReader(t fataler) (c *csvReader, row string, fields int) {
 			names[name] = len(names)
 		}
 	}
-	c = newCSVPlan(names).newReader()
-	if header, err := c.read(&Record{Line: []byte(header)}); err != nil || !header {
-		t.Fatalf("header %v, %v", header, err)
-	}
+	c = newCSVPlan(names, nil).newReader()
+	c.learn(&Header{[]byte(header)})
 	return c, row, len(names)
 }
 
@@ -289,7 +333,8 @@ func BenchmarkCSV(b *testing.B) {
 				}
 				rest = after
 			}
-			if _, err := c.read(r); err != nil || open {
+			r.Header = c.header
+			if err := c.read(r); err != nil || open {
 				b.Fatal(err, open)
 			}
 		})
@@ -323,11 +368,10 @@ func (r *repeated) Read(p []byte) (n int, err error) {
 
 func BenchmarkCSV_Worst(b *testing.B) {
 	for _, part := range []string{`"`, `""`, `,`, `"",`, `"""",`, `a`, "\n", "\"\n\","} {
-		c := newCSVPlan(map[string]int{"a": 0}).newReader()
-		if header, err := c.read(&Record{Line: []byte("a")}); err != nil || !header {
-			b.Fatal(header, err)
-		}
+		c := newCSVPlan(map[string]int{"a": 0}, nil).newReader()
+		header := &Header{[]byte("a")}
 		benchWorst(b, fmt.Sprintf("read/%q", part), "", part, 1, func(r *Record, _ Span) {
+			r.Header = header
 			c.read(r) //nolint:errcheck // most are no rows
 		})
 		benchWorst(b, fmt.Sprintf("open/%q", part), "", part, 1, func(r *Record, _ Span) {

@@ -7,24 +7,28 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/corkline/corkline/parsers/internal/dump"
 	"github.com/corkline/corkline/parsers/strict"
 )
 
 // Form is a definition as it is written in YAML, in a file of its own or in
 // the configuration.
 type Form struct {
-	Name  string   `yaml:"name"`
-	About string   `yaml:"about"`
-	Files []string `yaml:"files"`
+	Name string `yaml:"name"`
+	// Extends: the definition that this one is merged with; Replaces: the shipped one whose place it takes.
+	Extends  string   `yaml:"extends"`
+	Replaces string   `yaml:"replaces"`
+	About    string   `yaml:"about"`
+	Files    []string `yaml:"files"`
 	// Contains: texts of which a line of this format has one; Lacks: of which it has none.
 	Contains []string          `yaml:"contains"`
 	Lacks    []string          `yaml:"lacks"`
@@ -46,12 +50,17 @@ type Form struct {
 	Samples            []string            `yaml:"samples"`
 }
 
-// LayoutForm is one layout of a Form: an expression, either grok or regex.
+// LayoutForm is one layout of a Form, one of: an expression, grok or regex; the
+// name of a typed parser of dumps, which has its own fields; the columns of CSV
+// and the fields that they become. A layout csv is the only one of its
+// definition, and its files begin with the header that names their columns.
 type LayoutForm struct {
-	Name  string `yaml:"name"`
-	About string `yaml:"about"`
-	Grok  string `yaml:"grok"`
-	Regex string `yaml:"regex"`
+	Name  string            `yaml:"name"`
+	About string            `yaml:"about"`
+	Grok  string            `yaml:"grok"`
+	Regex string            `yaml:"regex"`
+	Dump  string            `yaml:"dump"`
+	CSV   map[string]string `yaml:"csv"`
 }
 
 // TimeForm says which field holds the time, and how: a layout of package time,
@@ -107,16 +116,18 @@ type Definition struct {
 	Metadata []int
 	Metrics  []Metric
 
-	absent       []string
-	contains     texts
-	lacks        texts
-	frame        *frame
-	steps        []step
-	checks       []check
-	secrets      *secrets
-	times        times
-	timeField    int
-	timeOptional bool
+	alone         func() []bool // of each layout, see alone
+	absent        []string
+	absentLengths uint64 // bit i is set when one has i bytes, or that and 64, and so on
+	contains      texts
+	lacks         texts
+	frame         *frame
+	steps         []step
+	checks        []check
+	secrets       *secrets
+	times         times
+	timeField     int
+	timeOptional  bool
 }
 
 // Field of a definition.
@@ -129,8 +140,21 @@ type Field struct {
 type Layout struct {
 	Name    string
 	pattern *pattern
-	fields  []int // of the pattern's groups, -1 for those without a name
-	scrub   bool  // may hold secrets that no JSON step comes upon
+	dump    func() dumpReader // in place of a pattern
+	csv     *csvPlan          // in place of a pattern
+	fields  []int             // of the pattern's groups, -1 for those without a name; or of the dump's values or the columns
+	scrub   bool              // may hold secrets that no JSON step comes upon
+}
+
+// fits tells whether a line has the layout.
+func (l *Layout) fits(s *search) bool {
+	switch {
+	case l.dump != nil:
+		return l.dump().Parse(s.line) == nil
+	case l.csv != nil:
+		return l.csv.newReader().split(s.line) == nil
+	}
+	return l.pattern.match(s)
 }
 
 // MetricType says what a metric is to Prometheus.
@@ -230,26 +254,25 @@ var shipped embed.FS
 // Set holds definitions by name.
 type Set map[string]*Definition
 
-// Shipped gives the definitions that come with Corkline.
+// Shipped gives the definitions that come with Corkline. They are compiled but once.
 func Shipped() (Set, error) {
-	set := Set{}
+	library, faults := shippedLibrary()
+	return maps.Clone(library.Set), faults.Err()
+}
+
+// shippedTexts gives the text of each shipped definition by its file name.
+func shippedTexts() (map[string][]byte, error) {
 	entries, err := shipped.ReadDir("definitions")
 	if err != nil {
 		return nil, fmt.Errorf("list shipped definitions: %w", err)
 	}
-	var faults strict.Faults
+	texts := map[string][]byte{}
 	for _, entry := range entries {
-		text, err := shipped.ReadFile("definitions/" + entry.Name())
-		if err != nil {
+		if texts[entry.Name()], err = shipped.ReadFile("definitions/" + entry.Name()); err != nil {
 			return nil, fmt.Errorf("read shipped definition: %w", err)
 		}
-		d, wrong := ParseDefinition(entry.Name(), text)
-		faults = append(faults, wrong...)
-		if d != nil {
-			set[d.Name] = d
-		}
 	}
-	return set, faults.Err()
+	return texts, nil
 }
 
 // Names gives the names in order.
@@ -262,33 +285,14 @@ func (s Set) Names() []string {
 	return names
 }
 
-// LoadDefinition reads a definition file. Its error is strict.Faults when the
-// file could be read.
-func LoadDefinition(path string) (*Definition, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read definition: %w", err)
-	}
-	d, faults := ParseDefinition(path, text)
-	return d, faults.Err()
-}
-
-// ParseDefinition compiles the text of a definition file. The definition is
-// nil when there are faults.
+// ParseDefinition compiles the text of a definition file on its own, as
+// ComposeFile does. The definition is nil when there are faults.
 func ParseDefinition(file string, text []byte) (*Definition, strict.Faults) {
-	var form Form
-	doc, faults := strict.Decode(file, text, &form)
+	library, name, faults := ComposeFile(file, text)
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	d, faults := Compile(form, doc, "")
-	if len(faults) == 0 {
-		if stem := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)); stem != d.Name && file != "" {
-			// One stem per signal everywhere: definition, sample, board, runbook.
-			return nil, strict.Faults{doc.Fault("name", "is %q, but the file is named %q; they must be the same", d.Name, filepath.Base(file))}
-		}
-	}
-	return d, faults
+	return library.Set[name], nil
 }
 
 var (
@@ -303,6 +307,7 @@ func Compile(form Form, doc *strict.Document, prefix string) (*Definition, stric
 	c := &compilation{form: form, doc: doc, prefix: prefix, definition: &Definition{
 		Name: form.Name, About: form.About, Files: form.Files, absent: form.Absent, timeField: -1,
 	}}
+	c.definition.alone = sync.OnceValue(func() []bool { return alone(c.definition.Layouts) })
 	c.run()
 	if len(c.faults) > 0 {
 		c.faults.Sort()
@@ -339,7 +344,10 @@ func (c *compilation) run() {
 			c.fault(fmt.Sprintf("files[%d]", i), "%q is not a path or glob", pattern)
 		}
 	}
-	d.contains, d.lacks = newTexts(c.form.Contains), newTexts(c.form.Lacks)
+	for _, word := range d.absent {
+		d.absentLengths |= 1 << (len(word) & 63)
+	}
+	d.contains, d.lacks = newTexts(c.form.Contains), newLackedTexts(c.form.Lacks)
 	if len(c.form.Redact.Keys)+len(c.form.Redact.Parameters) > 0 {
 		c.secrets = newSecrets(c.form.Redact.Keys, c.form.Redact.Parameters)
 		d.secrets = c.secrets
@@ -361,7 +369,7 @@ func (c *compilation) run() {
 	for i, name := range c.form.StreamLabels {
 		key := fmt.Sprintf("stream_labels[%d]", i)
 		if slices.Contains([]string{"job", "cluster", "node", "source"}, name) {
-			c.fault(key, "%q is a label that every stream has already", name)
+			c.fault(key, "%q is a label that every stream has already; choose another field", name)
 		}
 		d.StreamLabels = append(d.StreamLabels, c.field(key, name))
 	}
@@ -381,6 +389,8 @@ type alike struct {
 	start []byte
 	rests [][]byte
 	skip  int // where in start the search begins: at a byte that lines have few of
+	// members, if not nil, are what is sought instead; start is empty, and rests are they.
+	members *memberTexts
 }
 
 // common bytes of logs: a search for one stops all the time.
@@ -426,6 +436,9 @@ func (ts texts) in(line []byte) bool {
 }
 
 func (a *alike) in(line []byte) bool {
+	if a.members != nil {
+		return a.members.in(line)
+	}
 	if len(line) < len(a.start) {
 		return false
 	}
@@ -460,15 +473,16 @@ func (ts texts) String() string {
 // frame compiles how lines make records.
 func (c *compilation) frame(expander *grokExpander) {
 	form := c.form.Frame
-	if form == (FrameForm{}) {
+	csv := slices.ContainsFunc(c.form.Layouts, func(l LayoutForm) bool { return l.CSV != nil })
+	if form == (FrameForm{}) && !csv {
 		return
 	}
-	f := &frame{FrameForm: form}
+	f := &frame{FrameForm: form, csv: csv}
 	if form.Glued != "" && form.Head == "" {
 		c.fault("frame.glued", "needs head, what a record begins with")
 	}
-	if form.CSV && (form.Head != "" || form.CRI) {
-		c.fault("frame.csv", "goes with neither head nor cri")
+	if csv && form != (FrameForm{}) {
+		c.fault("frame", "does not go with a layout csv")
 	}
 	if form.Head != "" {
 		regex, _, err := expander.expand(form.Head)
@@ -538,16 +552,27 @@ func (c *compilation) time() {
 	d.timeField, d.timeOptional = c.field("time.field", form.Field), form.Optional
 	for _, layout := range d.Layouts {
 		if d.timeField >= 0 && !form.Optional && len(d.steps) == 0 && !slices.Contains(layout.fields, d.timeField) {
-			c.fault("time.field", "layout %q has no field %q, so no line would parse as it", layout.Name, form.Field)
+			c.fault("time.field", "layout %q has no field %q, so no line would parse as it; capture it there, or set optional", layout.Name, form.Field)
 		}
 	}
 	if len(layouts) == 0 {
 		c.fault("time.layout", "is missing; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970")
 	}
-	for _, layout := range layouts {
-		t, err := newTimeLayout(layout, form.Zone)
+	zone, err := time.LoadLocation(form.Zone)
+	if err != nil {
+		c.fault("time.zone", "%q is not a time zone; use UTC or an IANA name such as Europe/Berlin", form.Zone)
+		return
+	}
+	for i, layout := range layouts {
+		t, err := newTimeLayout(layout, zone)
 		if err != nil {
-			c.fault("time", "%s", err)
+			key := "time.layout"
+			if form.Layout == "" {
+				key = fmt.Sprintf("time.layouts[%d]", i)
+			} else if i > 0 {
+				key = fmt.Sprintf("time.layouts[%d]", i-1)
+			}
+			c.fault(key, "%s", err)
 			continue
 		}
 		d.times = append(d.times, *t)
@@ -556,7 +581,7 @@ func (c *compilation) time() {
 
 func (c *compilation) layouts(expander *grokExpander) {
 	if len(c.form.Layouts) == 0 {
-		c.fault("layouts", "is missing; give at least one {name, grok} or {name, regex}")
+		c.fault("layouts", "is missing; give at least one {name, grok}, {name, regex} or {name, csv}")
 	}
 	var patterns []*pattern
 	names := map[string]bool{}
@@ -566,10 +591,17 @@ func (c *compilation) layouts(expander *grokExpander) {
 			c.fault(at+".name", "every layout needs a name of its own")
 		}
 		names[form.Name] = true
+		if form.CSV != nil {
+			c.csv(at, form)
+			continue
+		}
 		key, source := at+".regex", form.Regex
 		switch {
-		case (form.Grok == "") == (form.Regex == ""):
-			c.fault(at, "give either grok or regex")
+		case given(form.Grok, form.Regex, form.Dump) != 1:
+			c.fault(at, "give one of grok, regex, dump and csv")
+			continue
+		case form.Dump != "":
+			c.dump(at+".dump", form)
 			continue
 		case form.Grok != "":
 			key = at + ".grok"
@@ -588,15 +620,59 @@ func (c *compilation) layouts(expander *grokExpander) {
 		c.definition.Layouts = append(c.definition.Layouts, &Layout{Name: form.Name, pattern: p, fields: fields})
 		patterns = append(patterns, p)
 	}
-	if len(patterns) > 1 {
+	if len(patterns) > 0 {
 		share(patterns)
 	}
 }
 
-// expression compiles an expression whose groups are fields: -1 for those
+// given counts the texts that are not empty.
+func given(texts ...string) (n int) {
+	for _, text := range texts {
+		if text != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// dump adds a layout that a typed parser reads.
+func (c *compilation) dump(key string, form LayoutForm) {
+	all := dumps()
+	read, ok := all[form.Dump]
+	if !ok {
+		c.fault(key, "there is no parser %q; there are: %s", form.Dump, strings.Join(slices.Sorted(maps.Keys(all)), " "))
+		return
+	}
+	layout := &Layout{Name: form.Name, dump: read}
+	var learn dumpValues
+	read().values(&learn)
+	for _, f := range learn.fields {
+		layout.fields = append(layout.fields, c.addField(f.Name))
+		if f.Number {
+			c.numbers = append(c.numbers, f.Name)
+		}
+	}
+	c.definition.Layouts = append(c.definition.Layouts, layout)
+}
+
+func (c *compilation) csv(at string, form LayoutForm) {
+	if given(form.Grok, form.Regex, form.Dump) > 0 || len(c.form.Layouts) > 1 || len(c.form.Samples) > 0 {
+		c.fault(at+".csv", "goes with no expression or dump, no other layout and no samples")
+	}
+	columns := c.named(at+".csv", form.CSV)
+	if len(columns) == 0 {
+		c.fault(at+".csv", "names no column; write column: field")
+	}
+	c.untyped = true
+	c.definition.Layouts = append(c.definition.Layouts, &Layout{
+		Name: form.Name, csv: newCSVPlan(columns, c.secrets), fields: slices.Sorted(maps.Values(columns)),
+	})
+}
+
+// expression parses an expression whose groups are fields: -1 for those
 // without a name.
 func (c *compilation) expression(key, source string) (p *pattern, fields []int) {
-	p, err := compilePattern(source)
+	p, err := parsePattern(source)
 	if err != nil {
 		c.fault(key, "%s", err)
 		return nil, nil
@@ -653,7 +729,7 @@ func (c *compilation) metrics() {
 			Value: -1, Default: 1, Scale: 1, Buckets: form.Buckets, Each: -1, Gaps: -1, SecondsAt: form.SecondsAt,
 		}
 		if names[m.Name] {
-			c.fault(at+".name", "%q is defined twice", form.Name)
+			c.fault(at+".name", "%q is defined twice; name one differently", form.Name)
 		}
 		names[m.Name] = true
 		if strings.TrimSpace(form.Help) == "" {
@@ -708,7 +784,7 @@ func (c *compilation) counter(at string, form MetricForm, m *Metric) {
 		m.Default = *form.Default
 	}
 	if m.Default < 0 || math.IsNaN(m.Default) || math.IsInf(m.Default, 0) {
-		c.fault(at+".default", "a counter only goes up")
+		c.fault(at+".default", "must not be below 0, for a counter only goes up")
 	}
 	if form.Gaps != "" {
 		m.Gaps = c.numberField(at+".gaps", form.Gaps)
@@ -750,7 +826,7 @@ func (c *compilation) histogram(at string, form MetricForm, m *Metric) {
 func (c *compilation) numberField(key, name string) int {
 	i := c.field(key, name)
 	if i >= 0 && !c.definition.Fields[i].Number {
-		c.fault(key, "field %q is not listed in numbers", name)
+		c.fault(key, "field %q is not listed in numbers; add it there", name)
 	}
 	return i
 }
@@ -772,7 +848,11 @@ func (c *compilation) samples() {
 		case 1:
 			r := Record{Line: []byte(line)}
 			var wrong *FieldError
-			if err := c.definition.NewParser().Parse(&r); errors.As(err, &wrong) {
+			parser := c.definition.NewParser()
+			for i := range parser.readers[0].times {
+				parser.readers[0].times[i].day = nil // time.Parse says what is wrong
+			}
+			if err := parser.Parse(&r); errors.As(err, &wrong) {
 				c.fault(key, "%s", err)
 			} else if err != nil {
 				c.fault(key, "has no valid time: %s; %s", err, c.definition.Closest(r.Line))
@@ -797,7 +877,7 @@ func (d *Definition) Fits(line []byte) []string {
 	var s search
 	s.begin(line)
 	for _, layout := range d.Layouts {
-		if layout.pattern.match(&s) {
+		if layout.fits(&s) {
 			names = append(names, layout.Name)
 		}
 	}
@@ -825,15 +905,32 @@ func (d *Definition) Closest(line []byte) Closest {
 		return Closest{Layout: d.Layouts[0].Name, Column: 1, Expected: d.contained()}
 	}
 	for _, layout := range d.Layouts {
-		if layout.pattern.re.Match(line) { // then a value was wrong
+		if layout.csv != nil {
+			return Closest{Layout: layout.Name, Column: 1, Expected: "a row of CSV below the header of its file"}
+		}
+		n, column, expected, whole := layout.reached(line)
+		if whole { // then a value was wrong
 			return d.wrongValue(layout, line)
 		}
-		n, column, expected := layout.pattern.reached(line)
 		if best.Layout == "" || column > best.Column || column == best.Column && n > best.elements {
 			best = Closest{layout.Name, column, expected, n}
 		}
 	}
 	return best
+}
+
+// reached tells how far a line got, and whether it is whole.
+func (l *Layout) reached(line []byte) (elements, column int, expected string, whole bool) {
+	if l.dump != nil {
+		var wrong dump.Error
+		whole = !errors.As(l.dump().Parse(line), &wrong)
+		return math.MaxInt, wrong.Column, wrong.Expected, whole // it knows best
+	}
+	if l.pattern.re().Match(line) {
+		return 0, 0, "", true
+	}
+	elements, column, expected = l.pattern.reached(line)
+	return elements, column, expected, false
 }
 
 // contained says what a line of the format contains.
@@ -860,7 +957,10 @@ func (d *Definition) wrongValue(layout *Layout, line []byte) Closest {
 }
 
 func (d *Definition) timeColumn(layout *Layout, line []byte) int {
-	found := layout.pattern.re.FindSubmatchIndex(line)
+	if layout.dump != nil {
+		return 1
+	}
+	found := layout.pattern.re().FindSubmatchIndex(line)
 	for g, field := range layout.fields {
 		if field == d.timeField && field >= 0 && found[2*g] >= 0 {
 			return found[2*g] + 1
@@ -877,10 +977,15 @@ type Parser struct {
 // reader parses lines of one definition.
 type reader struct {
 	definition *Definition
+	first      int // the layout that is tried first: what the last line had
+	others     int // lines that did not have the layout that was tried first
 	search     search
 	inner      search // of steps
 	times      times
 	walkers    []*jsonWalker // of the steps that have one
+	dumps      []dumpReader  // of the layouts that have one
+	values     dumpValues    // of the line at hand
+	rows       *csvReader    // of the layout, if it is of CSV
 }
 
 // NewParser gives a parser for use by one goroutine. The definitions are tried
@@ -888,11 +993,19 @@ type reader struct {
 func NewParser(definitions ...*Definition) *Parser {
 	p := &Parser{}
 	for _, d := range definitions {
-		o := &reader{definition: d, times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps))}
+		o := &reader{definition: d, times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps)), dumps: make([]dumpReader, len(d.Layouts))}
 		for i := range d.steps {
 			if plan := d.steps[i].json; plan != nil {
 				o.walkers[i] = plan.newWalker()
 			}
+		}
+		for i, layout := range d.Layouts {
+			if layout.dump != nil {
+				o.dumps[i] = layout.dump()
+			}
+		}
+		if plan := d.Layouts[0].csv; plan != nil {
+			o.rows = plan.newReader()
 		}
 		p.readers = append(p.readers, o)
 	}
@@ -909,6 +1022,16 @@ func (p *Parser) Refer(unixNano int64) {
 	for _, o := range p.readers {
 		for i := range o.times {
 			o.times[i].refer(unixNano)
+		}
+	}
+}
+
+// In sets the zone of times that do not name theirs, in place of the
+// definitions' own.
+func (p *Parser) In(zone *time.Location) {
+	for _, o := range p.readers {
+		for i := range o.times {
+			o.times[i].in(zone)
 		}
 	}
 }
@@ -960,39 +1083,99 @@ func (p *reader) parse(r *Record) error {
 	if len(r.Line) > math.MaxInt32 {
 		return ErrNoLayout
 	}
-	if len(d.steps) > 0 && r.Scratch == nil {
+	if (len(d.steps) > 0 || p.rows != nil) && r.Scratch == nil {
 		r.Scratch = new(Scratch)
 	}
 	if !d.mayBe(r.Line) {
 		return ErrNoLayout
 	}
+	if p.rows != nil {
+		return p.parseRow(r)
+	}
 	p.search.begin(r.Line)
-	for _, layout := range d.Layouts {
-		if !layout.pattern.match(&p.search) {
+	i := p.layout()
+	if i < 0 {
+		return ErrNoLayout
+	}
+	if d.Layouts[i].scrub { // which may move what was found
+		r.Line = d.secrets.scrub(r.Line)
+		if p.search.begin(r.Line); !p.fits(i) {
+			return ErrNoLayout
+		}
+	}
+	p.fill(r, i)
+	if err := p.finish(r); err != nil {
+		return err
+	}
+	r.Layout = d.Layouts[i]
+	return nil
+}
+
+// layout finds the first layout that the line has, or gives -1.
+func (p *reader) layout() int {
+	if p.fits(p.first) {
+		return p.first
+	}
+	for i := range p.definition.Layouts {
+		if i == p.first || !p.fits(i) {
 			continue
 		}
-		if layout.scrub { // which may move what was found
-			r.Line = d.secrets.scrub(r.Line)
-			if p.search.begin(r.Line); !layout.pattern.match(&p.search) {
-				return ErrNoLayout
-			}
+		// It takes milliseconds to find out what is alone.
+		if p.others++; i == 0 || p.others > 100 && p.definition.alone()[i] {
+			p.first = i
 		}
-		line, spans, slots := r.Line, r.Spans, p.search.slots
-		for group, field := range layout.fields {
-			if field < 0 {
-				continue
-			}
-			if start, end := slots[2*group], slots[2*group+1]; end > start && !d.isAbsent(line[start:end]) {
-				spans[field] = Span{start, end}
-			}
-		}
-		if err := p.finish(r); err != nil {
-			return err
-		}
-		r.Layout = layout
-		return nil
+		return i
 	}
-	return ErrNoLayout
+	return -1
+}
+
+// fits tells whether the line that is searched has a layout.
+func (p *reader) fits(layout int) bool {
+	if from := p.dumps[layout]; from != nil {
+		return from.Parse(p.search.line) == nil
+	}
+	return p.definition.Layouts[layout].pattern.match(&p.search)
+}
+
+// fill takes the values of the line that fits a layout.
+func (p *reader) fill(r *Record, layout int) {
+	d := p.definition
+	fields := d.Layouts[layout].fields
+	if from := p.dumps[layout]; from != nil {
+		if r.Scratch == nil {
+			r.Scratch = new(Scratch)
+		}
+		p.values = dumpValues{record: r, indices: fields}
+		from.values(&p.values)
+		return
+	}
+	line, spans, slots := r.Line, r.Spans, p.search.slots
+	for group, field := range fields {
+		if field < 0 {
+			continue
+		}
+		if start, end := slots[2*group], slots[2*group+1]; end > start && !d.isAbsent(line[start:end]) {
+			spans[field] = Span{start, end}
+		}
+	}
+}
+
+// parseRow parses a row of CSV.
+func (p *reader) parseRow(r *Record) error {
+	d := p.definition
+	if err := p.rows.read(r); err != nil {
+		return err
+	}
+	for i := range r.Spans {
+		if d.isAbsent(r.Value(i)) {
+			r.Spans[i] = Span{}
+		}
+	}
+	if err := p.finish(r); err != nil {
+		return err
+	}
+	r.Layout = d.Layouts[0]
+	return nil
 }
 
 // mayBe tells whether a line has what lines of the format contain.
@@ -1024,6 +1207,9 @@ func (p *reader) finish(r *Record) error {
 }
 
 func (d *Definition) isAbsent(value []byte) bool {
+	if d.absentLengths>>(len(value)&63)&1 == 0 {
+		return false
+	}
 	for _, word := range d.absent {
 		if len(value) == len(word) && string(value) == word {
 			return true

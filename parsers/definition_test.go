@@ -1,8 +1,6 @@
 package parsers
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +16,7 @@ func TestShipped(t *testing.T) {
 	}
 	for name, d := range set {
 		for _, l := range d.Layouts {
-			if l.pattern.fast == nil {
+			if l.dump == nil && l.csv == nil && l.pattern.fast == nil {
 				t.Errorf("%s: layout %s is left to regexp", name, l.Name)
 			}
 		}
@@ -83,6 +81,9 @@ func TestParseDefinition_Faults(t *testing.T) {
 		for i, w := range want {
 			want[i] = "dir/my-format.yaml" + w
 		}
+		for i := range faults {
+			faults[i].Column = 0 // TestParseDefinition_FaultsAtOnce has columns
+		}
 		if diff := cmp.Diff(strings.Join(want, "\n"), faults.Error()); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", after, diff)
 		}
@@ -92,7 +93,7 @@ func TestParseDefinition_Faults(t *testing.T) {
 	}
 	// name
 	f("name: my-format", "name: My_Format", `:1: name: "My_Format" is not a name; use lower-case letters and digits, joined by -`)
-	f("name: my-format\n", "\n", `: name: "" is not a name; use lower-case letters and digits, joined by -`)
+	f("name: my-format\n", "\n", `:2: name: "" is not a name; use lower-case letters and digits, joined by -`)
 	f("name: my-format", "name: my-forms", `:1: name: is "my-forms", but the file is named "my-format.yaml"; they must be the same`)
 	f("files: [/var/log/my.log]", "files: ['', '/a[']", `:3: files[0]: "" is not a path or glob`, `:3: files[1]: "/a[" is not a path or glob`)
 
@@ -111,14 +112,14 @@ func TestParseDefinition_Faults(t *testing.T) {
 	}
 	f(old, "'^(?P<time>[^ ]+ (?P<n>[0-9]+)$'", noN(":5: layouts[1].regex: error parsing regexp: missing closing ): `^(?P<time>[^ ]+ (?P<n>[0-9]+)$`")...)
 	f("(?P<n>[0-9]+)", "(?P<N>[0-9]+)", noN(`:5: layouts[1].regex: field "N": use lower-case letters, digits and _`)...)
-	f("(?P<word>[a-z]+)=(?P<n>", "(?P<n>[a-z]+)=(?P<n>", noN(`:5: layouts[1].regex: field "n" is captured twice`)...)
-	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give either grok or regex`)...)
+	f("(?P<word>[a-z]+)=(?P<n>", "(?P<n>[a-z]+)=(?P<n>", noN(`:5: layouts[1].regex: field "n" is captured twice; name one differently`)...)
+	f("{name: old, regex:", "{name: old, grok: x, regex:", noN(`:5: layouts[1]: give one of grok, regex, dump and csv`)...)
 	f("{name: old, regex: "+old+"}", "{name: old, regex: "+old+"}, {name: old}, {grok: '^a$'}",
+		`:5: layouts[2]: give one of grok, regex, dump and csv`,
 		`:5: layouts[2].name: every layout needs a name of its own`,
-		`:5: layouts[2]: give either grok or regex`,
 		`:5: layouts[3].name: every layout needs a name of its own`,
 		`:5: layouts[3].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`,
-		`:8: time.field: layout "" has no field "time", so no line would parse as it`)
+		`:8: time.field: layout "" has no field "time", so no line would parse as it; capture it there, or set optional`)
 	noSize := func(first string) []string {
 		return []string{
 			first,
@@ -126,22 +127,29 @@ func TestParseDefinition_Faults(t *testing.T) {
 			`:11: metrics[0].add: no layout has a field "size"; there are: time word n`,
 		}
 	}
+	f("{name: old, regex: "+old+"}", "{name: old, dump: nope}",
+		`:5: layouts[1].dump: there is no parser "nope"; there are: conntrack ovs-flow`,
+		`:7: numbers[0]: no layout has a field "n"; there are: time word size`,
+		`:10: structured_metadata[1]: no layout has a field "n"; there are: time word size`)
+	f("{name: old, regex: "+old+"}", "{name: old, regex: x, dump: ovs-flow}", noN(`:5: layouts[1]: give one of grok, regex, dump and csv`)...)
 	const form = ` is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names`
 	f("%{WORT:word}", "%{WORD-:word}", noSize(`:5: layouts[0].grok: %{WORD-:word}`+form)...)
 	f("size:int}$", "size:integer}$", noSize(`:5: layouts[0].grok: %{INT:size:integer}`+form)...)
 
 	// number marks
-	f("size:int}$", "size}$", `:11: metrics[0].add: field "size" is not listed in numbers`)
-	f("size:int}$", "size:string}$", `:11: metrics[0].add: field "size" is not listed in numbers`)
+	f("size:int}$", "size}$", `:11: metrics[0].add: field "size" is not listed in numbers; add it there`)
+	f("size:int}$", "size:string}$", `:11: metrics[0].add: field "size" is not listed in numbers; add it there`)
 	f("numbers: [n]", "numbers: [n, nn]", `:7: numbers[1]: no layout has a field "nn"; there are: time word size n`)
 
 	// time
-	f("(?P<time>[^ ]+) (", "(?P<when>[^ ]+) (", `:8: time.field: layout "old" has no field "time", so no line would parse as it`)
+	f("(?P<time>[^ ]+) (", "(?P<when>[^ ]+) (", `:8: time.field: layout "old" has no field "time", so no line would parse as it; capture it there, or set optional`)
 	f("field: time, ", "", `:8: time.field: is missing; name the field that holds the time`)
 	f("{field: time, layout", "{field: tim, layout", `:8: time.field: no layout has a field "tim"; there are: time word size n`)
 	f(`layout: "2006-01-02T15:04:05Z07:00", `, "", `:8: time.layout: is missing; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
-	f(`"2006-01-02T15:04:05Z07:00"`, `"YYYY-MM-DD"`, `:8: time: layout "YYYY-MM-DD" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
-	f("zone: UTC", "zone: Mars/Crater", `:8: time: unknown time zone "Mars/Crater"`)
+	f(`"2006-01-02T15:04:05Z07:00"`, `"YYYY-MM-DD"`, `:8: time.layout: "YYYY-MM-DD" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
+	f("zone: UTC", "zone: Mars/Crater", `:8: time.zone: "Mars/Crater" is not a time zone; use UTC or an IANA name such as Europe/Berlin`)
+	f(`layout: "2006-01-02T15:04:05Z07:00"`, `layouts: ["2006-01-02T15:04:05Z07:00", x]`, `:8: time.layouts[1]: "x" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
+	f(`layout: "2006-01-02T15:04:05Z07:00"`, `layout: "2006-01-02T15:04:05Z07:00", layouts: [x]`, `:8: time.layouts[0]: "x" does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970`)
 
 	// labels
 	f("stream_labels: [word]", "stream_labels: [wort]", `:9: stream_labels[0]: no layout has a field "wort"; there are: time word size n`)
@@ -156,11 +164,11 @@ func TestParseDefinition_Faults(t *testing.T) {
 	f("name: words_total", "name: words", `:11: metrics[0].name: "words" is a counter; its name must end in _total`)
 	f("name: words_total", "name: words-total", `:11: metrics[0].name: "words-total" is not a metric name; use lower-case letters, digits and _`)
 	f("type: counter", "type: gauge", `:11: metrics[0].type: "gauge" is not a type; there are: counter histogram`)
-	f("default: 0.5", "default: -1", `:11: metrics[0].default: a counter only goes up`)
-	f("default: 0.5", "default: .inf", `:11: metrics[0].default: a counter only goes up`)
-	f("default: 0.5", "default: .nan", `:11: metrics[0].default: a counter only goes up`)
+	f("default: 0.5", "default: -1", `:11: metrics[0].default: must not be below 0, for a counter only goes up`)
+	f("default: 0.5", "default: .inf", `:11: metrics[0].default: must not be below 0, for a counter only goes up`)
+	f("default: 0.5", "default: .nan", `:11: metrics[0].default: must not be below 0, for a counter only goes up`)
 	f("default: 0.5", "default: half", `:11: metrics[0].default: expected a number, found "half"`)
-	f("metrics: [", "metrics: [{name: corkline_words_total, type: counter, help: W.}, ", `:11: metrics[1].name: "words_total" is defined twice`)
+	f("metrics: [", "metrics: [{name: corkline_words_total, type: counter, help: W.}, ", `:11: metrics[1].name: "words_total" is defined twice; name one differently`)
 
 	// samples
 	f("Z a=1", "Z a=b", `:12: samples[1]: fits no layout; layout old got to column 24, where it expected n`)
@@ -182,18 +190,18 @@ func TestParseDefinition_FaultsAtOnce(t *testing.T) {
 		}
 	}
 	f("x.yaml", "", `x.yaml: name: "" is not a name; use lower-case letters and digits, joined by -`+"\n"+
-		`x.yaml: layouts: is missing; give at least one {name, grok} or {name, regex}`)
+		`x.yaml: layouts: is missing; give at least one {name, grok}, {name, regex} or {name, csv}`)
 	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<job>.)'}]\nstream_labels: [job]\n",
-		`x.yaml:3: stream_labels[0]: "job" is a label that every stream has already`)
+		`x.yaml:3:17: stream_labels[0]: "job" is a label that every stream has already; choose another field`)
 	f("x.yaml", "name: x\nlayouts: [{name: a, regex: '(?P<node>.)(?P<source>.)'}]\nstream_labels: [node, source]\n",
-		`x.yaml:3: stream_labels[0]: "node" is a label that every stream has already`+"\n"+
-			`x.yaml:3: stream_labels[1]: "source" is a label that every stream has already`)
+		`x.yaml:3:17: stream_labels[0]: "node" is a label that every stream has already; choose another field`+"\n"+
+			`x.yaml:3:23: stream_labels[1]: "source" is a label that every stream has already; choose another field`)
 	f("x.yaml", "name: X\nlayouts:\n  - {name: a, regex: '('}\nmetrics:\n  - {name: b}\n",
-		`x.yaml:1: name: "X" is not a name; use lower-case letters and digits, joined by -`+"\n"+
-			"x.yaml:3: layouts[0].regex: error parsing regexp: missing closing ): `(`\n"+
-			`x.yaml:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`+"\n"+
-			`x.yaml:5: metrics[0].type: "" is not a type; there are: counter histogram`)
-	f("x.yaml", "- a\n", `x.yaml:1: expected keys and values, found a list`)
+		`x.yaml:1:7: name: "X" is not a name; use lower-case letters and digits, joined by -`+"\n"+
+			"x.yaml:3:22: layouts[0].regex: error parsing regexp: missing closing ): `(`\n"+
+			`x.yaml:5:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit`+"\n"+
+			`x.yaml:5:5: metrics[0].type: "" is not a type; there are: counter histogram`)
+	f("x.yaml", "- a\n", `x.yaml:1:1: expected keys and values, found a list`)
 }
 
 func TestParseDefinition_Histogram(t *testing.T) {
@@ -217,31 +225,12 @@ func TestParseDefinition_GrokPatterns(t *testing.T) {
 			t.Errorf("%s, %s (-want +got):\n%s", patterns, grok, diff)
 		}
 	}
-	f("{}", "%{NOPE:a}", `x.yaml:4: layouts[0].grok: no pattern found for %{NOPE}`)
-	f("{A: '%{NOPE}'}", "%{A:a}", `x.yaml:2: patterns: no pattern found for %{NOPE}`)
-	f("{A: '('}", "%{A:a}", "x.yaml:4: layouts[0].grok: error parsing regexp: missing closing ): `(?P<a>()`")
-	f("{A: 'x'}", "%{A:a", "x.yaml:4: layouts[0].grok: %{A:a is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names")
-	f("{A: 'x'}", "%{A}", `x.yaml:4: layouts[0].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`)
+	f("{}", "%{NOPE:a}", `x.yaml:4:21: layouts[0].grok: no pattern found for %{NOPE}`)
+	f("{A: '%{NOPE}'}", "%{A:a}", `x.yaml:2:11: patterns: no pattern found for %{NOPE}`)
+	f("{A: '('}", "%{A:a}", "x.yaml:4:21: layouts[0].grok: error parsing regexp: missing closing ): `(?P<a>()`")
+	f("{A: 'x'}", "%{A:a", "x.yaml:4:21: layouts[0].grok: %{A:a is not of the form %{PATTERN}, %{PATTERN:field} or %{PATTERN:field:int}, with letters, digits and _ in the names")
+	f("{A: 'x'}", "%{A}", `x.yaml:4:21: layouts[0].grok: captures no field; name one as %{PATTERN:field} or (?P<field>…)`)
 	f("{A: 'x'}", "%{A:a}%{A:b:int}%{A:c:float}%{A:d:string}(?P<e>y)", "")
-}
-
-func TestLoadDefinition(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "my-format.yaml")
-	if err := os.WriteFile(path, []byte(format), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if d, err := LoadDefinition(path); err != nil || d.Name != "my-format" {
-		t.Errorf("definition %v, error %v", d, err)
-	}
-	f := func(path, want string) {
-		t.Helper()
-		if _, err := LoadDefinition(path); err == nil || err.Error() != want {
-			t.Errorf("want %q, got %v", want, err)
-		}
-	}
-	f(dir, "read definition: read "+dir+": is a directory")
-	f(dir+"/none.yaml", "read definition: open "+dir+"/none.yaml: no such file or directory")
 }
 
 func TestSet(t *testing.T) {
@@ -301,4 +290,22 @@ func TestTexts(t *testing.T) {
 	f(`aaaaaaaaa`, false)
 	f(`"x"`, true)
 	f(`"dns_qtypeaaaaaa`, false)
+}
+
+func TestCompile_CSV(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		_, faults := ParseDefinition("", []byte("name: x\n"+text))
+		if diff := cmp.Diff(strings.Join(want, "\n"), faults.Error()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+	f("layouts: [{name: csv, csv: {id: id, 'tags[]': tags}}]\nnumbers: [id]\ntime: {field: id, layout: '2006-01-02 15:04:05'}\n")
+	const alone = `:2:28: layouts[0].csv: goes with no expression or dump, no other layout and no samples`
+	f("layouts: [{name: csv, csv: {id: id}, regex: '^(?P<a>a)$'}]\n", alone)
+	f("layouts: [{name: csv, csv: {id: id}}, {name: b, regex: '^(?P<a>a)$'}]\n", alone)
+	f("layouts: [{name: csv, csv: {id: id}}]\nsamples: ['1']\n", alone)
+	f("layouts: [{name: csv, csv: {}}]\n", `:2:28: layouts[0].csv: names no column; write column: field`)
+	f("layouts: [{name: csv, csv: {id: ID}}]\n", `:2:28: layouts[0].csv: names no column; write column: field`, `:2:33: layouts[0].csv.id: field "ID": use lower-case letters, digits and _`)
+	f("layouts: [{name: csv, csv: {id: id}}]\nframe: {ansi: true}\n", `:3:8: frame: does not go with a layout csv`)
 }

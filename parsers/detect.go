@@ -38,7 +38,7 @@ func (s Set) Detect(lines [][]byte) []*Definition {
 	needed := map[*Definition]bool{}
 	parser := NewParser(definitions...)
 	for _, line := range definitions[0].joined(lines) {
-		r := Record{Line: line.Text, Carried: line.Time}
+		r := Record{Line: line.Text, Carried: line.Time, Header: line.Header}
 		if parser.Parse(&r) == nil {
 			needed[r.Definition] = true
 		}
@@ -63,7 +63,7 @@ func (d *Definition) joined(texts [][]byte) []Line {
 func (d *Definition) parsed(texts [][]byte) (sure, parsed int) {
 	parser := d.NewParser()
 	for _, line := range d.joined(texts) {
-		r := Record{Line: line.Text, Carried: line.Time}
+		r := Record{Line: line.Text, Carried: line.Time, Header: line.Header}
 		whole := 1 + bytes.Count(r.Line, []byte{'\n'})
 		if parser.Parse(&r) != nil {
 			continue

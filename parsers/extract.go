@@ -59,6 +59,7 @@ type step struct {
 	unquote   bool
 	pattern   *pattern
 	begins    []byte // what every text of the pattern begins with
+	holds     []byte // what every text of a pattern holds that begins with .*
 	groups    []int
 	to        int
 	values    map[string]string
@@ -131,7 +132,8 @@ func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExp
 		if s.pattern == nil {
 			return
 		}
-		s.begins = []byte(literalStart(s.pattern.tree))
+		share([]*pattern{s.pattern})
+		s.begins, s.holds = []byte(literalStart(s.pattern.tree)), []byte(literalWithin(s.pattern.tree))
 	case form.JSON != nil:
 		s.json, err = newJSONPlan(c.named(at+".json", form.JSON), c.secrets)
 		c.untyped = true
@@ -183,11 +185,26 @@ func literalStart(tree *syntax.Regexp) string {
 	return ""
 }
 
+// literalWithin gives a text that all matches of an expression hold that begins
+// with .* and so would be tried at many places: the longest of its elements.
+func literalWithin(tree *syntax.Regexp) string {
+	if tree.Op != syntax.OpConcat || len(tree.Sub) < 2 || tree.Sub[1].Op != syntax.OpStar || tree.Sub[1].Sub[0].Op != syntax.OpAnyCharNotNL {
+		return ""
+	}
+	longest := ""
+	for _, sub := range tree.Sub {
+		if isText(sub) && len(string(sub.Rune)) > len(longest) {
+			longest = string(sub.Rune)
+		}
+	}
+	return longest
+}
+
 // extract takes the definition's steps.
 func (p *reader) extract(r *Record) error {
 	for i := range p.definition.steps {
 		s := &p.definition.steps[i]
-		if !holdAll(s.only, r) {
+		if len(s.only) > 0 && !holdAll(s.only, r) {
 			continue
 		}
 		if s.join != nil {
@@ -231,10 +248,14 @@ func (p *reader) extract(r *Record) error {
 
 func (p *reader) extractPattern(r *Record, s *step, from Span) {
 	text := r.Text(from)
-	if !bytes.HasPrefix(text, s.begins) {
+	if !bytes.HasPrefix(text, s.begins) || len(s.holds) > 0 && !bytes.Contains(text, s.holds) {
 		return
 	}
-	p.inner.begin(text)
+	if from.Start >= 0 && p.definition.secrets == nil { // so the line is as it was
+		p.inner.within(&p.search, text)
+	} else {
+		p.inner.begin(text)
+	}
 	if !s.pattern.match(&p.inner) {
 		return
 	}

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"time"
 )
 
 // Line of a file, or the record that several lines make.
@@ -11,7 +12,12 @@ type Line struct {
 	Truncated  bool   // Text is only the beginning
 	// Time that the carrier of the line wrote, in Unix nanoseconds, or 0.
 	Time int64
+	// Header of the file, for a record of CSV.
+	Header *Header
 }
+
+// Header is the first record of a file whose other records are rows below it.
+type Header struct{ text []byte }
 
 // FrameForm says how the lines of a file make records.
 type FrameForm struct {
@@ -28,14 +34,13 @@ type FrameForm struct {
 	// Glued is a text that every head has. Where a line holds it twice, it is
 	// two records, if the second has a head.
 	Glued string `yaml:"glued"`
-	// CSV: rows with quoted cells that may span lines.
-	CSV bool `yaml:"csv"`
 }
 
 // frame is a compiled FrameForm.
 type frame struct {
 	FrameForm
 	head *pattern
+	csv  bool // rows below a header, with quoted cells that may span lines
 }
 
 // Framer puts the lines of one file together to records. It is for one
@@ -46,6 +51,7 @@ type Framer struct {
 	time   timeLayout
 	pieces []piece
 	open   []openRecord
+	header *Header
 	limit  int
 }
 
@@ -57,7 +63,7 @@ func (d *Definition) NewFramer(limit int) *Framer {
 	}
 	f := &Framer{frame: d.frame, limit: limit}
 	if d.frame.CRI {
-		if t, err := newTimeLayout("2006-01-02T15:04:05.999999999Z07:00", "UTC"); err == nil {
+		if t, err := newTimeLayout("2006-01-02T15:04:05.999999999Z07:00", time.UTC); err == nil {
 			f.time = *t
 		}
 	}
@@ -69,7 +75,23 @@ func (d *Definition) FramesAs(other *Definition) bool {
 	if d.frame == nil || other.frame == nil {
 		return d.frame == other.frame
 	}
-	return d.frame.FrameForm == other.frame.FrameForm && (d.frame.head == nil || d.frame.head.source == other.frame.head.source)
+	return d.frame.FrameForm == other.frame.FrameForm && d.frame.csv == other.frame.csv && (d.frame.head == nil || d.frame.head.source == other.frame.head.source)
+}
+
+// Headed tells whether files begin with a header, which is no record. What
+// Join gets first is one then, unless SetHeader gave that of the file.
+func (f *Framer) Headed() bool { return f.frame.csv }
+
+// SetHeader sets the header of the file whose lines come next; nil: they begin
+// with it.
+func (f *Framer) SetHeader(h *Header) { f.header = h }
+
+// HeaderOf gives the header of a file that begins with these lines, or nil when
+// it goes on behind them, unless final.
+func (f *Framer) HeaderOf(lines []Line, final bool) *Header {
+	f.header = nil
+	f.Join(nil, lines, nil, final)
+	return f.header
 }
 
 // piece is one line's part of a record.
@@ -107,7 +129,7 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 		begins := k < 0
 		if k >= 0 && !f.pieces[f.open[k].last].broken {
 			switch {
-			case f.frame.CSV:
+			case f.frame.csv:
 				begins = !quotes
 			case f.frame.head != nil:
 				begins = f.isHead(text)
@@ -115,8 +137,8 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 				begins = true
 			}
 		}
-		if f.frame.CSV {
-			quotes = quotes != (bytes.Count(text, []byte{'"'})%2 == 1)
+		if f.frame.csv {
+			quotes = csvOpen(text, quotes) && !line.Truncated // of which nobody knows
 		}
 		if begins && len(text) == 0 && !partial && (f.frame.head == nil || k < 0) {
 			continue // an empty line is no record
@@ -147,7 +169,7 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 			}
 		}
 		f.open = append(f.open, openRecord{stream, last, last, len(dst) - 1})
-		if f.frame.head == nil && !f.frame.CSV && !partial || f.frame.CSV && !quotes {
+		if f.frame.head == nil && !f.frame.csv && !partial || f.frame.csv && !quotes {
 			room = f.finish(dst, len(f.open)-1, room)
 		}
 	}
@@ -156,7 +178,7 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 		for len(f.open) > 0 {
 			room = f.finish(dst, len(f.open)-1, room)
 		}
-		return dst, rest, room
+		return f.below(dst, start), rest, room
 	}
 	for _, o := range f.open {
 		rest = min(rest, f.pieces[o.first].line)
@@ -172,7 +194,24 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 			rest--
 		}
 	}
-	return dst, rest, room
+	return f.below(dst, start), rest, room
+}
+
+// below gives the records from start on their header, and leaves that out.
+func (f *Framer) below(records []Line, start int) []Line {
+	if !f.frame.csv {
+		return records
+	}
+	kept := records[:start]
+	for _, r := range records[start:] {
+		if text := bytes.TrimPrefix(r.Text, []byte("\ufeff")); f.header == nil {
+			f.header = &Header{bytes.Clone(text)}
+		} else if !bytes.Equal(text, f.header.text) { // it may be repeated
+			r.Header = f.header
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }
 
 func (f *Framer) openOf(stream byte) int {

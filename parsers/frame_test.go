@@ -17,7 +17,11 @@ func framed(t interface {
 }, frame string,
 ) *Definition {
 	t.Helper()
-	d, faults := ParseDefinition("", []byte("name: x\nframe: "+frame+"\nlayouts: [{name: l, regex: '^(?P<all>(?s:.*))$'}]\n"))
+	layout := `regex: '^(?P<all>(?s:.*))$'`
+	if frame == byRow {
+		frame, layout = "{}", "csv: {id: all}"
+	}
+	d, faults := ParseDefinition("", []byte("name: x\nframe: "+frame+"\nlayouts: [{name: l, "+layout+"}]\n"))
 	if err := faults.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +83,10 @@ func TestFramer(t *testing.T) {
 	f(byBoth, e+"F I0102 a\n"+e+"F  b\n"+o+"F I0102 x\n"+e+"F I0102 c\n", 2, "I0102 a\n b")
 	f(byBoth, e+"P I0102 a\n"+e+"F b\n"+e+"F I0102 c\n", 2, "I0102 ab")
 
-	f(byRow, "a,b\n\"x\n\"\"y\",z\n\"open\n", 3, "a,b", "\"x\n\"\"y\",z")
+	// The header is no record, nor is it when it is repeated.
+	f(byRow, "\ufeffid,b\n\"x\n\"\"y\",z\nid,b\n5\" disk\n\"open\n", 5, "\"x\n\"\"y\",z", "5\" disk")
+	f(byRow, "id,\"b\n", 0)
+	f(byRow, "id,b\n", 1)
 	f(`{ansi: true}`, "\x1b[33mWARN\x1b[0m\ta\x1b[m \x1b]b\x1b[1;3\n", 1, "WARN\ta \x1b]b\x1b[1;3")
 }
 
@@ -106,6 +113,9 @@ func TestFramer_Split(t *testing.T) {
 		say := func(rs []Line) (said []string) {
 			for _, r := range rs {
 				said = append(said, fmt.Sprintf("%d %q", r.Start, r.Text))
+				if r.Header != nil {
+					said = append(said, fmt.Sprintf("below %q", r.Header.text))
+				}
 			}
 			return said
 		}
@@ -119,6 +129,9 @@ func TestFramer_Split(t *testing.T) {
 			for i, l := range all[from:to] {
 				lines[i] = l
 				lines[i].Text = bytes.Clone(l.Text)
+			}
+			if framer.Headed() && from > 0 { // as when a file is read on
+				framer.SetHeader(d.NewFramer(1<<10).HeaderOf(all[:to], to == len(all)))
 			}
 			records, rest, _ := framer.Join(nil, lines, nil, to == len(all))
 			got = append(got, say(records)...)

@@ -37,7 +37,7 @@ func TestGolden(t *testing.T) {
 			parser.Refer(reference().UnixNano())
 			for _, record := range records(d, text) {
 				line := record.Text
-				r := parsers.Record{Line: bytes.Clone(line), Carried: record.Time}
+				r := parsers.Record{Line: bytes.Clone(line), Carried: record.Time, Header: record.Header}
 				if err := parser.Parse(&r); err != nil {
 					t.Errorf("%q: %s; %s", line, err, d.Closest(line))
 					continue
@@ -92,7 +92,7 @@ func TestGolden_Bad(t *testing.T) {
 		}
 		for _, record := range records(d, text) {
 			line := record.Text
-			r := parsers.Record{Line: bytes.Clone(line), Carried: record.Time}
+			r := parsers.Record{Line: bytes.Clone(line), Carried: record.Time, Header: record.Header}
 			if d.NewParser().Parse(&r) == nil {
 				t.Errorf("%s: %q parses as %s", file, line, r.Layout.Name)
 			} else if c := d.Closest(line); c.Layout == "" || c.Expected == "" || c.Column < 1 || c.Column > len(line)+1 {

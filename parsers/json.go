@@ -149,29 +149,34 @@ const (
 	// What is learned about one object at most: names can be anything.
 	maxMembers = 256
 	maxKey     = 64
+	maxWithin  = 16 // objects of which nothing is kept
 )
 
 // jsonWalker reads JSON objects by a plan, for one goroutine. Lines of one log
 // have the same keys in the same order, so it remembers for each object that
-// it keeps values of which key followed which: where that guess is right, a
-// key is compared, and neither searched for its end nor looked up.
+// it keeps values of, and for some that lie in them, which key followed which:
+// where that guess is right, a key is compared, and neither searched for its
+// end nor looked up.
 type jsonWalker struct {
 	plan    *jsonPlan
+	root    *jsonNode
 	hide    *secrets
-	objects []jsonObject // by jsonNode.id
+	objects []jsonObject // by jsonNode.id, then those of which nothing is kept
 
 	// Of the text at hand; all positions are those before it is redacted.
-	text   []byte
-	values []jsonValue   // by jsonNode.slot, as are lists
-	lists  [][]jsonValue // what is to be joined
-	marks  []int         // lengths of lists where the objects at hand began
-	edits  []edit
-	moves  []move
-	equals int // there is no = between what was walked and here
-	buffer []byte
-	places []int32
-	found  []Span
-	err    *jsonError
+	text    []byte
+	values  []jsonValue   // by jsonNode.slot, as are lists
+	lists   [][]jsonValue // what is to be joined
+	marks   []int         // lengths of lists where the objects at hand began
+	edits   []edit
+	moves   []move
+	settled int  // what comes before was read, but for what it is within
+	open    bool // the text ends with a number that may go on
+	equals  int  // there is no = between what was walked and here
+	buffer  []byte
+	places  []int32
+	found   []Span
+	err     *jsonError
 }
 
 // jsonValue is a value's place in the text. One of no length is none.
@@ -192,12 +197,15 @@ type jsonMember struct {
 	child *jsonNode
 	role  role
 	next  int // the member that came behind it the last time, or -1
+	// within is the index in jsonWalker.objects of the object that its value is,
+	// or has as elements, if nothing of that is kept; 0 until there is one.
+	within int
 }
 
 func (p *jsonPlan) newWalker() *jsonWalker {
 	w := &jsonWalker{
-		plan: p, hide: p.hide,
-		objects: make([]jsonObject, p.named),
+		plan: p, root: p.root, hide: p.hide,
+		objects: make([]jsonObject, p.named, p.named+maxWithin),
 		values:  make([]jsonValue, len(p.fields)),
 		lists:   make([][]jsonValue, len(p.joined)),
 	}
@@ -221,7 +229,7 @@ func (w *jsonWalker) prepare(n *jsonNode) {
 
 func (o *jsonObject) learn(key string, child *jsonNode, role role) int {
 	i := len(o.members)
-	o.members = append(o.members, jsonMember{`"` + key + `":`, child, role, -1})
+	o.members = append(o.members, jsonMember{`"` + key + `":`, child, role, -1, 0})
 	o.index[key] = i
 	return i
 }
@@ -231,7 +239,8 @@ func (o *jsonObject) learn(key string, child *jsonNode, role role) int {
 // strings, numbers, true and false as they stand there, and the JSON of arrays
 // and objects. null and "" are no values. The values of an array's elements
 // are joined by commas, with semicolons for the commas within them. Of members
-// with the same key the last counts.
+// with the same key the last counts. A number that ends a text without braces
+// may have been cut: its field has no value then, and r.Flags get Truncated.
 //
 // What the plan hides is replaced in the text; walk returns where the object
 // is afterwards, and moves what stands behind it in r.Line, but no span.
@@ -240,35 +249,11 @@ func (o *jsonObject) learn(key string, child *jsonNode, role role) int {
 // A text that is no JSON object gives a *jsonError, and leaves the record as
 // it was. All that encoding/json takes is right, but for more than 200 levels.
 func (w *jsonWalker) walk(r *Record, s Span) (Span, error) {
-	w.text = r.Text(s)
-	w.err, w.equals = nil, -1
-	w.marks, w.edits, w.moves = w.marks[:0], w.edits[:0], w.moves[:0]
-	clear(w.values)
-	for i := range w.lists {
-		w.lists[i] = w.lists[i][:0]
-	}
-
-	p := w.blanks(0)
-	bare := p < len(w.text) && w.text[p] == '"'
-	if bare {
-		p = w.object(p, w.plan.root, 1, true)
-	} else if p < len(w.text) && w.text[p] == '{' {
-		p = w.object(p+1, w.plan.root, 1, false)
-	} else {
-		p = w.fail(p, "an object")
-	}
-	if p >= 0 {
-		if p = w.blanks(p); p < len(w.text) {
-			w.fail(p, "nothing behind the object")
-		}
-	}
-	if w.err != nil {
+	if !w.read(r.Text(s)) {
 		return s, w.err
 	}
-
 	if len(w.edits) > 0 {
-		var length int
-		length, w.moves = redact(w.text, w.edits, w.moves)
+		length := redact(w.text, w.edits, &w.moves)
 		w.text = w.text[:length]
 		after := s.sub(0, length)
 		if s.Start >= 0 && after.End < s.End {
@@ -276,8 +261,38 @@ func (w *jsonWalker) walk(r *Record, s Span) (Span, error) {
 		}
 		s = after
 	}
+	if w.open {
+		r.Flags |= Truncated
+	}
 	w.fill(r, s)
 	return s, nil
+}
+
+// read reads a text that should be an object.
+func (w *jsonWalker) read(text []byte) bool {
+	w.text, w.err, w.settled, w.open, w.equals = text, nil, 0, false, -1
+	w.marks, w.edits, w.moves = w.marks[:0], w.edits[:0], w.moves[:0]
+	clear(w.values)
+	for i := range w.lists {
+		w.lists[i] = w.lists[i][:0]
+	}
+
+	p := w.blanks(0)
+	if p < len(text) && text[p] == '"' {
+		p = w.object(p, w.root, nil, 1, true)
+	} else if p < len(text) && text[p] == '{' {
+		p = w.object(p+1, w.root, nil, 1, false)
+	} else {
+		p = w.fail(p, "an object")
+	}
+	if p < 0 {
+		return false
+	}
+	w.settled = p
+	if p = w.blanks(p); p < len(text) {
+		w.fail(p, "nothing behind the object")
+	}
+	return w.err == nil
 }
 
 // fill sets the fields of the record, the text of which is at s.
@@ -341,8 +356,8 @@ func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\
 
 // object reads the members of an object, from behind its brace to behind the
 // other one. A bare one has no braces, and takes the rest of the text. n is
-// nil when nothing of it is kept.
-func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
+// nil when nothing of it is kept, m when the member is not known that has it.
+func (w *jsonWalker) object(p int, n *jsonNode, m *jsonMember, depth int, bare bool) int {
 	if depth > maxLevels {
 		return w.fail(p-1, "no deeper level")
 	}
@@ -353,22 +368,28 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 	var o *jsonObject
 	guess, previous := -1, -1
 	mark := len(w.marks)
-	if n != nil {
+	if n == nil {
+		o = w.within(m)
+	} else {
 		o = &w.objects[n.id]
-		guess = o.first
 		for i := n.firstJoined; i < n.endJoined; i++ {
 			w.marks = append(w.marks, len(w.lists[i]))
 		}
 	}
+	if o != nil {
+		guess = o.first
+	}
 	pairs := pairState{last: -1}
 	for {
+		w.settled = p
 		var child *jsonNode
+		var member *jsonMember
 		var does role
 		if guess >= 0 && startsWith(text[p:], o.members[guess].text) {
-			m := &o.members[guess]
-			p += len(m.text)
-			child, does = m.child, m.role
-			previous, guess = guess, m.next
+			member = &o.members[guess]
+			p += len(member.text)
+			child, does = member.child, member.role
+			previous, guess = guess, member.next
 		} else {
 			key, plain, end := w.key(p)
 			if end < 0 {
@@ -378,11 +399,12 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 			if o == nil {
 				does = w.hide.role(key)
 			} else if i, ok := o.index[string(key)]; ok {
-				child, does = o.members[i].child, o.members[i].role
+				member = &o.members[i]
+				child, does = member.child, member.role
 				if plain {
 					o.follow(previous, i)
 				}
-				previous, guess = i, o.members[i].next
+				previous, guess = i, member.next
 			} else if does = w.hide.role(key); plain && len(key) <= maxKey && len(o.members) < maxMembers {
 				i := o.learn(string(key), nil, does)
 				o.follow(previous, i)
@@ -396,9 +418,9 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 			w.forget(child, n, mark)
 		}
 		if does == 0 {
-			p = w.value(p, child, depth)
+			p = w.value(p, child, member, depth)
 		} else {
-			p = w.hidden(p, child, depth, does, &pairs)
+			p = w.hidden(p, child, member, depth, does, &pairs)
 		}
 		if p < 0 {
 			return -1
@@ -409,6 +431,12 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 		if p == len(text) {
 			if !bare {
 				return w.fail(p, "a comma or the end of the object")
+			}
+			if isDigit(text[p-1]) {
+				w.open = true
+				if child != nil {
+					w.forget(child, n, mark)
+				}
 			}
 			break
 		}
@@ -428,6 +456,21 @@ func (w *jsonWalker) object(p int, n *jsonNode, depth int, bare bool) int {
 	}
 	w.marks = w.marks[:mark]
 	return p
+}
+
+// within gives what is learned of the objects in a member's value, or nil.
+func (w *jsonWalker) within(m *jsonMember) *jsonObject {
+	if m == nil {
+		return nil
+	}
+	if m.within == 0 {
+		if len(w.objects) == cap(w.objects) { // others refer to where they are
+			return nil
+		}
+		m.within = len(w.objects)
+		w.objects = append(w.objects, jsonObject{index: map[string]int{}, first: -1})
+	}
+	return &w.objects[m.within]
 }
 
 // startsWith is bytes.HasPrefix, and small enough to be inlined.
@@ -450,12 +493,14 @@ func (w *jsonWalker) key(p int) (key []byte, plain bool, next int) {
 	if p == len(w.text) || w.text[p] != '"' {
 		return nil, false, w.fail(p, "a key")
 	}
-	end, escapes := w.string(p + 1)
-	if end < 0 {
-		return nil, false, -1
+	end, has := plainRun(w.text, p+1), escapes(0)
+	if end == len(w.text) || w.text[end] != '"' {
+		if end, has = w.string(end); end < 0 {
+			return nil, false, -1
+		}
 	}
 	key = w.text[p+1 : end]
-	plain = escapes == 0
+	plain = has == 0
 	if !plain {
 		w.buffer = unescape(w.buffer[:0], key)
 		key = w.buffer
@@ -486,8 +531,9 @@ func (w *jsonWalker) keep(n *jsonNode, v jsonValue) {
 	}
 }
 
-// value reads any value, of which something is kept when n is not nil.
-func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
+// value reads any value, of which something is kept when n is not nil, and
+// which m has if it is known.
+func (w *jsonWalker) value(p int, n *jsonNode, m *jsonMember, depth int) int {
 	text := w.text
 	if p >= len(text) {
 		return w.fail(p, "a value")
@@ -496,15 +542,17 @@ func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
 	switch c := text[p]; c {
 	case '"':
 		start = p + 1
-		end, escapes := w.string(start)
-		if end < 0 {
-			return -1
+		end, has := plainRun(text, start), escapes(0)
+		if end == len(text) || text[end] != '"' {
+			if end, has = w.string(end); end < 0 {
+				return -1
+			}
 		}
-		if w.hide != nil && (end > w.equals || w.hide.members.first[text[start]] || escapes&escapesNames != 0) {
-			w.inspect(start, end, escapes)
+		if w.hide != nil && (end > w.equals || has&escapesNames != 0 || end > start && w.hide.header(text[start], text[start+1]) != 0) {
+			w.inspect(start, end, has)
 		}
 		if n != nil && n.slot >= 0 {
-			w.keep(n, jsonValue{start, end, escapes != 0})
+			w.keep(n, jsonValue{start, end, has != 0})
 		}
 		return end + 1
 	case '{':
@@ -512,9 +560,9 @@ func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
 		if n != nil && n.keys == nil {
 			within = nil
 		}
-		p = w.object(p+1, within, depth+1, false)
+		p = w.object(p+1, within, m, depth+1, false)
 	case '[':
-		p = w.array(p+1, n, depth+1)
+		p = w.array(p+1, n, m, depth+1)
 	case 't':
 		p = w.literal(p, "true")
 	case 'f':
@@ -533,7 +581,7 @@ func (w *jsonWalker) value(p int, n *jsonNode, depth int) int {
 
 // array reads the elements of an array, from behind its bracket to behind the
 // other one.
-func (w *jsonWalker) array(p int, n *jsonNode, depth int) int {
+func (w *jsonWalker) array(p int, n *jsonNode, m *jsonMember, depth int) int {
 	if depth > maxLevels {
 		return w.fail(p-1, "no deeper level")
 	}
@@ -545,7 +593,8 @@ func (w *jsonWalker) array(p int, n *jsonNode, depth int) int {
 		return p + 1
 	}
 	for {
-		if p = w.value(w.blanks(p), each, depth); p < 0 {
+		w.settled = p
+		if p = w.value(w.blanks(p), each, m, depth); p < 0 {
 			return -1
 		}
 		p = w.blanks(p)
@@ -620,7 +669,7 @@ const (
 	escapesNames
 )
 
-// string reads a string, from behind its quote to the other one.
+// string reads a string on from p, to the quote behind it.
 func (w *jsonWalker) string(p int) (end int, has escapes) {
 	text := w.text
 	for {
@@ -632,11 +681,11 @@ func (w *jsonWalker) string(p int) (end int, has escapes) {
 		case '"':
 			return p, has
 		case '\\':
-			var n int
-			if n, has = w.escape(p, has); n == 0 {
+			n, more := w.escape(p)
+			if n == 0 {
 				return -1, 0
 			}
-			p += n
+			p, has = p+n, has|more
 		default:
 			return w.fail(p, "no control character in a string"), 0
 		}
@@ -644,13 +693,13 @@ func (w *jsonWalker) string(p int) (end int, has escapes) {
 }
 
 // escape checks the escaped character at p, and gives its length.
-func (w *jsonWalker) escape(p int, has escapes) (int, escapes) {
+func (w *jsonWalker) escape(p int) (int, escapes) {
 	if p++; p < len(w.text) {
 		switch w.text[p] {
 		case '"', '/':
-			return 2, has | escapesAny
+			return 2, escapesAny
 		case '\\', 'b', 'f', 'n', 'r', 't':
-			return 2, has | escapesAny | escapesNames
+			return 2, escapesAny | escapesNames
 		case 'u':
 			for i := p + 1; i <= p+4; i++ {
 				if i == len(w.text) || hexDigit(w.text[i]) < 0 {
@@ -658,7 +707,7 @@ func (w *jsonWalker) escape(p int, has escapes) (int, escapes) {
 					return 0, 0
 				}
 			}
-			return 6, has | escapesAny | escapesNames
+			return 6, escapesAny | escapesNames
 		}
 	}
 	w.fail(p, "an escaped character")

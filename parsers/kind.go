@@ -123,25 +123,21 @@ func isAddress(text []byte) bool {
 }
 
 func isIPv4(text []byte) bool {
-	octets, i := 0, 0
-	for octets < 4 {
-		value, n := 0, 0
-		for i < len(text) && text[i]-'0' <= 9 && n < 3 {
-			value = value*10 + int(text[i]-'0')
-			i++
-			n++
-		}
-		if n == 0 || value > 255 || n > 1 && text[i-n] == '0' {
-			return false
-		}
-		if octets++; octets < 4 {
-			if i >= len(text) || text[i] != '.' {
+	value, digits, dots := 0, 0, 0
+	for _, b := range text {
+		switch digit := b - '0'; {
+		case digit <= 9 && (digits == 0 || value > 0): // no leading zeros
+			digits++
+			if value = value*10 + int(digit); value > 255 {
 				return false
 			}
-			i++
+		case b == '.' && digits > 0 && dots < 3:
+			value, digits, dots = 0, 0, dots+1
+		default:
+			return false
 		}
 	}
-	return i == len(text)
+	return dots == 3 && digits > 0
 }
 
 func isIPv6(text []byte) bool {

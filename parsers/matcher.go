@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"math"
 	"regexp/syntax"
+	"slices"
 	"unicode"
+	"unicode/utf8"
 )
 
 // matcher finds the same match as package regexp, without allocating. It
-// takes anchored expressions and lines of ASCII only; all else stays with
-// regexp.
+// takes anchored expressions and lines of valid UTF-8 only; all else stays
+// with regexp.
 //
 // regexp defines its match as the one that a backtracking search finds first.
 // That is what the matcher is: a backtracking search over a graph of nodes.
@@ -18,6 +20,11 @@ import (
 // that there are few nodes (a token and the blank behind it are one), and
 // hardly ever a choice. A search that takes too long is given up, and regexp
 // decides.
+//
+// The search goes by bytes. Most classes have all runes beyond ASCII, or none:
+// then every byte from 0x80 on is in the class, or none is. It remains that
+// nothing begins within a rune: sets of what can begin somewhere never hold a
+// byte that continues a rune.
 type matcher struct {
 	start *node
 	fork  *node // where start comes to behind the shared elements
@@ -40,29 +47,37 @@ const (
 	opFail
 )
 
-// node has what a search needs of it in its first 64 bytes.
+// node has what a search needs of it in its first bytes.
 type node struct {
 	op       op
-	byte     byte  // opByte; opRun with skip: the byte that comes behind the run
-	skip     uint8 // opRun: 1 when it takes the byte behind it, too
-	sole     bool  // opRun: only the longest run can lead to a match
-	lazy     bool  // opRun: as few bytes as go, not as many
-	negate   bool  // opWord: no boundary
-	except   int16 // opRun: the one byte of plain lines that is not in class, or -1 when there are more
-	open     mark  // set when the node begins
-	close    mark  // opRun: set where the run ends
-	min, max int32
-	after    int32 // opRun: the fewest bytes that what follows takes
-	least    int32 // the fewest bytes that the node and what follows take
-	class    *byteSet
+	byte     byte     // opByte; opRun with skip: the byte that comes behind the run
+	skip     uint8    // opRun: 1 when it takes the byte behind it, too
+	sole     bool     // opRun: only the longest run can lead to a match
+	lazy     bool     // opRun: as few bytes as go, not as many
+	negate   bool     // opWord: no boundary
+	counted  bool     // opRun: runes beyond ASCII must be looked at one by one
+	stops    [2]int16 // opRun: what ends it in lines without, and with, control characters: a byte, or several, or nothing
+	open     mark     // set when the node begins
+	close    mark     // opRun: set where the run ends
+	min, max int32    // runes
+	after    int32    // opRun: the fewest bytes that what follows takes
+	class    *class
 	next     *node
-	on       *[setSize]*node // opSplit: where a byte leads; nil when it may be either branch
+	on       *[setSize]uint8 // opSplit: where a byte leads, an index of leads
+	leads    []*node         // nil where it may be either branch
+	look     *[setSize]uint8 // opRun: bit i is set where the byte can be the i-th of what follows
 
+	least int32 // the fewest bytes that the node and what follows take
 	other *node
 	text  string
-	look  *[setSize]uint8 // opRun: bit i is set where the byte can be the i-th of what follows
-	first *byteSet        // what the node and all that follows can begin with
+	first byteSet // what the node and all that follows can begin with
 }
+
+// In node.stops.
+const (
+	several int16 = -1 - iota
+	nothing
+)
 
 // mark says that a position is kept.
 type mark struct {
@@ -70,71 +85,143 @@ type mark struct {
 	undo bool  // not on every way to a match
 }
 
-// byteSet holds bytes, and at endOfLine whether the line may end here.
-type byteSet [setSize]bool
+// class is a set of runes.
+type class struct {
+	bytes  [256]bool // of its runes; of those beyond ASCII only when it has them all
+	beyond beyond
+	ranges []rune // in pairs, when it has some beyond ASCII
+}
+
+// beyond tells how many of the runes beyond ASCII there are.
+type beyond uint8
+
+const (
+	none beyond = iota
+	some
+	all
+)
+
+// size gives the length of the rune that text begins with, or 0 when it is
+// not in the class.
+func (c *class) size(text []byte) int {
+	b := text[0]
+	if b <= unicode.MaxASCII {
+		if c.bytes[b] {
+			return 1
+		}
+		return 0
+	}
+	r, size := utf8.DecodeRune(text)
+	for i := 0; c.beyond == some && i < len(c.ranges); i += 2 {
+		if c.ranges[i] <= r && r <= c.ranges[i+1] {
+			return size
+		}
+	}
+	if c.beyond == all {
+		return size
+	}
+	return 0
+}
+
+// first gives the bytes that its runes can begin with.
+func (c *class) first() byteSet {
+	var s byteSet
+	for b, in := range c.bytes {
+		if !continues(b) && (in || c.beyond == some && b >= utf8.RuneSelf) {
+			s.add(b)
+		}
+	}
+	return s
+}
+
+// continues tells whether a byte is one that continues a rune.
+func continues(b int) bool { return b&0xc0 == 0x80 && b < endOfLine }
+
+// byteSet holds a bit for each byte, and at endOfLine one that tells whether
+// the line may end here.
+type byteSet [(setSize + 63) / 64]uint64
 
 const (
 	endOfLine = 256
 	setSize   = endOfLine + 1
 )
 
-func (s *byteSet) union(o *byteSet) *byteSet {
-	both := *s
-	for i, in := range o {
-		both[i] = both[i] || in
+func (s *byteSet) add(b int)      { s[b/64] |= 1 << (b % 64) }
+func (s *byteSet) has(b int) bool { return s[b/64]>>(b%64)&1 != 0 }
+
+func (s *byteSet) union(o *byteSet) byteSet {
+	var both byteSet
+	for i := range both {
+		both[i] = s[i] | o[i]
 	}
-	return &both
+	return both
 }
 
-func setOf(b int) *byteSet {
-	var s byteSet
-	s[b] = true
-	return &s
-}
-
-func anything() *byteSet {
-	var s byteSet
+func (s *byteSet) disjoint(o *byteSet) bool {
 	for i := range s {
-		s[i] = true
+		if s[i]&o[i] != 0 {
+			return false
+		}
 	}
-	return &s
+	return true
 }
 
-// compileMatcher gives nil for what only regexp can match. The first elements
-// of re, as many as shared says, are those of other matchers too.
-func compileMatcher(re *syntax.Regexp, groups, shared int) *matcher {
-	if re.Op != syntax.OpConcat || len(re.Sub) == 0 || re.Sub[0].Op != syntax.OpBeginText {
-		return nil
+func setOf(b int) byteSet {
+	var s byteSet
+	s.add(b)
+	return s
+}
+
+// anything is what can begin where a rune does.
+func anything() byteSet {
+	return byteSet{math.MaxUint64, math.MaxUint64, 0, math.MaxUint64, 1} // all but 0x80 to 0xbf
+}
+
+// compileMatcher gives nil for what only regexp can match, and says why. The
+// first elements of re, as many as shared says, are those of other matchers too.
+func compileMatcher(re *syntax.Regexp, groups, shared int) (m *matcher, why string) {
+	if re.Op == syntax.OpAlternate {
+		return nil, "alternatives that are not within ^(…)"
 	}
-	c := compiler{classes: map[byteSet]*byteSet{}, always: map[int]bool{}}
+	if re.Op != syntax.OpConcat || len(re.Sub) == 0 || re.Sub[0].Op != syntax.OpBeginText && re.Sub[0].Op != syntax.OpBeginLine {
+		return nil, "not anchored at the start"
+	}
+	c := compiler{always: map[int]bool{}}
 	fork := c.add(node{op: opFork, next: c.concat(re.Sub[max(shared, 1):], c.add(node{op: opMatch}))})
 	start := c.concat(re.Sub[1:max(shared, 1)], fork)
-	if c.unsupported {
-		return nil
+	if re.Sub[0].Op == syntax.OpBeginLine {
+		c.unsupported = multiLine
 	}
-	// A loop is settled before its body is, so the first round takes the worst
-	// of the body, and the second knows better.
-	for range 2 {
+	if c.unsupported != "" {
+		return nil, c.unsupported
+	}
+	for _, n := range c.nodes {
+		n.settle()
+	}
+	if c.loops { // which are settled before their bodies are, and so took the worst of them
 		for _, n := range c.nodes {
 			n.settle()
 		}
 	}
-	m := &matcher{start: start, fork: fork.next, slots: 2 * (groups + 1)}
+	m = &matcher{start: start, fork: fork.next, slots: 2 * (groups + 1)}
 	for slot := 2; slot < m.slots; slot++ {
 		if !c.always[slot] {
 			m.unset = append(m.unset, slot)
 		}
 	}
-	return m
+	return m, ""
 }
+
+const multiLine = "a (?m) anchor"
 
 // compiler makes the graph from its end to its start.
 type compiler struct {
 	nodes       []*node // each behind those that it leads to, but for loops
-	classes     map[byteSet]*byteSet
+	classes     []*class
 	always      map[int]bool // slots that are set on every way to a match
-	optional    int          // how many choices the expression at hand is within
-	unsupported bool
+	loops       bool
+	optional    int    // how many choices the expression at hand is within
+	unsupported string // what only regexp can match
 }
 
 func (c *compiler) add(n node) *node {
@@ -145,7 +232,7 @@ func (c *compiler) add(n node) *node {
 
 // compile gives the node that takes re and then goes on at next.
 func (c *compiler) compile(re *syntax.Regexp, next *node) *node {
-	if class := asciiClass(re); class != nil && !isText(re) {
+	if class := classOf(re); class != nil && !isText(re) {
 		return c.run(node{class: class, min: 1, max: 1}, next)
 	}
 	switch re.Op {
@@ -154,7 +241,11 @@ func (c *compiler) compile(re *syntax.Regexp, next *node) *node {
 	case syntax.OpNoMatch:
 		return c.add(node{op: opFail})
 	case syntax.OpLiteral:
-		if re.Flags&syntax.FoldCase == 0 {
+		if slices.ContainsFunc(re.Rune, func(r rune) bool { return !utf8.ValidRune(r) }) {
+			c.unsupported = "a surrogate"
+			return next
+		}
+		if isText(re) {
 			return c.text(string(re.Rune), next)
 		}
 		for i := len(re.Rune) - 1; i >= 0; i-- {
@@ -180,8 +271,11 @@ func (c *compiler) compile(re *syntax.Regexp, next *node) *node {
 		return c.add(node{op: opWord, negate: re.Op == syntax.OpNoWordBoundary, next: next})
 	case syntax.OpEndText:
 		return c.add(node{op: opEnd, next: next})
-	default: // (?m) anchors and a second ^
-		c.unsupported = true
+	case syntax.OpBeginText:
+		c.unsupported = "a second ^"
+		return next
+	default:
+		c.unsupported = multiLine
 		return next
 	}
 }
@@ -216,14 +310,18 @@ func (c *compiler) mark(slot int, n *node) *node {
 func (c *compiler) repeat(re *syntax.Regexp, next *node) *node {
 	low, high := bounds(re)
 	lazy := re.Flags&syntax.NonGreedy != 0
-	if class := asciiClass(re.Sub[0]); class != nil {
+	if class := classOf(re.Sub[0]); class != nil {
 		return c.run(node{class: class, min: low, max: high, lazy: lazy}, next)
 	}
 	if re.Op == syntax.OpRepeat { // spelt out as x x (x (x)?)?
 		return c.compile(re.Simplify(), next)
 	}
-	if lazy || high > 1 && nullable(re.Sub[0]) {
-		c.unsupported = true // rare, and regexp has its own rules for empty rounds
+	switch {
+	case lazy:
+		c.unsupported = "a lazy group"
+		return next
+	case high > 1 && nullable(re.Sub[0]):
+		c.unsupported = "a repeated group that may be empty" // regexp has its own rules for empty rounds
 		return next
 	}
 	c.optional++
@@ -231,6 +329,7 @@ func (c *compiler) repeat(re *syntax.Regexp, next *node) *node {
 	if high == 1 {
 		return c.add(node{op: opSplit, next: c.compile(re.Sub[0], next), other: next})
 	}
+	c.loops = true
 	loop := c.add(node{op: opSplit, other: next})
 	loop.next = c.compile(re.Sub[0], loop)
 	if low == 1 {
@@ -241,10 +340,7 @@ func (c *compiler) repeat(re *syntax.Regexp, next *node) *node {
 
 // run adds an opRun, and lets it take what it can of the next node.
 func (c *compiler) run(n node, next *node) *node {
-	if c.classes[*n.class] == nil {
-		c.classes[*n.class] = n.class
-	}
-	n.op, n.class, n.next = opRun, c.classes[*n.class], next
+	n.op, n.class, n.next = opRun, c.known(n.class), next
 	switch {
 	case next.op == opRun && next.class == n.class && next.open.slot == 0 && n.min == n.max: // [0-9][0-9]
 		length := n.min
@@ -257,6 +353,17 @@ func (c *compiler) run(n node, next *node) *node {
 		n.skip, n.byte, n.close, n.next = 1, next.text[0], next.open, c.text(next.text[1:], next.next)
 	}
 	return c.add(n)
+}
+
+// known gives the class that is equal, so that there is one of each.
+func (c *compiler) known(a *class) *class {
+	for _, b := range c.classes {
+		if a.bytes == b.bytes && a.beyond == b.beyond && slices.Equal(a.ranges, b.ranges) {
+			return b
+		}
+	}
+	c.classes = append(c.classes, a)
+	return a
 }
 
 const unlimited = math.MaxInt32
@@ -277,20 +384,15 @@ func bounds(re *syntax.Regexp) (low, high int32) {
 	}
 }
 
-// asciiClass gives the ASCII bytes that a one-rune expression takes, or nil.
-func asciiClass(re *syntax.Regexp) *byteSet {
-	var s byteSet
+// classOf gives the runes that a one-rune expression takes, or nil.
+func classOf(re *syntax.Regexp) *class {
 	switch re.Op {
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		for b := range unicode.MaxASCII + 1 {
-			s[b] = re.Op == syntax.OpAnyChar || b != '\n'
-		}
+	case syntax.OpAnyChar:
+		return newClass(0, unicode.MaxRune)
+	case syntax.OpAnyCharNotNL:
+		return newClass(0, '\n'-1, '\n'+1, unicode.MaxRune)
 	case syntax.OpCharClass:
-		for i := 0; i < len(re.Rune); i += 2 {
-			for r := re.Rune[i]; r <= re.Rune[i+1] && r <= unicode.MaxASCII; r++ {
-				s[r] = true
-			}
-		}
+		return newClass(re.Rune...)
 	case syntax.OpLiteral:
 		if len(re.Rune) != 1 {
 			return nil
@@ -298,13 +400,37 @@ func asciiClass(re *syntax.Regexp) *byteSet {
 		if re.Flags&syntax.FoldCase != 0 {
 			return foldedRune(re.Rune[0])
 		}
-		if re.Rune[0] <= unicode.MaxASCII {
-			s[re.Rune[0]] = true
-		}
+		return newClass(re.Rune[0], re.Rune[0])
 	default:
 		return nil
 	}
-	return &s
+}
+
+// newClass makes a class of ranges, in pairs.
+func newClass(ranges ...rune) *class {
+	c := &class{}
+	count := rune(0)
+	for i := 0; i < len(ranges); i += 2 {
+		low, high := ranges[i], ranges[i+1]
+		for r := low; r <= min(high, unicode.MaxASCII); r++ {
+			c.bytes[r] = true
+		}
+		if low = max(low, unicode.MaxASCII+1); low <= high {
+			c.ranges = append(c.ranges, low, high)
+			count += high - low + 1
+		}
+	}
+	switch count {
+	case 0:
+	case unicode.MaxRune - unicode.MaxASCII:
+		c.beyond, c.ranges = all, nil
+		for b := utf8.RuneSelf; b < len(c.bytes); b++ {
+			c.bytes[b] = true
+		}
+	default:
+		c.beyond = some
+	}
+	return c
 }
 
 // isText tells whether re is plain text.
@@ -312,14 +438,12 @@ func isText(re *syntax.Regexp) bool {
 	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0
 }
 
-func foldedRune(r rune) *byteSet {
-	var s byteSet
-	for f, ok := r, false; !ok || f != r; f, ok = unicode.SimpleFold(f), true {
-		if f <= unicode.MaxASCII {
-			s[f] = true
-		}
+func foldedRune(r rune) *class {
+	ranges := []rune{r, r}
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		ranges = append(ranges, f, f)
 	}
-	return &s
+	return newClass(ranges...)
 }
 
 func nullable(re *syntax.Regexp) bool {
@@ -328,6 +452,8 @@ func nullable(re *syntax.Regexp) bool {
 		return false
 	case syntax.OpCapture, syntax.OpPlus:
 		return nullable(re.Sub[0])
+	case syntax.OpRepeat:
+		return re.Min == 0 || nullable(re.Sub[0])
 	case syntax.OpConcat:
 		for _, sub := range re.Sub {
 			if !nullable(sub) {
@@ -357,75 +483,107 @@ func (n *node) settle() {
 	case opRun:
 		n.settleRun()
 	case opSplit:
-		n.first, n.least = n.next.first.union(n.other.first), min(n.next.least, n.other.least)
-		n.on = new([setSize]*node)
-		for b := range n.on {
-			if n.next.first[b] != n.other.first[b] || !n.next.first[b] {
-				n.on[b] = n.other.lead(b)
-				if n.next.first[b] {
-					n.on[b] = n.next.lead(b)
-				}
-			}
-		}
+		n.settleSplit()
 	case opEmpty, opWord, opFork:
 		n.first, n.least = n.next.first, n.next.least
 	case opEnd:
 		n.first = setOf(endOfLine)
 	case opFail:
-		n.first = &byteSet{}
+		n.first = byteSet{}
 	case opMatch: // without $ anything may follow
+	}
+}
+
+func (n *node) settleSplit() {
+	n.first, n.least = n.next.first.union(&n.other.first), min(n.next.least, n.other.least)
+	n.on, n.leads = new([setSize]uint8), []*node{nil}
+	for b := range n.on {
+		var to *node
+		switch {
+		case !n.next.first.has(b):
+			to = n.other.lead(b)
+		case !n.other.first.has(b):
+			to = n.next.lead(b)
+		}
+		i := slices.Index(n.leads, to)
+		if i < 0 {
+			i = len(n.leads)
+			n.leads = append(n.leads, to)
+		}
+		n.on[b] = uint8(i) // a split leads to fewer nodes than there are bytes
 	}
 }
 
 // lead gives the node to go to at a byte: past splits that the byte decides.
 func (n *node) lead(b int) *node {
-	if n.op == opSplit && n.open.slot == 0 && n.on != nil && n.on[b] != nil {
-		return n.on[b]
+	if n.op == opSplit && n.open.slot == 0 && n.on != nil {
+		if to := n.leads[n.on[b]]; to != nil {
+			return to
+		}
 	}
 	return n
 }
 
 func (n *node) settleRun() {
-	follow, second := n.next.first, anything()
-	if n.skip == 1 {
-		follow, second = setOf(int(n.byte)), n.next.first
-	}
 	n.after = int32(n.skip) + n.next.least
 	n.least = n.min + n.after
-	n.sole = n.min == n.max || disjoint(n.class, follow)
-	n.first = n.class
+	follow := n.next.first
+	if n.skip == 1 {
+		follow = setOf(int(n.byte))
+	}
+	n.first = n.class.first()
+	n.sole = n.min == n.max || n.first.disjoint(&follow)
 	if n.min == 0 {
-		n.first = n.class.union(follow)
+		n.first = n.first.union(&follow)
 	}
-	n.look = new([setSize]uint8)
-	for b := range n.look {
-		if follow[b] {
-			n.look[b] |= 1
-		}
-		if second[b] {
-			n.look[b] |= 2
+	n.look = nil
+	if !n.sole {
+		n.look = new([setSize]uint8)
+		for b := range n.look {
+			if follow.has(b) {
+				n.look[b] |= 1
+			}
+			if n.skip == 0 || n.next.first.has(b) {
+				n.look[b] |= 2
+			}
 		}
 	}
-	n.except = unicode.MaxASCII + 1 // a byte that no line has
-	for b := ' '; b <= unicode.MaxASCII; b++ {
-		if n.class[b] {
-			continue
-		}
-		if n.except <= unicode.MaxASCII {
-			n.except = -1
-			break
-		}
-		n.except = int16(b)
-	}
+	n.counted = n.class.beyond == some || n.class.beyond == all && (n.min > 1 || n.max != unlimited)
+	n.stops = [2]int16{n.class.stop(' '), n.class.stop(0)}
 }
 
-func disjoint(a, b *byteSet) bool {
-	for i := range a {
-		if a[i] && b[i] {
-			return false
+// stop gives what ends a run in lines that have no byte below low.
+func (c *class) stop(low int) int16 {
+	stop := nothing
+	for b := low; b < len(c.bytes); b++ {
+		switch {
+		case c.bytes[b]:
+		case stop == nothing:
+			stop = int16(b)
+		default:
+			return several
 		}
 	}
-	return true
+	return stop
+}
+
+// runes gives the ends of the shortest and of the longest run up to limit, and
+// whether there is one. It goes rune by rune.
+func (n *node) runes(line []byte, pos, limit int) (shortest, end int, ok bool) {
+	end = pos
+	for count := int32(0); ; count++ {
+		if count == n.min {
+			shortest, ok = end, true
+		}
+		if count == n.max || end >= limit {
+			return shortest, end, ok
+		}
+		size := n.class.size(line[end:])
+		if size == 0 || end+size > limit {
+			return shortest, end, ok
+		}
+		end += size
+	}
 }
 
 type outcome uint8
@@ -438,15 +596,16 @@ const (
 
 // search is the state of a match, kept to be used again.
 type search struct {
-	line   []byte
-	ascii  bool
-	plain  bool // ASCII from the blank on
-	fork   int  // where the line's shared elements end, when they can end there only; else 0
-	forked bool // there was a choice
-	slots  []int32
-	undo   []kept
-	effort int
-	depth  int
+	line    []byte
+	valid   bool // UTF-8
+	ascii   bool
+	control uint8 // 1 when there are control characters
+	fork    int   // where the line's shared elements end, when they can end there only; else 0
+	forked  bool  // there was a choice
+	slots   []int32
+	undo    []kept
+	effort  int
+	depth   int
 }
 
 // kept is what a slot held.
@@ -460,7 +619,7 @@ const (
 	maxDepth      = 1000
 )
 
-// match fills s.slots with the match of an ASCII line. Slots of groups that
+// match fills s.slots with the match of a line of valid UTF-8. Slots of groups that
 // took no part are -1.
 func (m *matcher) match(s *search) outcome {
 	if missing := m.slots - len(s.slots); missing > 0 {
@@ -509,23 +668,37 @@ func (s *search) run(n *node, pos int) bool {
 			if limit < shortest {
 				return false
 			}
-			if int(n.max) < limit-pos {
-				limit = pos + int(n.max)
-			}
 			end := limit
-			if s.plain && n.except >= 0 {
-				if i := bytes.IndexByte(line[pos:limit], byte(n.except)); i >= 0 {
-					end = pos + i
+			if n.counted && !s.ascii {
+				var ok bool
+				if shortest, end, ok = n.runes(line, pos, limit); !ok {
+					return false
 				}
 			} else {
-				class := n.class
-				for end = pos; end < limit && class[line[end]]; end++ {
+				if int(n.max) < limit-pos {
+					limit = pos + int(n.max)
+					end = limit
+				}
+				switch stop := n.stops[s.control]; stop {
+				case nothing:
+				case several:
+					class := n.class
+					for i, b := range line[pos:limit] {
+						if !class.bytes[b] {
+							end = pos + i
+							break
+						}
+					}
+				default:
+					if i := bytes.IndexByte(line[pos:limit], byte(stop)); i >= 0 {
+						end = pos + i
+					}
+				}
+				if end < shortest {
+					return false
 				}
 			}
 			s.effort -= end - pos
-			if end < shortest {
-				return false
-			}
 			if !n.sole {
 				return s.choose(n, shortest, end)
 			}
@@ -538,7 +711,7 @@ func (s *search) run(n *node, pos int) bool {
 			pos = end + int(n.skip)
 		case opSplit:
 			s.effort--
-			if to := n.on[at(line, pos)]; to != nil {
+			if to := n.leads[n.on[at(line, pos)]]; to != nil {
 				n = to
 				continue
 			}
@@ -574,14 +747,26 @@ func (s *search) run(n *node, pos int) bool {
 
 // choose tries the ends that a run can have where what follows can begin.
 func (s *search) choose(n *node, shortest, longest int) bool {
-	line, look := s.line, n.look
-	end, last, step := longest, shortest, -1
-	if n.lazy {
-		end, last, step = shortest, longest, 1
-	}
-	here, behind := look[at(line, end)], look[at(line, end+1)]
-	for {
-		if here&(behind>>1) != 0 {
+	line := s.line
+	low, high := shortest, longest
+	for low <= high {
+		end := high
+		switch {
+		case n.skip == 0 && n.lazy:
+			end = low
+		case n.skip == 0:
+		case n.lazy:
+			end = low + bytes.IndexByte(line[low:high+1], n.byte)
+			if end < low {
+				return false
+			}
+		default:
+			end = low + bytes.LastIndexByte(line[low:high+1], n.byte)
+			if end < low {
+				return false
+			}
+		}
+		if n.look[at(line, end)]&(n.look[at(line, end+1)]>>1) != 0 {
 			s.keep(n.close, end)
 			if s.try(n.next, end+int(n.skip)) {
 				return true
@@ -590,15 +775,13 @@ func (s *search) choose(n *node, shortest, longest int) bool {
 				return false
 			}
 		}
-		if end == last {
-			return false
-		}
-		if end += step; step < 0 {
-			here, behind = look[line[end]], here
+		if n.lazy {
+			low = end + 1
 		} else {
-			here, behind = behind, look[at(line, end+1)]
+			high = end - 1
 		}
 	}
+	return false
 }
 
 // try runs a branch, and when it fails puts the slots back.
@@ -649,17 +832,42 @@ func isWord(b byte) bool {
 // begin takes another line.
 func (s *search) begin(line []byte) {
 	s.line, s.fork = line, 0
-	var high, low uint64 // the high bits tell bytes from 0x80 on, and in ASCII those below ' '
+	var high, low uint64 // the high bits tell bytes from 0x80 on, and those below ' '
 	rest := line
-	for ; len(rest) >= 8; rest = rest[8:] {
-		eight := binary.LittleEndian.Uint64(rest)
-		high |= eight
-		low |= eight - 0x2020202020202020
+	for ; len(rest) >= 16; rest = rest[16:] {
+		a, b := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		high |= a | b
+		low |= (a-blanks)&^a | (b-blanks)&^b
+	}
+	if len(line) >= 16 { // the rest, with some of what was before it
+		rest = line[len(line)-16:]
+		a, b := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		high |= a | b
+		low |= (a-blanks)&^a | (b-blanks)&^b
+		rest = nil
 	}
 	for _, b := range rest {
 		high |= uint64(b)
-		low |= uint64(b) - ' '
+		low |= (uint64(b) - ' ') &^ uint64(b)
 	}
-	s.ascii = high&0x8080808080808080 == 0
-	s.plain = s.ascii && low&0x8080808080808080 == 0
+	s.ascii = high&highBits == 0
+	s.valid = s.ascii || utf8.Valid(line)
+	s.control = 0
+	if low&highBits != 0 {
+		s.control = 1
+	}
 }
+
+// within takes a part of the line of another search as the line. All that is
+// known of it is known of the part.
+func (s *search) within(whole *search, part []byte) {
+	s.line, s.fork, s.valid, s.ascii, s.control = part, 0, true, true, 0
+	if !whole.ascii || whole.control != 0 {
+		s.begin(part)
+	}
+}
+
+const (
+	blanks   = 0x2020202020202020
+	highBits = 0x8080808080808080
+)

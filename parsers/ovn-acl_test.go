@@ -38,7 +38,7 @@ func TestOVNACL_RoundTrip(t *testing.T) {
 		case 5:
 			acl, want["policy"], want["rule"] = "np/"+policy+"."+namespace+"/IPv4/"+rule, "np/"+policy+"."+namespace, rule
 		default: // anything, behind what no other has
-			acl = "#" + rapid.String().Draw(t, "acl")
+			acl = "#:" + rapid.String().Draw(t, "acl")
 			want["policy"] = acl
 		}
 		want["acl"] = acl

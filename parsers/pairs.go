@@ -344,6 +344,9 @@ func (p *pairsPlan) colon(r *Record, s Span) {
 		}
 		if to, wanted := p.place(r, text[at:key]); wanted {
 			to.keep(r, s.sub(at, key), s.sub(start, end))
+			if start == end && to.field >= 0 && r.Spans[to.field] == s {
+				r.Spans[to.field] = Span{} // the field was the whole text, of which nothing is its own
+			}
 		}
 		at = end + len(", ")
 	}

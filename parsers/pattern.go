@@ -3,9 +3,11 @@ package parsers
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,10 +17,11 @@ import (
 // pattern is a compiled grok or regex expression. It means what package
 // regexp makes of it; see matcher for how it is matched.
 type pattern struct {
-	re     *regexp.Regexp
-	fast   *matcher // nil when only regexp can match it
-	names  []string // of the groups, "" for those without
-	source string   // expanded
+	re     func() *regexp.Regexp // compiled when it is first asked for
+	fast   *matcher              // nil when only regexp can match it
+	slow   string                // why it is nil
+	names  []string              // of the groups, "" for those without
+	source string                // expanded
 	tree   *syntax.Regexp
 
 	mu       sync.Mutex
@@ -26,29 +29,35 @@ type pattern struct {
 }
 
 func compilePattern(source string) (*pattern, error) {
-	re, err := regexp.Compile(source)
+	p, err := parsePattern(source)
 	if err != nil {
 		return nil, err
 	}
+	share([]*pattern{p})
+	return p, nil
+}
+
+// parsePattern leaves the matcher to share.
+func parsePattern(source string) (*pattern, error) {
 	tree, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {
 		return nil, err
 	}
-	p := &pattern{re: re, names: re.SubexpNames(), source: source, tree: tree}
-	p.fast = compileMatcher(tree, re.NumSubexp(), 0)
+	p := &pattern{names: tree.CapNames(), source: source, tree: tree}
+	p.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(source) }) // what can be parsed compiles
 	seen := map[string]bool{}
 	for _, name := range p.names {
 		if name != "" && seen[name] {
-			return nil, fmt.Errorf("field %q is captured twice", name)
+			return nil, fmt.Errorf("field %q is captured twice; name one differently", name)
 		}
 		seen[name] = true
 	}
 	return p, nil
 }
 
-// share finds the elements that all patterns begin with, so that a line is
-// searched for them once. They end with plain text: nothing behind it can
-// change how they match.
+// share makes the matchers of patterns. It finds the elements that all begin
+// with, so that a line is searched for them once. They end with plain text:
+// nothing behind it can change how they match.
 func share(patterns []*pattern) {
 	shared := math.MaxInt
 	for _, p := range patterns {
@@ -57,18 +66,18 @@ func share(patterns []*pattern) {
 		}
 		shared = min(shared, n)
 	}
-	for shared > 0 && !isText(patterns[0].tree.Sub[shared-1]) {
+	for shared > 0 && (len(patterns) == 1 || !isText(patterns[0].tree.Sub[shared-1])) {
 		shared--
 	}
 	for _, p := range patterns {
-		p.fast = compileMatcher(p.tree, p.re.NumSubexp(), shared)
+		p.fast, p.slow = compileMatcher(p.tree, len(p.names)-1, shared)
 	}
 }
 
 // match leaves the slots of the match of s.line in s: two for each group, -1
 // for a group that took no part.
 func (p *pattern) match(s *search) bool {
-	if p.fast != nil && s.ascii {
+	if p.fast != nil && s.valid {
 		switch p.fast.match(s) {
 		case matched:
 			return true
@@ -76,7 +85,7 @@ func (p *pattern) match(s *search) bool {
 			return false
 		}
 	}
-	found := p.re.FindSubmatchIndex(s.line)
+	found := p.re().FindSubmatchIndex(s.line)
 	if found == nil {
 		return false
 	}
@@ -167,17 +176,86 @@ func fieldIn(re *syntax.Regexp) string {
 
 // grokExpander turns %{PATTERN:field} expressions into regular expressions,
 // with the pattern library of vjeantet/grok and a definition's own patterns.
-type grokExpander struct{ g *grok.Grok }
+type grokExpander struct {
+	library *grokLibrary
+	own     map[string]string
+}
+
+// grokLibrary expands one expression at a time: the library writes while it does.
+type grokLibrary struct {
+	mu sync.Mutex
+	g  *grok.Grok
+}
+
+func newGrokLibrary(own map[string]string) (*grokLibrary, error) {
+	g, err := grok.NewWithConfig(&grok.Config{NamedCapturesOnly: true, Patterns: own})
+	return &grokLibrary{g: g}, err
+}
+
+// plainLibrary has the library's patterns only. They are read but once, which
+// takes milliseconds.
+var plainLibrary = sync.OnceValues(func() (*grokLibrary, error) { return newGrokLibrary(nil) }) //nolint:gochecknoglobals // its patterns do not change
 
 func newGrokExpander(own map[string]string) (*grokExpander, error) {
-	g, err := grok.NewWithConfig(&grok.Config{NamedCapturesOnly: true, Patterns: own})
+	library, err := plainLibrary()
 	if err != nil {
 		return nil, err
 	}
-	return &grokExpander{g}, nil
+	for name := range own {
+		if _, err := library.expand("%{" + name + "}"); err == nil {
+			// It takes the place of one of the library's, wherever that is used.
+			if library, err = newGrokLibrary(own); err != nil {
+				return nil, err
+			}
+			return &grokExpander{library, nil}, nil
+		}
+	}
+	e := &grokExpander{library, own}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		var wrong *syntax.Error // is told where it is used
+		if _, err := library.expand(e.spell(own[name], name)); err != nil && !errors.As(err, &wrong) {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// spell puts a definition's own patterns in the place of their names, but
+// those that it is within.
+func (e *grokExpander) spell(expression string, within ...string) string {
+	return grokAny.ReplaceAllStringFunc(expression, func(ref string) string {
+		m := grokAny.FindStringSubmatch(ref)
+		own, ok := e.own[m[1]]
+		if !ok || slices.Contains(within, m[1]) {
+			return ref
+		}
+		own = e.spell(own, append(slices.Clip(within), m[1])...)
+		if m[2] == "" {
+			return "(" + own + ")"
+		}
+		return "(?P<" + grokSymbol.ReplaceAllString(m[2], "_") + ">" + own + ")"
+	})
+}
+
+// expand gives the regular expression of one that refers to patterns of the library.
+func (l *grokLibrary) expand(expression string) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// The library keeps the expanded expression to itself, but names it whole
+	// in the error for a parenthesis that is not closed.
+	_, err := l.g.Parse(expression+"(", "")
+	var wrong *syntax.Error
+	if errors.As(err, &wrong) && wrong.Code == syntax.ErrMissingParen && strings.HasSuffix(wrong.Expr, "(") {
+		return strings.TrimSuffix(wrong.Expr, "("), nil
+	}
+	return "", err
 }
 
 var (
+	// As the library has it in its patterns.
+	grokAny    = regexp.MustCompile(`%\{(\w+(?:[-.]\w+)*)(?::([-.\w]+)(?::(?:string|int|float))?)?\}`)
+	grokSymbol = regexp.MustCompile(`\W`)
+
 	grokReference = regexp.MustCompile(`%\{[^}]*\}?`)
 	grokForm      = regexp.MustCompile(`^%\{\w+(:(\w+)(:(string|int|float))?)?\}$`)
 )
@@ -193,12 +271,6 @@ func (e *grokExpander) expand(expression string) (regex string, numbers []string
 			numbers = append(numbers, m[2])
 		}
 	}
-	// The library keeps the expanded expression to itself, but names it whole
-	// in the error for a parenthesis that is not closed.
-	_, err = e.g.Parse(expression+"(", "")
-	var syntaxErr *syntax.Error
-	if errors.As(err, &syntaxErr) && syntaxErr.Code == syntax.ErrMissingParen && strings.HasSuffix(syntaxErr.Expr, "(") {
-		return strings.TrimSuffix(syntaxErr.Expr, "("), numbers, nil
-	}
-	return "", nil, err
+	regex, err = e.library.expand(e.spell(expression))
+	return regex, numbers, err
 }

@@ -31,7 +31,8 @@ func (s *Scratch) add(value string) Span {
 type Flags uint8
 
 const (
-	// Truncated marks a line that was longer than the source's limit and was cut there.
+	// Truncated marks a line that was longer than the source's limit and was cut
+	// there, or that may have been cut before: it ends in a number that nothing closes.
 	Truncated Flags = 1 << iota
 	// InvalidUTF8 marks a line whose invalid bytes were replaced by U+FFFD.
 	InvalidUTF8
@@ -51,6 +52,8 @@ type Record struct {
 	// Carried is the time that the line's carrier (such as a container runtime)
 	// wrote, in Unix nanoseconds, or 0. It comes before the line's own.
 	Carried int64
+	// Header of the file that the line is of, where its format has one.
+	Header *Header
 	// Time in Unix nanoseconds, UTC; Parse leaves 0 when the line carries none.
 	Time int64
 	// Resolution is the step of Time's last digit in nanoseconds, 0 when the

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"math"
 	"math/bits"
 	"slices"
 	"strings"
@@ -20,6 +21,27 @@ const (
 type secrets struct {
 	members    names // of JSON objects, and headers: the roles are those of the former
 	parameters names // of URLs
+}
+
+// Unredacted gives a definition that is the same, but hides nothing.
+func (d *Definition) Unredacted() *Definition {
+	open := *d
+	open.secrets, open.Layouts, open.steps = nil, nil, slices.Clone(d.steps)
+	for _, layout := range d.Layouts {
+		l := *layout
+		if l.scrub = false; l.csv != nil {
+			l.csv = &csvPlan{columns: l.csv.columns}
+		}
+		open.Layouts = append(open.Layouts, &l)
+	}
+	for i := range open.steps {
+		if s := &open.steps[i]; s.json != nil {
+			plan := *s.json
+			plan.hide = nil
+			s.json = &plan
+		}
+	}
+	return &open
 }
 
 // role is what a JSON member is in the hiding of secrets. Those of the pairs
@@ -66,33 +88,64 @@ func (h *secrets) role(key []byte) role {
 
 // names is a small set, in which most of what is asked for is not.
 type names struct {
-	list        []string // in lower case
-	roles       []role
-	lengths     uint64    // bit i is set for names of i bytes, bit 63 for longer ones
-	first, last [256]bool // in both cases
+	list  []string // in lower case
+	roles []role
+	// Of which names a byte is the first, second or last, in either case.
+	first, second, last [256]uint64
+	lengths             [64]uint64 // which names are so long, or longer at the end
+	secret              uint64     // which have roleSecret
 }
+
+// manyNames have the last bit in common.
+const manyNames = 63
 
 func (n *names) add(name string, role role) {
 	name = strings.ToLower(name)
 	if name == "" || slices.Contains(n.list, name) {
 		return
 	}
+	bit := uint64(1) << min(len(n.list), manyNames)
 	n.list, n.roles = append(n.list, name), append(n.roles, role)
-	n.lengths |= 1 << min(len(name), 63)
-	for _, both := range []string{name, strings.ToUpper(name)} {
-		n.first[both[0]], n.last[both[len(both)-1]] = true, true
+	n.lengths[min(len(name), len(n.lengths)-1)] |= bit
+	if role == roleSecret {
+		n.secret |= bit
 	}
+	for _, both := range []string{name, strings.ToUpper(name)} {
+		n.first[both[0]] |= bit
+		if len(both) > 1 {
+			n.second[both[1]] |= bit
+		}
+		n.last[both[len(both)-1]] |= bit
+	}
+}
+
+// find gives the first of those names that fits, or -1.
+func (n *names) find(those uint64, fits func(name string) bool) int {
+	for ; those != 0; those &= those - 1 {
+		i := bits.TrailingZeros64(those)
+		for end := i; i <= end && i < len(n.list); i++ {
+			if fits(n.list[i]) {
+				return i
+			}
+			if end == manyNames {
+				end++
+			}
+		}
+	}
+	return -1
 }
 
 // role of a name, or 0.
 func (n *names) role(name []byte) role {
-	if n.lengths>>min(len(name), 63)&1 == 0 || !n.first[name[0]] {
+	those := n.lengths[min(len(name), len(n.lengths)-1)]
+	if those == 0 {
 		return 0
 	}
-	for i, own := range n.list {
-		if len(own) == len(name) && equalFold(name, own) {
-			return n.roles[i]
-		}
+	if those &= n.first[name[0]] & n.last[name[len(name)-1]]; those == 0 {
+		return 0
+	}
+	if i := n.find(those, func(own string) bool { return len(own) == len(name) && equalFold(name, own) }); i >= 0 {
+		return n.roles[i]
 	}
 	return 0
 }
@@ -100,13 +153,14 @@ func (n *names) role(name []byte) role {
 // ending gives the role of the name that a text ends with: the whole of its
 // last word.
 func (n *names) ending(text []byte) role {
-	if len(text) == 0 || !n.last[text[len(text)-1]] {
+	if len(text) == 0 || n.last[text[len(text)-1]] == 0 {
 		return 0
 	}
-	for i, own := range n.list {
-		if at := len(text) - len(own); at >= 0 && equalFold(text[at:], own) && beginsWord(text, at) {
-			return n.roles[i]
-		}
+	if i := n.find(n.last[text[len(text)-1]], func(own string) bool {
+		at := len(text) - len(own)
+		return at >= 0 && equalFold(text[at:], own) && beginsWord(text, at)
+	}); i >= 0 {
+		return n.roles[i]
 	}
 	return 0
 }
@@ -221,34 +275,54 @@ func trimEnd(text []byte) []byte {
 
 // beginsWithHeader tells whether find would begin with a header.
 func (h *secrets) beginsWithHeader(text []byte) bool {
-	colon := bytes.IndexByte(text, ':')
-	return colon > 0 && h.members.role(trimEnd(text[:colon])) == roleSecret
+	return len(text) > 1 && h.members.find(h.header(text[0], text[1]), func(name string) bool {
+		if len(text) <= len(name) || !equalFold(text[:len(name)], name) {
+			return false
+		}
+		rest := bytes.TrimLeft(text[len(name):], " \t")
+		return len(rest) > 0 && rest[0] == ':'
+	}) >= 0
+}
+
+// header gives the names of headers that begin with two bytes. One of a single
+// letter is none.
+func (h *secrets) header(a, b byte) uint64 {
+	return h.members.first[a] & h.members.second[b] & h.members.secret
 }
 
 // edit replaces the part [start, end) of a text, which is not empty.
 type edit struct {
 	start, end int
-	whole      bool // not only the content of a string: what comes has quotes of its own
+	form       form
 	off        bool // it is not to be made after all
 	next       int  // index of the first edit that is not within this one
 	pair       int  // see pairState
 	previous   int  // index of the pair value before it in the same object, or -1
 }
 
+// form of what an edit puts in its place.
+type form uint8
+
+const (
+	formContent form = iota // content of a string, or any text
+	formString              // a JSON string
+	formLoose               // a string if it can hold the word, or text
+)
+
 // put writes what replaces a secret of n bytes, and gives its length.
 func (e edit) put(to []byte) int {
 	n := e.end - e.start
-	if !e.whole {
-		if n >= len(redacted) {
-			return copy(to, redacted)
-		}
-		return copy(to, stars[:n])
-	}
-	if n == 1 {
+	switch {
+	case e.form != formContent && n >= len(redacted)+2:
+		return copy(to, `"`+redacted+`"`)
+	case e.form == formContent && n >= len(redacted):
+		return copy(to, redacted)
+	case e.form != formString:
+		return copy(to, stars[:min(n, len(stars))])
+	case n == 1:
 		return copy(to, "0") // no string is so short
 	}
-	n = min(n, len(redacted)+2)
-	edit{start: 1, end: n - 1}.put(to[1:])
+	copy(to, stars[:n-1])
 	to[0], to[n-1] = '"', '"'
 	return n
 }
@@ -256,12 +330,13 @@ func (e edit) put(to []byte) int {
 // move tells that [start, end) became [from, to).
 type move struct {
 	start, end, from, to int
-	whole                bool
+	form                 form
 }
 
 // redact makes the edits, in order, and gives the length that the text has
-// then: at most the one it had. It appends to moves what they came to.
-func redact(text []byte, edits []edit, moves []move) (int, []move) {
+// then: at most the one it had. It appends to moves, which may be nil, what they
+// came to.
+func redact(text []byte, edits []edit, moves *[]move) int {
 	read, write := 0, 0
 	for i := 0; i < len(edits); {
 		e := edits[i]
@@ -270,18 +345,20 @@ func redact(text []byte, edits []edit, moves []move) (int, []move) {
 		}
 		i = max(i, e.next)
 		write += copy(text[write:], text[read:e.start])
-		m := move{e.start, e.end, write, write, e.whole}
+		m := move{e.start, e.end, write, write, e.form}
 		write += e.put(text[write:])
 		read = e.end
 		m.to = write
-		moves = append(moves, m)
+		if moves != nil {
+			*moves = append(*moves, m)
+		}
 	}
 	if read != write {
 		write += copy(text[write:], text[read:])
 	} else {
 		write = len(text)
 	}
-	return write, moves
+	return write
 }
 
 // moved gives the place that a value has after redact: none when it was within
@@ -296,23 +373,45 @@ func (w *jsonWalker) moved(v jsonValue) jsonValue {
 		if v.start != m.start || v.end != m.end {
 			return jsonValue{}
 		}
-		if m.whole && m.to-m.from > 1 {
+		if m.form == formString && m.to-m.from > 1 {
 			m.from, m.to = m.from+1, m.to-1
 		}
 		return jsonValue{m.from, m.to, false}
 	}
+	if i < len(w.moves) && w.moves[i].start < v.end {
+		v.end = w.movedTo(v.end)
+	} else if i > 0 {
+		v.end += w.moves[i-1].to - w.moves[i-1].end
+	}
 	if i > 0 {
 		v.start += w.moves[i-1].to - w.moves[i-1].end
-	}
-	if i = w.movesBefore(v.end); i > 0 {
-		v.end += w.moves[i-1].to - w.moves[i-1].end
 	}
 	return v
 }
 
+// movedTo gives the place that a position has after redact: the end of what it
+// was within.
+func (w *jsonWalker) movedTo(p int) int {
+	i := w.movesBefore(p)
+	if i < len(w.moves) && w.moves[i].start < p {
+		return w.moves[i].to
+	}
+	if i > 0 {
+		p += w.moves[i-1].to - w.moves[i-1].end
+	}
+	return p
+}
+
 // movesBefore counts those of what ended at p or before.
 func (w *jsonWalker) movesBefore(p int) int {
+	const near = 8 // where most values are, before the headers
 	low, high := 0, len(w.moves)
+	for low < min(near, high) {
+		if w.moves[low].end > p {
+			return low
+		}
+		low++
+	}
 	for low < high {
 		if mid := (low + high) / 2; w.moves[mid].end <= p {
 			low = mid + 1
@@ -340,9 +439,9 @@ func (s *pairState) settle(edits []edit, bare bool) {
 }
 
 // hidden reads the value of a member that has a role.
-func (w *jsonWalker) hidden(p int, n *jsonNode, depth int, does role, pairs *pairState) int {
+func (w *jsonWalker) hidden(p int, n *jsonNode, m *jsonMember, depth int, does role, pairs *pairState) int {
 	if does != roleSecret && !does.isValue() { // an element
-		end := w.value(p, n, depth)
+		end := w.value(p, n, m, depth)
 		if end > p && w.text[p] == '"' {
 			pairs.seen |= 1 << does.pair()
 			element := w.text[p+1 : end-1]
@@ -356,16 +455,22 @@ func (w *jsonWalker) hidden(p int, n *jsonNode, depth int, does role, pairs *pai
 		}
 		return end
 	}
+	// Should the text be cut off, all that is left of it belongs to the value.
 	at := len(w.edits)
-	w.edits = append(w.edits, edit{})
-	end := w.value(p, n, depth)
+	w.edits = append(w.edits, edit{start: p, end: len(w.text), form: formString, next: math.MaxInt})
+	hide := w.hide
+	if does == roleSecret && p < len(w.text) && w.text[p] == '"' {
+		w.hide = nil // all of it goes
+	}
+	end := w.value(p, n, m, depth)
+	w.hide = hide
 	if end < 0 {
 		return end
 	}
-	e := edit{start: p, end: end, whole: true, next: len(w.edits)}
+	e := edit{start: p, end: end, form: formString, next: len(w.edits)}
 	switch w.text[p] {
 	case '"':
-		e.start, e.end, e.whole = p+1, end-1, false
+		e.start, e.end, e.form = p+1, end-1, formContent
 	case 't', 'f', 'n': // says nothing
 		e.end = p
 	}
@@ -383,36 +488,52 @@ func (w *jsonWalker) hidden(p int, n *jsonNode, depth int, does role, pairs *pai
 
 // inspect hides headers and parameters in a string.
 func (w *jsonWalker) inspect(start, end int, has escapes) {
-	if w.equals < start {
-		w.equals = len(w.text)
-		if i := bytes.IndexByte(w.text[start:], '='); i >= 0 {
-			w.equals = start + i
-		}
-	}
 	text := w.text[start:end]
-	if has&escapesNames != 0 {
-		w.buffer, w.places = unescapeAt(w.buffer[:0], w.places[:0], text)
+	escaped := has&escapesNames != 0
+	if escaped {
+		w.buffer, w.places = unescapeAt(w.buffer[:0], w.places[:0], w.text, start, end)
+		w.places = append(w.places, int32(end))
 		text = w.buffer
-	} else if w.equals >= end && !w.hide.beginsWithHeader(text) {
+	} else if !w.parameterBefore(start, end) && !w.hide.beginsWithHeader(text) {
 		return
 	}
 	w.found = w.hide.find(w.found[:0], text)
 	for _, s := range w.found {
-		from, to := int(s.Start), int(s.End)
-		if has&escapesNames != 0 {
-			from, to = int(w.places[from]), int(w.places[to])
+		from, to := start+int(s.Start), start+int(s.End)
+		if escaped {
+			from, to = int(w.places[s.Start]), int(w.places[s.End])
 		}
-		w.edits = append(w.edits, edit{start: start + from, end: start + to})
+		w.edits = append(w.edits, edit{start: from, end: to})
 	}
 }
 
-// unescapeAt is unescape. It tells for each byte where in raw it comes from,
-// and last where raw ends.
-func unescapeAt(to []byte, places []int32, raw []byte) ([]byte, []int32) {
-	for i := 0; i < len(raw); {
-		r, n := unescapeOne(raw[i:])
+// parameterBefore tells whether there is a parameter's name before any = in
+// [start, end), as find would need one.
+func (w *jsonWalker) parameterBefore(start, end int) bool {
+	for {
+		if w.equals >= start {
+			if w.equals >= end {
+				return false
+			}
+			if w.hide.parameters.ending(trimEnd(w.text[start:w.equals])) != 0 {
+				return true
+			}
+			start = w.equals + 1
+		}
+		i := bytes.IndexByte(w.text[start:], '=')
+		if w.equals = len(w.text); i >= 0 {
+			w.equals = start + i
+		}
+	}
+}
+
+// unescapeAt appends what unescape would for [start, end) of a text, and where
+// in it each byte comes from.
+func unescapeAt(to []byte, places []int32, text []byte, start, end int) ([]byte, []int32) {
+	for i := start; i < end; {
+		r, n := unescapeOne(text[i:end])
 		if n == 0 {
-			to, places = append(to, raw[i]), append(places, int32(i))
+			to, places = append(to, text[i]), append(places, int32(i))
 			i++
 			continue
 		}
@@ -421,11 +542,13 @@ func unescapeAt(to []byte, places []int32, raw []byte) ([]byte, []int32) {
 		}
 		i += n
 	}
-	return to, append(places, int32(len(raw)))
+	return to, places
 }
 
 // scrub hides secrets in a text that is no JSON, or was cut, and returns what
-// is left of it, in the same place. It rather hides too much:
+// is left of it, in the same place. As far as it is JSON, from the first brace
+// or quote on, what is hidden is the same as in a walk. In all else it rather
+// is too much:
 //
 //   - behind the name of a member in quotes, of either kind, doubled (CSV) or
 //     escaped any number of times: up to the other end of a string, object or
@@ -435,43 +558,94 @@ func unescapeAt(to []byte, places []int32, raw []byte) ([]byte, []int32) {
 //   - behind the name of a parameter, as any word: up to & ; # white space or
 //     a quote, or the other end of a string.
 //
-// The values of pairs count as secrets whatever their elements are.
+// The values of pairs count as secrets there, whatever their elements are.
 func (h *secrets) scrub(text []byte) []byte {
 	if h == nil {
 		return text
 	}
+	text, from, to := h.scrubJSON(text)
 	s := scrubber{raw: text, text: text}
-	if bytes.IndexByte(text, '\\') >= 0 {
-		s.text, s.places = unescapeAt(nil, nil, text)
+	if from < to || bytes.IndexByte(text, '\\') >= 0 {
+		s.text, s.places = unescapeAt(nil, nil, text, 0, from)
+		s.text, s.places = append(s.text, 0), append(s.places, int32(from)) // so that no name comes from both parts
+		s.text, s.places = unescapeAt(s.text, s.places, text, to, len(text))
+		s.places = append(s.places, int32(len(text)))
 	}
 	var room [16]edit
 	edits := room[:0]
 	for i := 0; i < len(s.text); i++ {
-		var e edit
-		switch s.text[i] {
-		case ':':
-			e = s.member(h, i)
-		case '=':
-			e = s.parameter(h, i)
+		e, quoted := s.secret(h, i)
+		if e.start == e.end {
+			continue
 		}
-		if e.start < e.end {
-			edits = append(edits, e)
-			for i+1 < len(s.text) && s.place(i+1) < e.end {
-				i++
+		// What begins in a header or parameter, but is quoted, may go on behind it,
+		// and the line is then the one that it ends in.
+		for read := e.start; i+1 < len(s.text) && s.place(i+1) < e.end; i++ {
+			if quoted || s.place(i+1) < read {
+				continue
+			}
+			if within, quoted := s.secret(h, i+1); quoted {
+				if read = within.end; read > e.end {
+					s.line = s.lineEnd(read)
+					e.end = s.line
+				}
+			} else if within.start < within.end && s.text[i+1] == ':' {
+				e.end = max(e.end, within.end)
 			}
 		}
+		edits = append(edits, e)
 	}
 	if len(edits) == 0 {
 		return text
 	}
-	length, _ := redact(text, edits, nil)
-	return text[:length]
+	return text[:redact(text, edits, nil)]
 }
 
-// scrubber has a text as it is, and unescaped once, in which names are found.
+// secret gives what is to be hidden behind a character, and whether it is
+// quoted or in brackets, so that all that begins in it ends in it.
+func (s *scrubber) secret(h *secrets, i int) (e edit, quoted bool) {
+	switch s.text[i] {
+	case ':':
+		return s.member(h, i)
+	case '=':
+		return s.parameter(h, i)
+	}
+	return edit{}, false
+}
+
+// scrubJSON hides secrets in a JSON object that the text has, as far as it can
+// be read, and tells which part that is.
+func (h *secrets) scrubJSON(text []byte) (left []byte, from, to int) {
+	for ; from < len(text); from++ {
+		// A quote behind a word or backslash would be the end of a string.
+		if c := text[from]; c == '{' || c == '"' && beginsWord(text, from) && (from == 0 || text[from-1] != '\\') {
+			break
+		}
+	}
+	if from == len(text) {
+		return text, from, from
+	}
+	w := jsonWalker{hide: h}
+	if !w.read(text[from:]) {
+		// What may not have been read to its end is for the scrubber.
+		for n := len(w.edits); n > 0 && w.edits[n-1].start >= min(w.settled, len(w.text)-1); n-- {
+			w.edits = w.edits[:n-1]
+		}
+	}
+	if w.settled == 0 {
+		return text, len(text), len(text)
+	}
+	length := redact(w.text, w.edits, &w.moves)
+	return text[:from+length], from, from + w.movedTo(w.settled)
+}
+
+// scrubber has a text as it is, and without what was read as JSON and
+// unescaped once. Names are found in the latter.
 type scrubber struct {
 	raw, text []byte
 	places    []int32 // see unescapeAt; nil when both are the same
+	// The ends of the last line and parameter that were looked for: in raw, and in text.
+	line, run int
 }
 
 func (s *scrubber) place(i int) int {
@@ -481,10 +655,19 @@ func (s *scrubber) place(i int) int {
 	return int(s.places[i])
 }
 
+// behind gives the position behind the character at i.
+func (s *scrubber) behind(i int) int {
+	p := s.place(i)
+	if _, n := unescapeOne(s.raw[p:]); n > 0 {
+		return p + n
+	}
+	return p + 1
+}
+
 // member gives what is to be hidden behind a colon.
-func (s *scrubber) member(h *secrets, colon int) edit {
-	name := trimEnd(s.text[:colon])
-	quotes := 0
+func (s *scrubber) member(h *secrets, colon int) (e edit, quoted bool) {
+	name := bytes.TrimRight(s.text[:colon], " \n\r\t")
+	end, quotes := len(name), 0
 	for ; len(name) > 0; name = name[:len(name)-1] {
 		if c := name[len(name)-1]; c == '"' || c == '\'' {
 			quotes++
@@ -494,27 +677,21 @@ func (s *scrubber) member(h *secrets, colon int) edit {
 	}
 	does := h.members.ending(name)
 	if does != roleSecret && (quotes == 0 || !does.isValue()) {
-		return edit{}
+		return edit{}, false
 	}
-	p := s.place(colon + 1)
-	if quotes == 0 {
-		for p < len(s.raw) && (s.raw[p] == ' ' || s.raw[p] == '\t') {
-			p++
-		}
-		return edit{start: p, end: s.lineEnd(p)}
+	p := s.behind(colon)
+	if quotes > 0 {
+		before := s.raw[:s.place(end)-1]
+		e = s.value(p, escapeDepth(len(before)-len(bytes.TrimRight(before, `\`))), quotes > 1)
+		return e, e.start < e.end
 	}
-	return s.value(p, s.escapeDepth(colon), quotes > 1)
-}
-
-// escapeDepth tells how often the quote before a colon was escaped.
-func (s *scrubber) escapeDepth(colon int) int {
-	key := s.raw[:s.place(colon)]
-	key = bytes.TrimRight(key, " \t")
-	if len(key) == 0 {
-		return 0
+	for s.is(p, ' ') || s.is(p, '\t') {
+		p++
 	}
-	key = key[:len(key)-1]
-	return escapeDepth(len(key) - len(bytes.TrimRight(key, `\`)))
+	if p >= s.line { // else the line is the same as before
+		s.line = s.lineEnd(p)
+	}
+	return edit{start: p, end: s.line}, false
 }
 
 // lineEnd gives the end of the line: also one that is escaped, but then \r\n
@@ -559,16 +736,18 @@ func (s *scrubber) value(p, depth int, doubled bool) edit {
 		if doubled && s.is(p, c) {
 			p++
 		}
-		return edit{start: p, end: s.stringEnd(p, c, escapeDepth(quote-start))}
+		return edit{start: p, end: s.stringEnd(p, c, escapeDepth(quote-start), doubled)}
 	case '{', '[':
-		return edit{start: start, end: s.bracketEnd(quote, depth, doubled), whole: true}
+		p = s.bracketEnd(quote, depth, doubled)
+	default:
+		p = start
 	}
-	end := until(s.raw, start, ",}]\"' \t\n\r")
-	switch string(s.raw[start:end]) {
+	found := trimEnd(s.raw[start:until(s.raw, p, ",}]\"'\n\r")])
+	switch string(found) {
 	case "true", "false", "null":
 		return edit{}
 	}
-	return edit{start: start, end: end, whole: true}
+	return edit{start: start, end: start + len(found), form: formLoose}
 }
 
 // escapedBlanks skips white space that may be escaped, and gives the next
@@ -594,8 +773,8 @@ func (s *scrubber) escapedBlanks(p int) (start, quote int) {
 func escapeDepth(backslashes int) int { return bits.TrailingZeros(^uint(backslashes)) }
 
 // stringEnd gives the end of the content, at p, of a string whose quotes are
-// escaped so many times: where one is that is escaped no more often.
-func (s *scrubber) stringEnd(p int, quote byte, depth int) int {
+// escaped so many times, or doubled: where one is that is escaped no more often.
+func (s *scrubber) stringEnd(p int, quote byte, depth int, doubled bool) int {
 	backslashes := 0
 	for ; p < len(s.raw); p++ {
 		switch s.raw[p] {
@@ -605,6 +784,9 @@ func (s *scrubber) stringEnd(p int, quote byte, depth int) int {
 		case quote:
 			if own := escapeDepth(backslashes); own <= depth {
 				return p - (1<<own - 1)
+			}
+			if doubled && s.is(p+1, quote) {
+				p++
 			}
 		}
 		backslashes = 0
@@ -626,6 +808,9 @@ func (s *scrubber) bracketEnd(p, depth int, doubled bool) int {
 		case '"', '\'':
 			own := escapeDepth(backslashes)
 			if own > depth || quote != 0 && quote != c {
+				if doubled && s.is(p+1, c) {
+					p++
+				}
 				break
 			}
 			if own < depth && c == '"' { // that of the string around it
@@ -652,24 +837,42 @@ func (s *scrubber) bracketEnd(p, depth int, doubled bool) int {
 }
 
 // parameter gives what is to be hidden behind an equals sign.
-func (s *scrubber) parameter(h *secrets, equals int) edit {
+func (s *scrubber) parameter(h *secrets, equals int) (e edit, quoted bool) {
 	if h.parameters.ending(trimEnd(s.text[:equals])) != roleSecret {
-		return edit{}
+		return edit{}, false
 	}
-	start := s.place(equals + 1)
-	quote := start
+	start := s.behind(equals)
+	quote, end := start, start
 	for s.is(quote, '\\') {
 		quote++
 	}
 	if s.is(quote, '"') || s.is(quote, '\'') {
-		if p, _ := s.escapedBlanks(quote + 1); p == len(s.raw) || strings.IndexByte(",:]}", s.raw[p]) >= 0 {
-			return edit{} // the end of the string that the parameter is in
+		c, p := s.raw[quote], quote+1
+		doubled := s.is(p, c)
+		if doubled {
+			p++
 		}
-		return edit{start: quote + 1, end: s.stringEnd(quote+1, s.raw[quote], escapeDepth(quote-start))}
+		if p, _ := s.escapedBlanks(p); p == len(s.raw) || strings.IndexByte(",:]}", s.raw[p]) >= 0 {
+			return edit{}, false // the end of the string that the parameter is in
+		}
+		end = s.stringEnd(p, c, escapeDepth(quote-start), doubled)
+		for s.is(end, '\\') {
+			end++
+		}
+		if end++; doubled && s.is(end, c) {
+			end++
+		}
 	}
 	i := equals + 1
+	for i < len(s.text) && s.place(i) < end {
+		i++
+	}
+	if i < s.run { // it is the same as before
+		i = s.run
+	}
 	for i < len(s.text) && strings.IndexByte(endsParameter, s.text[i]) < 0 && !s.is(s.place(i), '"') {
 		i++
 	}
-	return edit{start: start, end: s.place(i)}
+	s.run = i
+	return edit{start: start, end: s.place(i)}, end > start
 }

@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // timeLayout parses the times of one layout. It gives what time.Parse gives;
-// usual layouts are read without it. A layout without a year takes the latest
-// year that does not lead more than a day beyond the reference.
+// usual layouts are read without it, for it allocates. A layout without a year
+// takes the latest year that does not lead more than a day beyond the
+// reference.
 type timeLayout struct {
 	layout   string
 	zone     *time.Location
@@ -22,36 +24,52 @@ type timeLayout struct {
 	// unix is what such a layout counts, a second or a millisecond; else 0.
 	unix time.Duration
 
-	// Of a layout that is a day, 15:04:05, perhaps a fraction and perhaps a Z:
-	fast     bool
-	dayWidth int
-	fraction fraction
-	digits   int // of the fraction, with fixed
-	tail     timeTail
+	// Of a layout that is a day, 15:04:05, perhaps a fraction and perhaps a
+	// zone; no parts for others.
+	day    []dayPart
+	digits int // of the fraction; 0 for any number of them, or none
+	tail   timeTail
 
 	// the day last seen, since nearly all lines share it
-	day      [maxDayWidth]byte
-	dayLen   int
-	dayStart int64
+	last    [maxDayWidth]byte
+	lastLen int
+	date    date
 	// reference in Unix nanoseconds, for layouts without a year
 	reference int64
 }
 
-type fraction uint8
+// dayPart is one of the parts below, or a byte that stands for itself.
+type dayPart byte
 
 const (
-	noFraction fraction = iota
-	fixed               // .000: so many digits
-	open                // .999: up to nine digits, or none at all
+	year4     dayPart = iota // 2006
+	month2                   // 01
+	monthName                // Jan
+	day2                     // 02
+	dayBlank                 // _2
 )
+
+var dayParts = [...]string{year4: "2006", month2: "01", monthName: "Jan", day2: "02", dayBlank: "_2"}
 
 type timeTail uint8
 
 const (
-	noTail     timeTail = iota
-	literalZ            // Z
-	zoneOffset          // Z07:00; read fast when it is a Z
+	noTail         timeTail = iota
+	literalZ                // Z
+	offset                  // -0700
+	offsetColon             // -07:00
+	offsetOrZ               // Z0700
+	offsetColonOrZ          // Z07:00
 )
+
+var timeTails = [...]string{noTail: "", literalZ: "Z", offset: "-0700", offsetColon: "-07:00", offsetOrZ: "Z0700", offsetColonOrZ: "Z07:00"}
+
+// date is a day; if it has a year, its start in Unix seconds: in UTC where the
+// times say how far they are from it, else in the layout's zone.
+type date struct {
+	year, month, day int
+	start            int64
+}
 
 // Layouts of times that are numbers, since 1970-01-01T00:00:00Z.
 var unixLayouts = map[string]time.Duration{"unix": time.Second, "unix_ms": time.Millisecond}
@@ -61,19 +79,16 @@ const (
 	clock       = "15:04:05"
 )
 
-func newTimeLayout(layout, zone string) (*timeLayout, error) {
-	location, err := time.LoadLocation(zone)
-	if err != nil {
-		return nil, fmt.Errorf("unknown time zone %q", zone)
-	}
-	t := &timeLayout{layout: layout, zone: location, resolution: time.Second, unix: unixLayouts[layout]}
+func newTimeLayout(layout string, zone *time.Location) (*timeLayout, error) {
+	t := &timeLayout{layout: layout, zone: time.UTC, resolution: time.Second, unix: unixLayouts[layout]}
+	t.in(zone)
 	if t.unix != 0 {
 		return t, nil
 	}
-	probe := time.Date(2006, 1, 2, 15, 4, 5, 123456789, location)
-	back, err := time.ParseInLocation(layout, probe.Format(layout), location)
+	probe := time.Date(2006, 1, 2, 15, 4, 5, 123456789, zone)
+	back, err := time.ParseInLocation(layout, probe.Format(layout), zone)
 	if err != nil || back.Second() != 5 || back.Minute() != 4 {
-		return nil, fmt.Errorf("layout %q does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970", layout)
+		return nil, fmt.Errorf("%q does not give a time; write Mon Jan 2 15:04:05 2006 in the line's form, or unix or unix_ms for a number since 1970", layout)
 	}
 	t.yearless = back.Year() == 0
 	for d := time.Second; d >= 1; d /= 10 {
@@ -89,42 +104,48 @@ func newTimeLayout(layout, zone string) (*timeLayout, error) {
 // learn finds out whether the layout can be read without time.Parse.
 func (t *timeLayout) learn() {
 	day, rest, ok := strings.Cut(t.layout, clock)
-	if !ok || len(day) == 0 || len(day) > maxDayWidth || strings.ContainsAny(day, "345Z:") || strings.Contains(day, "Monday") || strings.Contains(day, "January") {
+	if !ok {
 		return
 	}
-	if strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, ",") {
-		n := 1
-		for n < len(rest) && rest[n] == rest[1] {
-			n++
-		}
-		switch rest[1] {
-		case '0':
-			t.fraction, t.digits = fixed, n-1
-		case '9':
-			t.fraction = open
+	var parts []dayPart
+	for len(day) > 0 {
+		i := slices.IndexFunc(dayParts[:], func(part string) bool { return strings.HasPrefix(day, part) })
+		switch {
+		case i >= 0:
+			parts, day = append(parts, dayPart(i)), day[len(dayParts[i]):]
+		case strings.ContainsRune("-/T ", rune(day[0])):
+			parts, day = append(parts, dayPart(day[0])), day[1:]
 		default:
 			return
 		}
-		if rest[0] == ',' {
-			return // rare; time.Parse knows it
-		}
-		rest = rest[n:]
 	}
-	switch rest {
-	case "":
-	case "Z":
-		t.tail = literalZ
-	case "Z07:00":
-		t.tail = zoneOffset
-	default:
+	if n := len(parts); n == 0 || parts[n-1] <= dayBlank { // then it is not clear where the day ends
 		return
 	}
-	t.dayWidth, t.fast = len(day), t.zone == time.UTC || t.tail == zoneOffset
+	if len(rest) > 1 && (rest[0] == '.' || rest[0] == ',') && (rest[1] == '0' || rest[1] == '9') {
+		digits := len(rest) - 1 - len(strings.TrimLeft(rest[1:], rest[1:2]))
+		if rest[1] == '0' {
+			t.digits = digits
+		}
+		rest = rest[1+digits:]
+	}
+	tail := slices.Index(timeTails[:], rest)
+	if tail < 0 {
+		return
+	}
+	t.day, t.tail = parts, timeTail(tail)
+}
+
+// in sets the zone of times that do not name theirs, as a Z at the end does.
+func (t *timeLayout) in(zone *time.Location) {
+	if !strings.HasSuffix(t.layout, "Z") {
+		t.zone, t.lastLen = zone, 0
+	}
 }
 
 // refer sets the reference for times without a year.
 func (t *timeLayout) refer(unixNano int64) {
-	t.reference, t.dayLen = unixNano, 0
+	t.reference, t.lastLen = unixNano, 0
 }
 
 var errTime = errors.New("no valid time")
@@ -134,9 +155,12 @@ func (t *timeLayout) parse(text []byte) (int64, error) {
 	if t.unix != 0 {
 		return t.parseUnix(text)
 	}
-	if t.fast {
-		if ns, ok := t.parseFast(text); ok {
+	if t.day != nil {
+		switch ns, sure := t.read(text); sure {
+		case yes:
 			return ns, nil
+		case no:
+			return 0, errTime
 		}
 	}
 	at, err := t.parseSlow(t.layout, string(text))
@@ -171,50 +195,213 @@ func (t *timeLayout) parseSlow(layout, text string) (time.Time, error) {
 	return time.Time{}, first
 }
 
-// parseFast gives up on anything unusual; time.Parse then decides.
-func (t *timeLayout) parseFast(text []byte) (int64, bool) {
-	w := t.dayWidth
-	if len(text) < w+len(clock) {
-		return 0, false
-	}
-	c := text[w : w+len(clock)]
-	rest := text[w+len(clock):]
-	if c[2] != ':' || c[5] != ':' {
-		return 0, false
-	}
-	hour, minute, second := two(c[0], c[1]), two(c[3], c[4]), two(c[6], c[7])
-	if hour > 23 || minute > 59 || second > 59 {
-		return 0, false
-	}
-	nanos := int64(0)
-	if t.fraction != noFraction && len(rest) > 0 && rest[0] == '.' {
-		n := 1
-		for n < len(rest) && n <= 9 && rest[n]-'0' <= 9 {
-			nanos = nanos*10 + int64(rest[n]-'0')
-			n++
+// answer tells whether a text is a time of the layout. What is unusual is left
+// to time.Parse, which is generous.
+type answer uint8
+
+const (
+	unsure answer = iota
+	no
+	yes
+)
+
+// read gives Unix nanoseconds.
+func (t *timeLayout) read(text []byte) (int64, answer) {
+	w := t.lastLen
+	if w == 0 || len(text) <= w || text[w]-'0' > 9 || string(text[:w]) != string(t.last[:w]) {
+		var is answer
+		if w, is = t.readDay(text); is != yes {
+			return 0, is
 		}
-		if n == 1 || t.fraction == fixed && n-1 != t.digits {
-			return 0, false
+	}
+	rest := text[w:]
+	if len(rest) < len(clock) || rest[1]-'0' > 9 {
+		return 0, unsure // an hour may have one digit
+	}
+	hour, minute, second := two(rest[0], rest[1]), two(rest[3], rest[4]), two(rest[6], rest[7])
+	if rest[2] != ':' || rest[5] != ':' || hour > 23 || minute > 59 || second > 59 {
+		return 0, no
+	}
+	rest = rest[len(clock):]
+	nanos := int64(0)
+	if len(rest) > 1 && (rest[0] == '.' || rest[0] == ',') && rest[1]-'0' <= 9 {
+		n := 1
+		for ; n < len(rest) && rest[n]-'0' <= 9; n++ {
+			if n <= 9 { // time.Parse drops the others
+				nanos = nanos*10 + int64(rest[n]-'0')
+			}
+		}
+		if t.digits > 0 && n-1 != t.digits {
+			return 0, no
 		}
 		for k := n; k <= 9; k++ {
 			nanos *= 10
 		}
 		rest = rest[n:]
-	} else if t.fraction == fixed {
-		return 0, false
+	} else if t.digits > 0 {
+		if len(rest) > 1 && (rest[1] == '+' || rest[1] == '-') { // which time.Parse reads as a sign
+			return 0, unsure
+		}
+		return 0, no
 	}
-	switch {
-	case t.tail == noTail && len(rest) == 0:
-	case t.tail != noTail && len(rest) == 1 && rest[0] == 'Z':
-	default:
-		return 0, false
+	east, is := t.readTail(rest)
+	if is != yes {
+		return 0, is
 	}
-	if t.dayLen != w || string(text[:w]) != string(t.day[:w]) {
-		if !t.learnDay(text) {
-			return 0, false
+	nanos += (int64(hour)*3600 + int64(minute)*60 + int64(second) - east) * int64(time.Second)
+	if !t.yearless {
+		return t.date.start*int64(time.Second) + nanos, yes
+	}
+	latest := time.Unix(0, t.reference).In(t.zone).Year() + 1
+	if latest < minYear+10 || latest > maxYear || t.tail >= offset {
+		return 0, unsure
+	}
+	for year := latest; year > latest-10; year-- { // one of nine has a 29 February
+		d := date{year: year, month: t.date.month, day: t.date.day}
+		switch t.begin(&d) {
+		case unsure:
+			return 0, unsure
+		case yes:
+			if at := d.start*int64(time.Second) + nanos; at <= t.reference+24*int64(time.Hour) {
+				return at, yes
+			}
 		}
 	}
-	return (t.dayStart+int64(hour)*3600+int64(minute)*60+int64(second))*int64(time.Second) + nanos, true
+	return 0, no
+}
+
+// The years that nanoseconds can count, and a few less.
+const (
+	minYear = 1700
+	maxYear = 2200
+)
+
+// begin finds out when a day begins, and whether there is such a day. It is
+// unsure about days on which the clocks of the zone are changed, and those
+// beside them: they may have an hour twice, or lack one.
+func (t *timeLayout) begin(d *date) answer {
+	at := time.Date(d.year, time.Month(d.month), d.day, 0, 0, 0, 0, time.UTC)
+	if at.Day() != d.day || int(at.Month()) != d.month {
+		return no
+	}
+	if t.tail == noTail && t.zone != time.UTC {
+		at = time.Date(d.year, time.Month(d.month), d.day, 0, 0, 0, 0, t.zone)
+		if from, to := at.ZoneBounds(); from.After(at.AddDate(0, 0, -1)) || !to.IsZero() && to.Before(at.AddDate(0, 0, 2)) {
+			return unsure
+		}
+	}
+	d.start = at.Unix()
+	return yes
+}
+
+// readDay keeps the day that a text begins with, and gives its length.
+func (t *timeLayout) readDay(text []byte) (width int, is answer) {
+	d := date{}
+	rest := text
+	for _, part := range t.day {
+		if len(rest) < 4 { // and a clock is to follow
+			return 0, no
+		}
+		switch part {
+		case year4:
+			high, low := two(rest[0], rest[1]), two(rest[2], rest[3])
+			if high > 99 || low > 99 {
+				return 0, no
+			}
+			d.year, rest = int(100*high+low), rest[4:]
+		case month2:
+			d.month, rest = int(two(rest[0], rest[1])), rest[2:]
+		case monthName:
+			d.month, rest = monthOf(rest), rest[3:]
+		case day2:
+			d.day, rest = int(two(rest[0], rest[1])), rest[2:]
+		case dayBlank:
+			if rest[0] == ' ' {
+				rest = rest[1:]
+			}
+			if d.day = int(two(rest[0], rest[1])); d.day <= 99 {
+				rest = rest[2:]
+			} else {
+				d.day, rest = int(two('0', rest[0])), rest[1:]
+			}
+		default:
+			if rest[0] != byte(part) {
+				return 0, no
+			}
+			for rest = rest[1:]; part == ' ' && len(rest) > 0 && rest[0] == ' '; {
+				rest = rest[1:]
+			}
+		}
+	}
+	switch {
+	case t.yearless && (d.month < 1 || d.month > 12 || d.day < 1 || d.day > 31):
+		return 0, no
+	case t.yearless:
+	default:
+		if is := t.begin(&d); is != yes {
+			return 0, is
+		}
+		if d.year < minYear || d.year > maxYear {
+			return 0, unsure
+		}
+	}
+	if width = len(text) - len(rest); width <= maxDayWidth {
+		t.lastLen = copy(t.last[:], text[:width])
+	} else {
+		t.lastLen = 0
+	}
+	t.date = d
+	return width, yes
+}
+
+// monthOf gives the month of a name of three letters, or 0.
+func monthOf(text []byte) int {
+	const names = "janfebmaraprmayjunjulaugsepoctnovdec"
+	for i := 0; i < len(names); i += 3 {
+		if text[0]|0x20 == names[i] && text[1]|0x20 == names[i+1] && text[2]|0x20 == names[i+2] {
+			return i/3 + 1
+		}
+	}
+	return 0
+}
+
+// readTail gives the seconds by which the zone at the end of a time is ahead of UTC.
+func (t *timeLayout) readTail(text []byte) (east int64, is answer) {
+	z := len(text) == 1 && text[0] == 'Z'
+	switch t.tail {
+	case noTail:
+		z = len(text) == 0
+	case literalZ:
+	case offsetOrZ, offsetColonOrZ:
+		if !z {
+			return readOffset(text, t.tail == offsetColonOrZ)
+		}
+	default:
+		return readOffset(text, t.tail == offsetColon)
+	}
+	if z {
+		return 0, yes
+	}
+	return 0, no
+}
+
+func readOffset(text []byte, colon bool) (east int64, is answer) {
+	if colon {
+		if len(text) != len("-07:00") || text[3] != ':' {
+			return 0, no
+		}
+	} else if len(text) != len("-0700") {
+		return 0, no
+	}
+	hours, minutes := two(text[1], text[2]), two(text[len(text)-2], text[len(text)-1])
+	if hours > 24 || minutes > 60 || text[0] != '+' && text[0] != '-' {
+		return 0, no
+	}
+	east = int64(hours*3600 + minutes*60)
+	if text[0] == '-' {
+		east = -east
+	}
+	return east, yes
 }
 
 // parseUnix reads a number, perhaps with a fraction and an exponent, exactly;
@@ -276,22 +463,6 @@ func two(a, b byte) uint {
 		return 100
 	}
 	return uint(a)*10 + uint(b)
-}
-
-func (t *timeLayout) learnDay(text []byte) bool {
-	w := t.dayWidth
-	// With its clock: which year it is may depend on it. The day is in UTC,
-	// since a fast layout is, or its text says so.
-	zone := t.zone
-	t.zone = time.UTC
-	at, err := t.parseSlow(t.layout[:w]+clock, string(text[:w+len(clock)]))
-	t.zone = zone
-	if err != nil || at.Year() < 1900 || at.Year() > 2200 {
-		return false
-	}
-	year, month, day := at.Date()
-	t.dayLen, t.dayStart = copy(t.day[:], text[:w]), time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix()
-	return true
 }
 
 // times are the layouts that the time of a definition may have.

@@ -9,7 +9,7 @@ import (
 func TestTimeLayout_Unix(t *testing.T) {
 	f := func(layout, text string, want int64, resolution time.Duration) {
 		t.Helper()
-		l, err := newTimeLayout(layout, "UTC")
+		l, err := newTimeLayout(layout, time.UTC)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestTimeLayout_Unix(t *testing.T) {
 	bad := func(text string) {
 		t.Helper()
 		for layout := range unixLayouts {
-			l, err := newTimeLayout(layout, "UTC")
+			l, err := newTimeLayout(layout, time.UTC)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func FuzzTimeLayout_Unix(f *testing.F) {
 		if ns < 0 {
 			ns = ^ns
 		}
-		l, err := newTimeLayout("unix", "UTC")
+		l, err := newTimeLayout("unix", time.UTC)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -111,6 +111,7 @@ func (n *node) kill() {
 // stop asks the agent to end, and holds that it ends well.
 func (n *node) stop() {
 	n.t.Helper()
+	n.waitMetric(readSeries, 0) // it runs; a signal before would find nobody to take it
 	if err := n.agent.Process.Signal(syscall.SIGTERM); err != nil {
 		n.t.Fatal(err)
 	}

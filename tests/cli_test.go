@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,12 +14,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/corkline/corkline/parsers"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -44,7 +48,8 @@ func writeAll(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(text, "DIR", dir)), 0o600); err != nil {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,12 +75,48 @@ metrics:
 about:
   - nothing
 `
+	extendingForm = `extends: antrea-networkpolicy
+layouts:
+  - {name: ours, grok: '^%{NP_TIME:time} OURS (?P<rule>\S+) (?P<action>%{NP_ACTION})$'}
+metrics:
+  - {name: networkpolicy_log_lines_total, type: counter, labels: [action, rule], help: Lines of ours.}
+  - {name: ours_total, type: counter, help: Ours.}
+`
+	slowForm = `name: slow
+layouts:
+  - {name: free, regex: 'a(?P<rest>.*)$'}
+  - {name: either, regex: '^b(?P<rest>.*)$|^cd(?P<size>\d)'}
+  - {name: lines, regex: '^(?m)c(?P<rest>.*)$'}
+  - {name: lazy, regex: '^d(?:ab)*?(?P<rest>.*)$'}
+  - {name: empty, regex: '^e(?:a?b?)*(?P<rest>.*)$'}
+  - {name: fast, grok: '^f%{INT:size:int} (?P<rest>.*)$'}
+extract:
+  - {from: rest, to: copy}
+  - {from: copy, regex: '^(?P<first>\S+)(?: \S+)*?$'}
+  - {first: [copy, rest], grok: '^%{INT:size:int}$'}
+structured_metadata: [size]
+`
 )
+
+// shippedDefinitions gives them and their names in order, as messages list them.
+func shippedDefinitions(t *testing.T) (set parsers.Set, names string) {
+	t.Helper()
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set, strings.Join(set.Names(), " ")
+}
 
 func TestTry(t *testing.T) {
 	dir := writeAll(t, map[string]string{
 		"np.log": goodLine + "\n\n" + oldLine + "\n", "words.yaml": wordsForm, "faulty.yaml": faultyForm, "w.log": "one 1\ntwo 2\n\xff 3\n",
+		"more.yaml": "name: more\nextends: words\nlayouts: [{name: other, regex: '^!(?P<word>[a-z]+)$'}]\n", "ours.yml": extendingForm,
+		"c.yaml": "definitions_dir: formats\nsources: [{definition: words, files: [/w.log]}]\n", "formats/policies.yml": extendingForm, "formats/words.yaml": wordsForm,
+		"broken.yaml": "definitions_dir: none\n",
+		"timed.yaml":  "name: timed\nlayouts: [{name: l, regex: '^(?P<time>\\S+) x$'}]\ntime: {field: time, layout: 2006-01-02T15:04:05}\n",
 	})
+	_, all := shippedDefinitions(t)
 	f := func(stdin, args string, code int, stdout, stderr string) {
 		t.Helper()
 		gotOut, gotErr, gotCode := corkline(t, stdin, append([]string{"try"}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)...)
@@ -159,8 +200,35 @@ corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",pol
 # TYPE corkline_words_total counter
 corkline_words_total{word="one"} 3
 `, "")
-	f("", "--definition-file DIR/faulty.yaml DIR/w.log", 1, "", "corkline: DIR/faulty.yaml:7: about: expected a text, found a list\n")
-	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet gke-policy hubble ovn-acl ovs-vswitchd ovsdb-server`+"\n")
+	f("", "--definition-file DIR/faulty.yaml DIR/w.log", 1, "", "corkline: DIR/faulty.yaml:7:3: about: expected a text, found a list\n")
+	f("", "-d words DIR/w.log", 1, "", `corkline: there is no definition "words"; there are: `+all+"\n")
+
+	// One that extends another: a shipped one, or one beside it.
+	const ours = "2024/06/02 10:11:12.000123 OURS ssh Drop"
+	f(ours+"\n"+goodLine+"\n", "--definition-file DIR/ours.yml", 0, ours+`
+  layout  ours
+  time    2024-06-02T10:11:12.000123Z
+  rule    ssh
+  action  Drop  (stream label)
+
+`+strings.NewReplacer("  rule        drop-ext\n", "", "  action      Drop  (stream label)\n", "", "  table ", "  rule        drop-ext\n  action      Drop  (stream label)\n  table ").Replace(goodTable)+
+		"definition antrea-networkpolicy: 2 lines parsed, 0 not; layout ours: 1; layout 1.13: 1\n", "")
+	f("!a\none 1\n", "--definition-file DIR/more.yaml -o json", 0, `{"line":"!a","definition":"more","layout":"other","stream_labels":{"word":"a"},"fields":{"word":"a"}}
+{"line":"one 1","definition":"more","layout":"plain","stream_labels":{"word":"one"},"fields":{"number":1,"word":"one"}}
+`, "")
+
+	// Those of a configuration.
+	const wordsJSON = `{"line":"one 1","definition":"words","layout":"plain","stream_labels":{"word":"one"},"fields":{"number":1,"word":"one"}}` + "\n"
+	f("one 1\n", "-c DIR/c.yaml -o json", 0, wordsJSON, "")
+	f("one 1\n", "-c DIR/c.yaml -d words -o json", 0, wordsJSON, "")
+	f(ours+"\n", "-c DIR/c.yaml -d antrea-networkpolicy -o json", 0,
+		`{"line":"`+ours+`","definition":"antrea-networkpolicy","layout":"ours","time":"2024-06-02T10:11:12.000123Z","stream_labels":{"action":"Drop"},"fields":{"action":"Drop","rule":"ssh","time":"2024/06/02 10:11:12.000123"}}`+"\n", "")
+	f("", "-c DIR/broken.yaml", 1, "", "corkline: DIR/broken.yaml:1:18: definitions_dir: open DIR/none: no such file or directory; make the folder, or leave the key out\n")
+
+	// Times that name no zone.
+	f("2024-06-02T10:11:12 x\n", "--definition-file DIR/timed.yaml --zone Europe/Berlin -o json", 0,
+		`{"line":"2024-06-02T10:11:12 x","definition":"timed","layout":"l","time":"2024-06-02T08:11:12Z","fields":{"time":"2024-06-02T10:11:12"}}`+"\n", "")
+	f("", "--zone Mars/Crater", 1, "", `corkline: there is no time zone "Mars/Crater"; use UTC or an IANA name such as Europe/Berlin`+"\n")
 
 	// What cannot be read.
 	f("", "DIR", 1, "", `corkline: read lines: "DIR" is a directory; name a file in it`+"\n")
@@ -173,12 +241,109 @@ func TestTry_FaultyDefinition(t *testing.T) {
 	dir := writeAll(t, map[string]string{"faulty.yaml": strings.TrimSuffix(faultyForm, "about:\n  - nothing\n")})
 	file := filepath.Join(dir, "faulty.yaml")
 	stdout, stderr, code := corkline(t, "a 1\n", "try", "--definition-file", file)
-	want := "corkline: " + file + ":3: layouts[0].regex: error parsing regexp: missing closing ): `^(?P<word>[a-z]+`\n" +
-		file + `:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit` + "\n" +
-		file + `:5: metrics[0].type: "gauge" is not a type; there are: counter histogram` + "\n"
+	want := "corkline: " + file + ":3:26: layouts[0].regex: error parsing regexp: missing closing ): `^(?P<word>[a-z]+`\n" +
+		file + `:5:5: metrics[0].help: is missing; say in one sentence what is counted, and in which unit` + "\n" +
+		file + `:5:25: metrics[0].type: "gauge" is not a type; there are: counter histogram` + "\n"
 	if diff := cmp.Diff(want, stderr); diff != "" || stdout != "" || code != 1 {
 		t.Errorf("code %d, stdout %q, stderr (-want +got):\n%s", code, stdout, diff)
 	}
+}
+
+// tarball packs texts by name, in the order given.
+func tarball(t *testing.T, namesAndTexts ...string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for i := 0; i < len(namesAndTexts); i += 2 {
+		text := namesAndTexts[i+1]
+		if err := w.WriteHeader(&tar.Header{Name: namesAndTexts[i], Size: int64(len(text)), ModTime: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestTry_Bundle(t *testing.T) {
+	const flow, lost = " cookie=0x7020000000000, duration=9.1s, table=IngressMetric, n_packets=3, n_bytes=222, priority=200,ct_label=0x5/0xffffffff,ip actions=goto_table:ConntrackCommit", " cookie=0x7020000000000, duration=9.1"
+	const vlog = "2024-06-02T10:11:12.345Z|00042|bridge|INFO|bridge br-lab: added interface antrea-gw0 on port 2"
+	good := tarball(t, "flows", flow+"\n", "logs/ovs/ovs-vswitchd.log", vlog+"\n", "agentinfo", "name: node-1\n", "memprofile", "\x1f\x00", "np.log", goodLine+"\n"+oldLine+"\n")
+	bad := tarball(t, "flows", flow+"\n"+flow+"\n"+lost)
+	dir := writeAll(t, map[string]string{"bundle.tar.gz": good, "bad.tgz": bad})
+	f := func(stdin, args string, code int, stdout, stderr string) {
+		t.Helper()
+		gotOut, gotErr, gotCode := corkline(t, stdin, append([]string{"try"}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)...)
+		if diff := cmp.Diff(stdout, gotOut); diff != "" {
+			t.Errorf("try %s: stdout (-want +got):\n%s", args, diff)
+		}
+		if diff := cmp.Diff(stderr, gotErr); diff != "" {
+			t.Errorf("try %s: stderr (-want +got):\n%s", args, diff)
+		}
+		if gotCode != code {
+			t.Errorf("try %s: want exit code %d, got %d", args, code, gotCode)
+		}
+	}
+	const summary = `flows: definition ovs-flows: 1 lines parsed, 0 not; layout flow: 1
+logs/ovs/ovs-vswitchd.log: definition ovs-vswitchd: 1 lines parsed, 0 not; layout file: 1
+agentinfo: no definition parses most of its first lines
+memprofile: binary
+np.log: definition antrea-networkpolicy: 2 lines parsed, 0 not; layout 1.13: 1; layout 0.11: 1
+
+3 members of known formats: 4 lines parsed, 0 not; 2 members of none
+`
+	f("", "DIR/bundle.tar.gz", 0, summary, "")
+	f(good, "-", 0, summary, "")
+	f("", "-d ovs-flows DIR/bundle.tar.gz", 0, `flows: definition ovs-flows: 1 lines parsed, 0 not; layout flow: 1
+logs/ovs/ovs-vswitchd.log: no definition parses most of its first lines
+agentinfo: no definition parses most of its first lines
+memprofile: binary
+np.log: no definition parses most of its first lines
+
+1 members of known formats: 1 lines parsed, 0 not; 4 members of none
+`, "")
+	f("", "DIR/bad.tgz", 1, `flows: definition ovs-flows: 2 lines parsed, 1 not; layout flow: 2
+  fits no layout: layout flow got to column 35, where it expected seconds
+    `+lost+`
+
+1 members of known formats: 2 lines parsed, 1 not; 0 members of none
+`, "corkline: 1 of 3 lines did not parse\n")
+	f("", "-o metrics -d ovs-vswitchd DIR/bundle.tar.gz", 0, `# HELP corkline_ovs_log_messages_total Messages in the logs of Open vSwitch's daemons, without the rows of their coverage tables. Rate limits leave messages out.
+# TYPE corkline_ovs_log_messages_total counter
+corkline_ovs_log_messages_total{level="INFO",module="bridge"} 1
+`, `flows: no definition parses most of its first lines
+logs/ovs/ovs-vswitchd.log: definition ovs-vswitchd: 1 lines parsed, 0 not; layout file: 1
+agentinfo: no definition parses most of its first lines
+memprofile: binary
+np.log: no definition parses most of its first lines
+
+1 members of known formats: 1 lines parsed, 0 not; 4 members of none
+`)
+	f("", "-o json DIR/bad.tgz", 1,
+		strings.Repeat(`{"member":"flows","line":"`+flow+`","definition":"ovs-flows","layout":"flow","fields":{"actions":"goto_table:ConntrackCommit","bytes":222,"cookie":"0x7020000000000",`+
+			`"ct_label":"0x5/0xffffffff","duration":9.1,"match":"ct_label=0x5/0xffffffff,ip","packets":3,"priority":200,"table":"IngressMetric"}}`+"\n", 2)+
+			`{"member":"flows","line":"`+lost+`","definition":"ovs-flows","error":"fits no layout","closest":{"layout":"flow","column":35,"expected":"seconds"}}`+"\n",
+		"corkline: 1 of 3 lines did not parse\n")
+	f(tarball(t, "agentinfo", "name: node-1\n"), "-o json", 1, `{"member":"agentinfo","skipped":"no definition parses most of its first lines"}`+"\n", "corkline: no member has lines of a known format\n")
+
+	// A file in gzip, and one that is cut.
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(flow + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f(b.String(), "-d ovs-flows -o json", 0, `{"line":"`+flow+`","definition":"ovs-flows","layout":"flow","fields":{"actions":"goto_table:ConntrackCommit","bytes":222,"cookie":"0x7020000000000",`+
+		`"ct_label":"0x5/0xffffffff","duration":9.1,"match":"ct_label=0x5/0xffffffff,ip","packets":3,"priority":200,"table":"IngressMetric"}}`+"\n", "")
+	f(b.String()[:b.Len()-8], "", 1, "", "corkline: read lines: unexpected EOF\n")
+	f("\x1f\x8bx", "", 1, "", "corkline: read lines: unpack gzip: unexpected EOF\n")
 }
 
 func TestTry_JSON(t *testing.T) {
@@ -215,12 +380,30 @@ func TestTry_JSON(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NODE_NAME", host)
+	const sources = "sources:\n  - {definition: words, files: [/a.log, '/b/*.log']}\n"
 	dir := writeAll(t, map[string]string{
-		"words.yaml":  wordsForm,
-		"faulty.yaml": faultyForm,
-		"good.yaml":   "node: node-1\nstate_dir: /s\nloki: {url: 'http://loki:3100'}\ndefinition_files: [words.yaml]\nsources:\n  - {definition: words, files: [/a.log, '/b/*.log']}\n",
-		"silent.yaml": "node: node-1\nsources: [{name: np, definition: antrea-networkpolicy}]\n",
-		"bad.yaml":    "nodee: x\npoll_interval: 5\nloki:\n  url: http://me:s3cret@loki:3100\nsources:\n  - definition: nope\n",
+		"words.yaml":           wordsForm,
+		"faulty.yaml":          faultyForm,
+		"good.yaml":            "node: node-1\nstate_dir: /s\nloki: {url: 'http://loki:3100'}\ndefinitions_dir: formats\n" + sources,
+		"formats/words.yaml":   wordsForm,
+		"formats/policies.yml": extendingForm,
+		"silent.yaml":          "node: node-1\nsources: [{name: np, definition: antrea-networkpolicy}]\n",
+		"bad.yaml":             "nodee: x\npoll_interval: 5\nloki:\n  url: http://me:s3cret@loki:3100\nsources:\n  - definition: nope\n",
+		"worse.yaml":           "definitions_dir: worse\n" + sources + "  - {definition: more, files: [/c.log]}\n  - {definition: broken, files: [/c.log]}\n",
+		"worse/words.yaml":     wordsForm,
+		"worse/more.yaml":      "name: more\nextends: words\nmetrics:\n  - {name: words_total, type: counter, help: Other words.}\n",
+		"worse/broken.yaml":    "name: broken\nextends: antrea-networkpolicy\nlayouts: [{name: '0.11', regex: '^(?P<rule>x)$'}]\n",
+		"worse/taken.yaml":     strings.Replace(wordsForm, "words", "antrea-networkpolicy", 1),
+		"worse/ring.yaml":      "name: ring\nextends: round\n",
+		"worse/round.yaml":     "name: round\nextends: ring\n",
+		"worse/twice.yml":      "extends: words\nname: more\n",
+		"slow.yaml":            slowForm,
+		"several.yaml":         "node: node-1\nsources:\n  - {name: avi, definitions: [avi-waf, avi-dns], files: [/a.log], zone: Europe/Berlin}\n  - {name: np, definition: antrea-networkpolicy, zone: UTC}\n",
 	})
 	f := func(args string, code int, stdout, stderr string) {
 		t.Helper()
@@ -235,21 +418,122 @@ func TestCheck(t *testing.T) {
 			t.Errorf("check %s: want exit code %d, got %d", args, code, gotCode)
 		}
 	}
-	const wordsGood = "DIR/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n"
-	const badFaults = `DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
-DIR/bad.yaml:2: poll_interval: expected a duration such as 5s or 1m30s, found "5"
-DIR/bad.yaml:4: loki.url: must not hold a user or a password; there is loki.basic_auth
-DIR/bad.yaml:6: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet gke-policy hubble ovn-acl ovs-vswitchd ovsdb-server]
+	set, all := shippedDefinitions(t)
+	text, err := os.ReadFile("../parsers/definitions/antrea-networkpolicy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, _ := strings.Cut(string(text), "\ntime: {field: ")
+	place := fmt.Sprintf("%d:%d", strings.Count(before, "\n")+2, len("time: {field: ")+1)
+	if !strings.HasPrefix(after, "time,") {
+		t.Fatalf("the shipped definition has another time: %q", after)
+	}
+	const policyParts = `  layout 1.13       matcher
+  layout 1.12       matcher
+  layout 1.9        matcher
+  layout 1.6        matcher
+  layout 1.4        matcher
+  layout 0.11       matcher
+  field time        time
+  field table       structured metadata
+  field policy      structured metadata
+  field rule        structured metadata
+  field direction   structured metadata
+  field action      stream label
+  field priority    structured metadata, number
+  field applied_to  structured metadata
+  field src_ip      structured metadata
+  field src_port    structured metadata, number
+  field dst_ip      structured metadata
+  field dst_port    structured metadata, number
+  field protocol    structured metadata
+  field length      structured metadata, number
+  field label       structured metadata
+  field packets     structured metadata, number
+  field span        structured metadata
 `
+	const wordsGood = "DIR/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n"
+	badFaults := `DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
+DIR/bad.yaml:2:16: poll_interval: expected a duration such as 5s or 1m30s, found "5"
+DIR/bad.yaml:4:8: loki.url: must not hold a user or a password; there is loki.basic_auth
+DIR/bad.yaml:6:17: sources[0].definition: there is no definition "nope"; there are: [` + all + `]
+`
+	const good = "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n"
+	const (
+		ours  = "antrea-networkpolicy of DIR/formats/policies.yml: good; 7 layouts, 17 fields, 3 metrics\n  layout ours       matcher\n"
+		words = "words of DIR/formats/words.yaml: good; 1 layouts, 2 fields, 1 metrics\n  layout plain  matcher\n  field word    stream label\n  field number  number\n"
+	)
+	ends := func(args, start, end string) {
+		t.Helper()
+		stdout, stderr, code := corkline(t, "", append([]string{"check"}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)...)
+		start, end = strings.ReplaceAll(start, "DIR", dir), strings.ReplaceAll(end, "DIR", dir)
+		if code != 0 || stderr != "" || !strings.HasPrefix(stdout, start) || !strings.HasSuffix(stdout, end) {
+			t.Errorf("check %s: exit code %d, %s; want\n%s…\n%s, got\n%s", args, code, stderr, start, end, stdout)
+		}
+	}
+	ends("-c DIR/good.yaml -v", good+"ako: good; ", ours+oursFirst(policyParts)+words)
+	f("-c DIR/good.yaml -d words", 0, words, "")
+	f("-c DIR/good.yaml -d antrea-networkpolicy", 0, ours+oursFirst(policyParts), "")
+	f("-c DIR/several.yaml", 0, "DIR/several.yaml: good; 2 sources, node \"node-1\", state in /var/lib/corkline, metrics only (loki.url is not set)\n"+
+		"  avi: definitions avi-waf avi-dns in zone Europe/Berlin, files /a.log\n  np: definition antrea-networkpolicy in zone UTC, files /var/log/antrea/networkpolicy/np.log\n", "")
 	f("--config DIR/good.yaml", 0, "DIR/good.yaml: good; 1 sources, node \"node-1\", state in /s, lines to http://loki:3100\n  words: definition words, files /a.log /b/*.log\n", "")
 	f("-c DIR/silent.yaml", 0, "DIR/silent.yaml: good; 1 sources, node \"node-1\", state in /var/lib/corkline, metrics only (loki.url is not set)\n"+
 		"  np: definition antrea-networkpolicy, files /var/log/antrea/networkpolicy/np.log\n", "")
 	f("--definition-file DIR/words.yaml", 0, wordsGood, "")
+	f("--definition-file DIR/slow.yaml --verbose", 0, `DIR/slow.yaml: good; 6 layouts, 4 fields, 0 metrics
+  layout free    regexp: not anchored at the start
+  layout either  regexp: alternatives that are not within ^(…)
+  layout lines   regexp: a (?m) anchor
+  layout lazy    regexp: a lazy group
+  layout empty   regexp: a repeated group that may be empty
+  layout fast    matcher
+  extract[1]     regexp: a lazy group
+  extract[2]     matcher
+  field rest     -
+  field size     structured metadata, number
+  field copy     -
+  field first    -
+`, "")
 	f("-c DIR/bad.yaml", 1, "", badFaults+"corkline: 4 faults\n")
+	f("-c DIR/worse.yaml", 1, "", `DIR/worse/broken.yaml:2:10: extends: breaks antrea-networkpolicy.yaml:`+place+`: time.field: layout "0.11" has no field "time", so no line would parse as it; capture it there, or set optional
+DIR/worse/more.yaml:4:46: metrics[0].help: "Other words." differs from "Words." of definition "words"; make the metrics corkline_words_total the same, or name them differently
+DIR/worse/ring.yaml:2:10: extends: comes back to itself: ring extends round extends ring; end the ring
+DIR/worse/round.yaml:2:10: extends: comes back to itself: round extends ring extends round; end the ring
+DIR/worse/taken.yaml:1:7: name: "antrea-networkpolicy" is a shipped definition; change it with extends: antrea-networkpolicy, take its place with replaces: antrea-networkpolicy, or choose another name
+DIR/worse/twice.yml:2:7: name: there is a definition "more" already, at DIR/worse/more.yaml:1:7; choose another name
+corkline: 6 faults
+`)
 	f("-c DIR/bad.yaml --definition-file DIR/words.yaml --definition-file DIR/faulty.yaml --definition-file DIR/none.yaml", 1, wordsGood,
-		badFaults+"DIR/faulty.yaml:7: about: expected a text, found a list\nread definition: open DIR/none.yaml: no such file or directory\ncorkline: 6 faults\n")
+		badFaults+"DIR/faulty.yaml:7:3: about: expected a text, found a list\nread definition: open DIR/none.yaml: no such file or directory\ncorkline: 6 faults\n")
 	f("-c DIR/none.yaml", 1, "", "read configuration: open DIR/none.yaml: no such file or directory\ncorkline: 1 faults\n")
-	f("", 1, "", "corkline: nothing to check: give --config FILE or --definition-file FILE\n")
+
+	// Without a file, what an agent would run with here, and what is shipped.
+	var lines, shipped []string
+	for _, name := range set.Names() {
+		d := set[name]
+		if len(d.Files) > 0 {
+			lines = append(lines, fmt.Sprintf("  %s: definition %s, files %s\n", name, name, strings.Join(d.Files, " ")))
+		}
+		shipped = append(shipped, fmt.Sprintf("%s: good; %d layouts, %d fields, %d metrics\n", name, len(d.Layouts), len(d.Fields), len(d.Metrics)))
+	}
+	const policy = "antrea-networkpolicy: good; 6 layouts, 17 fields, 2 metrics\n"
+	if !slices.Contains(shipped, policy) {
+		t.Errorf("the definition antrea-networkpolicy is another one: %s", shipped)
+	}
+	defaults := fmt.Sprintf("defaults: good; %d sources, node %q, state in /var/lib/corkline, metrics only (loki.url is not set)\n", len(lines), host) + strings.Join(lines, "")
+	f("", 0, defaults+strings.Join(shipped, ""), "")
+	ends("-v", defaults+shipped[0]+"  frame.head            matcher\n  layout zap            matcher\n", "\n")
+	f("--definition antrea-networkpolicy", 0, policy+policyParts, "")
+	ends("-d conntrack", "conntrack: good; ", "\n")
+	f("-d nope", 1, "", `there is no definition "nope"; there are: `+all+"\ncorkline: 1 faults\n")
+}
+
+// oursFirst has the fields of extendingForm's layout first.
+func oursFirst(parts string) string {
+	rule, action := "  field rule        structured metadata\n", "  field action      stream label\n"
+	parts = strings.NewReplacer(rule, "", action, "").Replace(parts)
+	const at = "  field time        time\n"
+	return strings.Replace(parts, at, at+rule+action, 1)
 }
 
 func TestHelp(t *testing.T) {
@@ -268,8 +552,8 @@ func TestHelp(t *testing.T) {
 	f("", "Usage: corkline <command> [flags]", "agent", "try", "check", "quickstart")
 	f("--help", "Usage: corkline <command> [flags]")
 	f("agent --help", "Examples:", "corkline agent --config corkline.yaml", "SIGHUP")
-	f("try --help", "Examples:", "corkline try -d antrea-networkpolicy -o json", "The exit code is 1 when a line did not parse.")
-	f("check --help", "Examples:", "corkline check --config corkline.yaml")
+	f("try --help", "Examples:", "corkline try -d antrea-networkpolicy -o json", "corkline try support-bundle.tar.gz", "The exit code is 1 when a line did not parse.")
+	f("check --help", "Examples:", "corkline check --config corkline.yaml", "file:line:column: key: message")
 	f("quickstart --help", "Examples:", "corkline quickstart --for=30s")
 	f("--version", "dev")
 }
@@ -321,7 +605,7 @@ listen: 127.0.0.1:0
 poll_interval: 20ms
 shutdown_timeout: SHUTDOWN
 loki: {url: URL, timeout: 1m, max_backoff: 50ms}
-definition_files: [words.yaml]
+definitions_dir: formats
 sources:
   - {definition: words, files: [DIR/w.log]}
 `
@@ -331,7 +615,7 @@ func startAgent(t *testing.T, url, shutdown string) *process {
 	t.Helper()
 	p := &process{t: t, output: &sharedBuffer{}}
 	p.dir = writeAll(t, map[string]string{
-		"w.log": "one 1\ntwo 2\n", "words.yaml": wordsForm,
+		"w.log": "one 1\ntwo 2\n", "formats/words.yaml": wordsForm,
 		"c.yaml": strings.NewReplacer("URL", url, "SHUTDOWN", shutdown).Replace(agentConfig),
 	})
 	p.Cmd = exec.CommandContext(t.Context(), stack.binary, "agent", "--config", filepath.Join(p.dir, "c.yaml"))
@@ -463,13 +747,35 @@ func TestAgent_ReloadsOnHangup(t *testing.T) {
 		p.signal(syscall.SIGHUP)
 	}
 	write(string(text) + "nonsense: 1\n")
-	p.says(regexp.MustCompile(`refuse the new configuration; the one before goes on" error="\S+/c.yaml:10: nonsense: unknown key`))
+	p.says(regexp.MustCompile(`refuse the new configuration; the one before goes on" error="\S+/c.yaml:10:1: nonsense: unknown key`))
 	p.shows("corkline_pipeline_config_last_reload_successful 0")
 	write(string(text) + "  - {name: again, definition: words, files: [" + p.dir + "/w.log]}\n")
 	p.shows(`corkline_pipeline_lines_shipped_total{source="again"} 2`)
 	p.shows(`corkline_pipeline_lines_shipped_total{source="words"} 2`)
 	p.shows("corkline_pipeline_config_last_reload_successful 1")
 	p.signal(syscall.SIGINT)
+	p.ends(0, 20*time.Second)
+}
+
+// A definition that is put into the folder of a running agent is taken without
+// a signal.
+func TestAgent_TakesDefinitions(t *testing.T) {
+	p := startAgent(t, awayLoki(t, http.StatusNoContent), "1s")
+	p.shows(`corkline_pipeline_lines_shipped_total{source="words"} 2`)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("formats/spoken.yaml", "extends: wrods\n")
+	p.says(regexp.MustCompile(`refuse .*/formats/spoken.yaml:1:10: extends: there is no definition .*wrods`))
+	write("formats/spoken.yaml", "extends: words\nlayouts: [{name: spoken, regex: '^(?P<word>[a-z]+) said (?P<number>[0-9]+)$'}]\n")
+	p.says(regexp.MustCompile(`configuration taken`))
+	write("w.log", "one 1\ntwo 2\none said 5\n")
+	p.shows(`corkline_words_total{word="one"} 6`)
+	p.shows(`corkline_pipeline_lines_parsed_total{source="words"} 3`)
+	p.signal(syscall.SIGTERM)
 	p.ends(0, 20*time.Second)
 }
 
@@ -489,8 +795,9 @@ func TestAgent_DoesNotStart(t *testing.T) {
 			t.Errorf("%s: exit code %d, stdout %q, stderr (-want +got):\n%s", config, code, stdout, diff)
 		}
 	}
-	f("bad.yaml", `corkline: DIR/bad.yaml:1: nodee: unknown key; did you mean "node"?
-DIR/bad.yaml:3: sources[0].definition: there is no definition "nope"; there are: [ako amko antrea-agent antrea-controller antrea-networkpolicy avi-application avi-connection avi-dns avi-event avi-waf calico-packet gke-policy hubble ovn-acl ovs-vswitchd ovsdb-server]
+	_, all := shippedDefinitions(t)
+	f("bad.yaml", `corkline: DIR/bad.yaml:1:1: nodee: unknown key; did you mean "node"?
+DIR/bad.yaml:3:17: sources[0].definition: there is no definition "nope"; there are: [`+all+`]
 `)
 	f("none.yaml", "corkline: read configuration: open DIR/none.yaml: no such file or directory\n")
 	f("taken.yaml", "corkline: start the agent: listen for /metrics (key listen): listen tcp "+other.address+": bind: address already in use\n")

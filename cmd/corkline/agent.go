@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/corkline/corkline/exporter"
+	"github.com/corkline/corkline/parsers"
 )
 
 type agentCmd struct {
@@ -25,12 +26,13 @@ func (c *agentCmd) Help() string {
   corkline agent --config corkline.yaml --once
 
 Signals: SIGTERM and SIGINT finish the batch at Loki within shutdown_timeout
-and exit; a second one aborts. SIGHUP, or a change of the file, reads the
-configuration again; a bad one is refused, and the one before goes on.`
+and exit; a second one aborts. SIGHUP, or a change of the file or of a
+definition, reads the configuration again; a bad one is refused, and the one
+before goes on.`
 }
 
 func (c *agentCmd) Run(ctx context.Context, log *slog.Logger) error {
-	config, err := c.load()
+	config, file, err := loadConfig(c.Config)
 	if err != nil {
 		return err
 	}
@@ -38,7 +40,7 @@ func (c *agentCmd) Run(ctx context.Context, log *slog.Logger) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	agent, err := exporter.New(exporter.Options{
-		ConfigFile: c.Config, Config: config, Once: c.Once, Version: version, Revision: commit, Log: log, Reload: reload,
+		ConfigFile: file, Config: config, Once: c.Once, Version: version, Revision: commit, Log: log, Reload: reload,
 	})
 	if err != nil {
 		return fmt.Errorf("start the agent: %w", err)
@@ -53,14 +55,26 @@ func (c *agentCmd) Run(ctx context.Context, log *slog.Logger) error {
 	return err
 }
 
-func (c *agentCmd) load() (*exporter.Config, error) {
-	if c.Config != "" {
-		return exporter.LoadConfig(c.Config)
+// loadLibrary gives the shipped definitions and those of a configuration.
+func loadLibrary(path string) (*parsers.Library, error) {
+	config, _, err := loadConfig(path)
+	if err != nil {
+		return nil, err
 	}
-	config, err := exporter.LoadConfig(exporter.DefaultConfigFile)
+	return config.Library(), nil
+}
+
+// loadConfig reads the configuration of a file, or without one of the default
+// file, or when that is not there, the defaults. It gives the file that it read.
+func loadConfig(path string) (config *exporter.Config, file string, err error) {
+	if path != "" {
+		config, err = exporter.LoadConfig(path)
+		return config, path, err
+	}
+	config, err = exporter.LoadConfig(exporter.DefaultConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return exporter.ParseConfig("defaults", nil)
+		config, err = exporter.LoadConfig("")
+		return config, "", err
 	}
-	c.Config = exporter.DefaultConfigFile
-	return config, err
+	return config, exporter.DefaultConfigFile, err
 }

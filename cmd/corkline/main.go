@@ -23,7 +23,7 @@ var (
 type commands struct {
 	Agent      agentCmd         `cmd:"" help:"Follow log files, feed metrics and ship lines to Loki."`
 	Try        tryCmd           `cmd:"" help:"Show what a definition makes of lines: fields, labels, metrics, or where a line stops to match."`
-	Check      checkCmd         `cmd:"" help:"Check a configuration and its definitions, and name every fault with file, line and key."`
+	Check      checkCmd         `cmd:"" help:"Check a configuration and its definitions, and name every fault with file, line, column and key."`
 	Provision  provisionCmd     `cmd:"" help:"Bring dashboards and datasources to Grafana, buckets to S3, and verify that panels have data."`
 	Quickstart quickstartCmd    `cmd:"" help:"Start the agent on sample logs, with S3, Loki and Prometheus beside it on loopback."`
 	Version    kong.VersionFlag `help:"Print the version and exit."`

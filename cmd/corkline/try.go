@@ -21,10 +21,12 @@ import (
 )
 
 type tryCmd struct {
-	Definition     string `short:"d" xor:"definition" placeholder:"NAME" help:"Shipped definition; without it the content decides."`
-	DefinitionFile string `xor:"definition" type:"path" placeholder:"FILE" help:"Definition file of your own."`
+	Config         string `short:"c" xor:"definitions" type:"path" placeholder:"FILE" help:"Configuration with definitions of your own; default is that of the agent, if it is there."`
+	Definition     string `short:"d" xor:"definition" placeholder:"NAME" help:"Definition, a shipped one or one of the configuration's; without it the content decides."`
+	DefinitionFile string `xor:"definition,definitions" type:"path" placeholder:"FILE" help:"Definition file of your own; it may extend those beside it."`
+	Zone           string `placeholder:"NAME" help:"Zone of times that name none, such as Europe/Berlin; default is the definition's."`
 	Output         string `short:"o" enum:"table,json,metrics" default:"table" help:"table for people, json for an object a line, metrics for the exposition text that the lines lead to."`
-	File           string `arg:"" optional:"" default:"-" help:"File with lines, or - for standard input."`
+	File           string `arg:"" optional:"" default:"-" help:"File with lines, also in gzip, or a support bundle (tar, tar.gz); - is standard input."`
 }
 
 func (c *tryCmd) Help() string {
@@ -32,14 +34,27 @@ func (c *tryCmd) Help() string {
   corkline try /var/log/antrea/networkpolicy/np.log
   corkline try -d antrea-networkpolicy -o json np.log | jq .fields
   corkline try --definition-file my-format.yaml -o metrics my.log
+  corkline try np-2024-06-02T10-11-12.000.log.gz
+  corkline try support-bundle.tar.gz
+  corkline try -o json support-bundle.tar.gz | jq 'select(.error)'
+  tar c /var/log/antrea | corkline try
+  corkline try -c corkline.yaml -d my-format --zone Europe/Berlin my.log
   kubectl exec … -- tail -100 np.log | corkline try
+  ovs-ofctl --names dump-flows br-int | corkline try -d ovs-flows -o json
 
-The exit code is 1 when a line did not parse.`
+Of a bundle each member is tried with the definition that its content has; those
+of no known format, such as configuration and profiles, are named and skipped.
+Nothing is written to disk.
+
+The exit code is 1 when a line did not parse. So it is when no member of a
+bundle has a known format.`
 }
 
 const (
 	tryLineBytes = 256 << 10 // longer lines are cut there, as the agent does
 	detectLines  = 200
+	tryBatch     = 1000    // lines that are put together at once
+	tryBytes     = 8 << 20 // of them, about
 )
 
 func (c *tryCmd) Run(ctx context.Context) error {
@@ -56,39 +71,54 @@ func (c *tryCmd) Run(ctx context.Context) error {
 		defer f.Close() // only read
 		in = f
 	}
-	out := bufio.NewWriter(os.Stdout)
-	t := &trial{set: set, out: out, lines: bufio.NewReaderSize(in, tryLineBytes), reference: time.Now()}
+	reference := time.Now()
 	if f, ok := in.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			t.reference = info.ModTime() // years that the lines leave out are those before it
+			reference = info.ModTime() // years that the lines leave out are those before it
 		}
 	}
+	var zone *time.Location // nil for the definitions'
+	if c.Zone != "" {
+		if zone, err = time.LoadLocation(c.Zone); err != nil {
+			return fmt.Errorf("there is no time zone %q; use UTC or an IANA name such as Europe/Berlin", c.Zone)
+		}
+	}
+	left := int64(maxUnpacked)
+	lines, err := unpacked(in, &left)
+	if err != nil {
+		return fmt.Errorf("read lines: %w", err)
+	}
+	out := bufio.NewWriter(os.Stdout)
+	if isTar(lines) {
+		return errors.Join(tryBundle(ctx, set, zone, c.Output, lines, out), out.Flush())
+	}
+	t := &trial{set: set, out: out, lines: lines, reference: reference, zone: zone}
 	err = t.run(ctx, c.Output)
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return err
 	}
-	if t.failed > 0 {
-		return fmt.Errorf("%d of %d lines did not parse", t.failed, t.failed+t.parsed)
-	}
-	return nil
+	return t.verdict()
 }
 
 // definitions gives those that may be taken: one when it is named.
 func (c *tryCmd) definitions() (parsers.Set, error) {
 	if c.DefinitionFile != "" {
-		d, err := parsers.LoadDefinition(c.DefinitionFile)
+		d, err := exporter.LoadDefinition(c.DefinitionFile)
 		if err != nil {
 			return nil, err
 		}
 		return parsers.Set{d.Name: d}, nil
 	}
-	set, err := parsers.Shipped()
-	if err != nil || c.Definition == "" {
-		return set, err
+	library, err := loadLibrary(c.Config)
+	if err != nil {
+		return nil, err
 	}
-	d, ok := set[c.Definition]
-	if !ok {
-		return nil, fmt.Errorf("there is no definition %q; there are: %s", c.Definition, strings.Join(set.Names(), " "))
+	if c.Definition == "" {
+		return library.Set, nil
+	}
+	d, err := named(library.Set, c.Definition)
+	if err != nil {
+		return nil, err
 	}
 	return parsers.Set{d.Name: d}, nil
 }
@@ -111,6 +141,7 @@ func openRegular(path string) (*os.File, error) {
 // trial runs lines through a definition.
 type trial struct {
 	set            parsers.Set
+	zone           *time.Location // nil for the definitions'
 	lines          *bufio.Reader
 	out            *bufio.Writer
 	parser         *parsers.Parser
@@ -120,20 +151,18 @@ type trial struct {
 }
 
 func (t *trial) run(ctx context.Context, output string) error {
-	head, err := t.head()
-	if err != nil {
-		return err
-	}
+	var head [][]byte
 	var definitions []*parsers.Definition // none: no line of the head parses
 	if len(t.set) == 1 {
 		definitions = []*parsers.Definition{t.set[t.set.Names()[0]]}
 	} else {
+		var err error
+		if head, err = t.head(); err != nil {
+			return err
+		}
 		definitions = t.set.Detect(head)
 	}
-	if len(definitions) > 0 {
-		t.parser, t.framer = parsers.NewParser(definitions...), definitions[0].NewFramer(tryLineBytes)
-		t.parser.Refer(t.reference.UnixNano())
-	}
+	t.take(definitions)
 	report, finish, err := t.reporter(output, definitions)
 	if err != nil {
 		return err
@@ -144,8 +173,24 @@ func (t *trial) run(ctx context.Context, output string) error {
 	return finish()
 }
 
-// tryBatch lines are put together at once.
-const tryBatch = 1000
+// take sets what the lines are parsed by.
+func (t *trial) take(definitions []*parsers.Definition) {
+	if len(definitions) > 0 {
+		t.parser, t.framer = parsers.NewParser(definitions...), definitions[0].NewFramer(tryLineBytes)
+		t.parser.Refer(t.reference.UnixNano())
+		if t.zone != nil {
+			t.parser.In(t.zone)
+		}
+	}
+}
+
+// verdict is the error when lines did not parse.
+func (t *trial) verdict() error {
+	if t.failed > 0 {
+		return fmt.Errorf("%d of %d lines did not parse", t.failed, t.failed+t.parsed)
+	}
+	return nil
+}
 
 // all tries the lines of the head and those behind it.
 func (t *trial) all(ctx context.Context, head [][]byte, report func(outcome) error) error {
@@ -154,7 +199,11 @@ func (t *trial) all(ctx context.Context, head [][]byte, report func(outcome) err
 		lines = append(lines, parsers.Line{Text: text})
 	}
 	for end := false; !end && ctx.Err() == nil; {
-		for len(lines) < tryBatch && !end {
+		size := 0
+		for i := range lines {
+			size += len(lines[i].Text)
+		}
+		for len(lines) < tryBatch && size < tryBytes && !end {
 			text, err := t.next()
 			if end = errors.Is(err, io.EOF); end {
 				break
@@ -163,6 +212,7 @@ func (t *trial) all(ctx context.Context, head [][]byte, report func(outcome) err
 				return err
 			}
 			lines = append(lines, parsers.Line{Text: bytes.Clone(text)})
+			size += len(text)
 		}
 		records, rest := lines, len(lines)
 		if t.framer != nil {
@@ -187,7 +237,7 @@ func (t *trial) all(ctx context.Context, head [][]byte, report func(outcome) err
 // head reads the lines that decide the definition.
 func (t *trial) head() ([][]byte, error) {
 	var head [][]byte
-	for len(head) < detectLines && len(t.set) > 1 {
+	for size := 0; len(head) < detectLines && size < tryBytes; size += len(head[len(head)-1]) {
 		line, err := t.next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -237,7 +287,7 @@ func (t *trial) try(record *parsers.Line, report func(outcome) error) error {
 		failure.Definition, failure.Closest = "", &closest
 		return report(outcome{failure: failure})
 	}
-	r := &parsers.Record{Line: line, Carried: record.Time}
+	r := &parsers.Record{Line: line, Carried: record.Time, Header: record.Header}
 	if err := t.parser.Parse(r); err != nil {
 		t.failed++
 		return report(outcome{failure: r.Definition.Failure(r.Line, err)})

@@ -1,16 +1,17 @@
 // Package strict decodes YAML into Go structs and reports every fault of a
-// file at once, each with its line and key. Unknown and repeated keys are
+// file at once, each with its place and key. Unknown and repeated keys are
 // faults. Struct fields are named by their `yaml:"…"` tags.
 package strict
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"reflect"
 	"regexp"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,26 +23,33 @@ import (
 type Fault struct {
 	File    string
 	Line    int    // from 1; 0 when the whole file is meant
+	Column  int    // from 1, in characters; 0 when it is not known
 	Key     string // path such as "sources[0].files"; empty for the whole file
 	Message string
 }
 
-// Error gives the fault as "file:line: key: message".
+// Error gives the fault as "file:line:column: key: message", without what is
+// not known.
 func (f Fault) Error() string {
-	var b strings.Builder
-	b.WriteString(f.File)
-	if f.Line > 0 {
-		fmt.Fprintf(&b, ":%d", f.Line)
+	if f.Key == "" {
+		return f.Place() + ": " + f.Message
 	}
-	b.WriteString(": ")
-	if f.Key != "" {
-		b.WriteString(f.Key + ": ")
-	}
-	b.WriteString(f.Message)
-	return b.String()
+	return f.Place() + ": " + f.Key + ": " + f.Message
 }
 
-// Faults of one or more files, in the order of their lines.
+// Place gives "file:line:column", without what is not known.
+func (f Fault) Place() string {
+	switch {
+	case f.Line == 0:
+		return f.File
+	case f.Column == 0:
+		return fmt.Sprintf("%s:%d", f.File, f.Line)
+	default:
+		return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
+	}
+}
+
+// Faults of one or more files, in the order of their places.
 type Faults []Fault
 
 // Error gives one fault a line.
@@ -61,30 +69,37 @@ func (fs Faults) Err() error {
 	return fs
 }
 
-// Sort orders the faults by file and line.
+// Sort orders the faults by file, line and column.
 func (fs Faults) Sort() {
-	sort.SliceStable(fs, func(i, j int) bool {
-		if fs[i].File != fs[j].File {
-			return fs[i].File < fs[j].File
-		}
-		return fs[i].Line < fs[j].Line
+	slices.SortStableFunc(fs, func(a, b Fault) int {
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
 	})
 }
 
 // Document remembers where each key of a decoded file stands, so that what is
-// found wrong later can be reported with its line.
+// found wrong later can be reported with its place.
 type Document struct {
-	file  string
-	lines map[string]int
+	file   string
+	places map[string]place
+}
+
+// place of a key. Of a key that was borrowed, the file and key are those of
+// the text that it was borrowed from.
+type place struct {
+	file         string
+	line, column int
+	key          string
+	null         bool   // nothing stands behind the key
+	via          string // the key at which faults are reported, when not at this one
 }
 
 // File name that the document was decoded from.
 func (d *Document) File() string { return d.file }
 
-// Has tells whether the file gives that key.
+// Has tells whether the file gives that key a value.
 func (d *Document) Has(key string) bool {
-	_, ok := d.lines[key]
-	return ok
+	p, ok := d.places[key]
+	return ok && !p.null
 }
 
 // Fault makes a fault at a key; a key that the file does not have is reported
@@ -92,8 +107,11 @@ func (d *Document) Has(key string) bool {
 func (d *Document) Fault(key, format string, args ...any) Fault {
 	f := Fault{File: d.file, Key: key, Message: fmt.Sprintf(format, args...)}
 	for at := key; ; at = parent(at) {
-		if line, ok := d.lines[at]; ok {
-			f.Line = line
+		if p, ok := d.places[at]; ok {
+			f.File, f.Line, f.Column, f.Key = p.file, p.line, p.column, extend(p.key, key[len(at):])
+			if p.via != "" && p.via != key {
+				return d.Fault(p.via, "breaks %s", f)
+			}
 			return f
 		}
 		if at == "" {
@@ -109,10 +127,51 @@ func parent(key string) string {
 	return ""
 }
 
+// Overlay gives an empty document of the same file, which borrows its keys.
+func (d *Document) Overlay() *Document {
+	return &Document{file: d.file, places: map[string]place{}}
+}
+
+// Borrow takes over a key with all below it that another document has, in
+// place of a key of this one; both may be empty for the whole of a document.
+// Faults are reported where the other document has them. With via, they are
+// reported at that key of this document instead, and say what they break.
+func (d *Document) Borrow(key string, from *Document, fromKey, via string) {
+	for at := range d.places {
+		if _, ok := below(at, key); ok {
+			delete(d.places, at)
+		}
+	}
+	for at, p := range from.places {
+		if rest, ok := below(at, fromKey); ok {
+			p.via = via
+			d.places[extend(key, rest)] = p
+		}
+	}
+}
+
+// below gives the rest of a key that is another, or below it.
+func below(at, key string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(at, key)
+	return rest, ok && (key == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// extend gives the key that a rest such as ".files[0]" makes of one above it.
+func extend(key, rest string) string {
+	switch {
+	case key == "":
+		return strings.TrimPrefix(rest, ".")
+	case rest == "" || rest[0] == '.' || rest[0] == '[':
+		return key + rest
+	default:
+		return key + "." + rest
+	}
+}
+
 // Decode reads one YAML document into a struct, over the values that it
 // already has. An empty file is legal and changes nothing.
 func Decode(file string, text []byte, into any) (*Document, Faults) {
-	doc := &Document{file: file, lines: map[string]int{}}
+	doc := &Document{file: file, places: map[string]place{}}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var root yaml.Node
 	if err := dec.Decode(&root); err != nil {
@@ -123,10 +182,11 @@ func Decode(file string, text []byte, into any) (*Document, Faults) {
 	}
 	var more yaml.Node
 	if err := dec.Decode(&more); err == nil {
-		return doc, Faults{{File: file, Line: more.Line, Message: "a second YAML document starts here; only one is read"}}
+		return doc, Faults{{File: file, Line: more.Line, Column: more.Column, Message: "a second YAML document starts here; only one is read"}}
 	} else if !errors.Is(err, io.EOF) {
 		return doc, Faults{syntaxFault(file, err)}
 	}
+	doc.places[""] = place{file: file, line: root.Content[0].Line, column: root.Content[0].Column}
 	w := walker{doc: doc}
 	w.decode(root.Content[0], "", reflect.ValueOf(into).Elem())
 	w.faults.Sort()
@@ -152,7 +212,7 @@ type walker struct {
 }
 
 func (w *walker) fault(n *yaml.Node, key, format string, args ...any) {
-	w.faults = append(w.faults, Fault{w.doc.file, n.Line, key, fmt.Sprintf(format, args...)})
+	w.faults = append(w.faults, Fault{w.doc.file, n.Line, n.Column, key, fmt.Sprintf(format, args...)})
 }
 
 func (w *walker) decode(n *yaml.Node, key string, v reflect.Value) {
@@ -165,10 +225,11 @@ func (w *walker) decode(n *yaml.Node, key string, v reflect.Value) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	null := n.Kind == yaml.ScalarNode && n.Tag == "!!null"
 	if key != "" {
-		w.doc.lines[key] = n.Line
+		w.doc.places[key] = place{file: w.doc.file, line: n.Line, column: n.Column, key: key, null: null}
 	}
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+	if null {
 		return // "key:" with nothing keeps the default
 	}
 	if v.Kind() == reflect.Pointer {

@@ -19,7 +19,15 @@ const everything = `
 cluster: test
 config:
   loki: {url: "https://loki.example", tenant: network}
-  sources: [{definition: antrea-networkpolicy, files: [/var/log/antrea/networkpolicy/np.log]}]
+  sources:
+    - {definition: antrea-networkpolicy, files: [/var/log/antrea/networkpolicy/np.log]}
+    - {name: avi, definitions: [avi-application, avi-event], files: [/var/log/avi.log], zone: Europe/Berlin}
+    - {definition: more}
+definitions:
+  more: |
+    name: more
+    extends: antrea-networkpolicy
+    files: [/var/log/antrea/networkpolicy/more.log]
 ca: {configMap: loki-ca}
 imagePullSecrets: [{name: pull}]
 commonLabels: {team: network}
@@ -105,16 +113,23 @@ func TestManifestsFitEveryKubernetes(t *testing.T) {
 func TestChartAndAgentAgreeOnTheConfiguration(t *testing.T) {
 	binary := corkline(t)
 	for name, values := range map[string]string{"defaults": "", "everything": everything} {
-		configMap := find(t, objects(t, render(t, "1.36.0", values)), "ConfigMap/corkline")
-		file := write(t, name+".yaml", []byte(configMap.text("data", "corkline.yaml")))
-		if stdout, stderr, err := execute(t.Context(), ".", binary, "check", "--config", file); err != nil {
-			t.Errorf("%s: %v\n%s%s", name, err, stdout, stderr)
+		all := objects(t, render(t, "1.36.0", values))
+		text := find(t, all, "ConfigMap/corkline").text("data", "corkline.yaml")
+		want := "antrea-networkpolicy: good"
+		if name == "everything" {
+			more := find(t, all, "ConfigMap/corkline-definitions").text("data", "more.yaml")
+			text += "definitions_dir: " + filepath.Dir(write(t, "more.yaml", []byte(more))) + "\n"
+			want = "\nmore of /"
+		}
+		stdout, stderr, err := execute(t.Context(), ".", binary, "check", "-v", "--config", write(t, name+".yaml", []byte(text)))
+		if err != nil || !strings.Contains(stdout, want) {
+			t.Errorf("%s: %v, no %q in:\n%s%s", name, err, want, stdout, stderr)
 		}
 	}
 
 	documented, schema := parseObject(t, read(t, root+"/deploy/corkline.yaml")), parseObject(t, read(t, chart+"/values.schema.json"))
 	known := keys(schema.at("properties", "config", "properties").(map[string]any))
-	known = append(known, "cluster", "node", "listen", "state_dir") // the chart's
+	known = append(known, "cluster", "node", "listen", "state_dir", "definitions_dir") // the chart's
 	slices.Sort(known)
 	if want := keys(documented); !slices.Equal(known, want) {
 		t.Errorf("the chart knows the keys %v, the agent %v", known, want)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,8 +39,10 @@ type proxy struct {
 func newProxy(tb testing.TB, loki string) *proxy {
 	tb.Helper()
 	p := &proxy{tb: tb, loki: loki, seed: maphash.MakeSeed(), sent: map[uint64]uint16{}}
-	p.Server = httptest.NewServer(p)
-	tb.Cleanup(p.Server.Close)
+	p.Server = httptest.NewUnstartedServer(p)
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // of answers that are lost on purpose
+	p.Start()
+	tb.Cleanup(p.Close)
 	return p
 }
 

@@ -39,7 +39,7 @@ func TestRow01Kill(t *testing.T) {
 	})
 	stop := l.follow(20*time.Millisecond, 100, func(tick int) error {
 		if tick%100 == 0 {
-			return l.rotate(5)
+			return l.rotate(200) // none is deleted before an agent had time for it
 		}
 		return nil
 	})

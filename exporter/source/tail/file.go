@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"sync/atomic"
 	"time"
+
+	"github.com/corkline/corkline/parsers"
 )
 
 // File is one file that a Tailer follows, whatever its name is by now. Its
@@ -29,6 +31,7 @@ type File struct {
 	changed  time.Time   // by the Tailer's clock: when a change was last noticed
 	prefix   fingerprint // of its beginning, as far as it is known
 	cursors  [2]cursor   // by Cursor
+	header   *parsers.Header
 }
 
 // Path returns where the file was first found; rotation does not change it.
@@ -50,7 +53,7 @@ func (f *File) SetTime(ns int64) { f.time.Store(ns) }
 // begin puts the file at its beginning, with a time of now.
 func (f *File) begin(now time.Time) {
 	f.time.Store(now.UnixNano())
-	f.prefix = fingerprint{}
+	f.prefix, f.header = fingerprint{}, nil
 	f.cursors = [2]cursor{}
 }
 

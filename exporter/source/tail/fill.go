@@ -62,7 +62,7 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 	for i, chain := range t.queue {
 		share := max(shareBytes, (len(b.block)-b.used)/(len(t.queue)-i))
 		b.limit, b.full = min(b.used+share, len(b.block)), false
-		used := b.used
+		chunks := len(b.Chunks)
 		for _, f := range chain.files {
 			if t.waits(f, c) && t.unread(f, c, drain) {
 				break
@@ -74,7 +74,7 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 				break
 			}
 		}
-		if b.used > used {
+		if len(b.Chunks) > chunks {
 			t.clock++
 			chain.turn[c] = t.clock
 		}
@@ -162,6 +162,11 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) (err error) 
 		return readErr
 	}
 	if t.framer != nil {
+		if err := t.setHeader(f, c); err != nil {
+			*cur = before
+			b.lines, b.used, b.full = b.lines[:lines], used, false
+			return err
+		}
 		t.join(b, cur, lines, complete)
 		if len(b.lines) == lines && b.full && used == 0 {
 			t.join(b, cur, lines, true) // a record that fills the buffer
@@ -255,6 +260,28 @@ func (t *Tailer) join(b *Buffer, cur *cursor, first int, final bool) {
 	} else {
 		cur.offset = max(cur.offset, b.raw[len(b.raw)-1].End)
 	}
+}
+
+// setHeader reads the header of f again, which may lie before the position
+// that it is read from.
+func (t *Tailer) setHeader(f *File, c Cursor) error {
+	if !t.framer.Headed() {
+		return nil
+	}
+	if f.header == nil {
+		b := NewBuffer(t.maxLineBytes)
+		n, err := f.content.readAt(c, b.block, 0)
+		if err != nil {
+			return err
+		}
+		full := n == len(b.block)
+		if b.split(b.block[:n], 0, t.maxLineBytes); full && len(b.lines) == 0 {
+			b.add(b.block, 0, int64(n), t.maxLineBytes)
+		}
+		f.header = t.framer.HeaderOf(b.lines, full)
+	}
+	t.framer.SetHeader(f.header)
+	return nil
 }
 
 // overlong is how many bytes without a line end make a line that will be cut.

@@ -1,10 +1,12 @@
 package tail
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/corkline/corkline/parsers"
+	"github.com/google/go-cmp/cmp"
 )
 
 // joined is a bench whose records begin with a head: >.
@@ -123,4 +125,54 @@ func TestJoin_FullBuffer(t *testing.T) {
 	if n != 50 {
 		t.Errorf("%d records, not 50", n)
 	}
+}
+
+// The rows of each file are read with its own header, also when reading goes
+// on in the middle of it. Headers are no records.
+func TestJoin_Header(t *testing.T) {
+	d, faults := parsers.ParseDefinition("", []byte("name: x\nlayouts: [{name: l, csv: {id: id, name: name}}]\n"))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, "*.csv")
+	b.options.Framer = d.NewFramer(4096)
+	b.reload()
+	parser := d.NewParser()
+	rows := func(want ...string) {
+		t.Helper()
+		b.scan()
+		b.do(b.tailer.Fill(b.buffer, Ship))
+		var got []string
+		for _, c := range b.buffer.Chunks {
+			for _, l := range c.Lines {
+				r := parsers.Record{Line: l.Text, Header: l.Header}
+				b.do(parser.Parse(&r))
+				got = append(got, string(r.Value(d.FieldIndex("id")))+" "+string(r.Value(d.FieldIndex("name"))))
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("rows (-want +got):\n%s", diff)
+		}
+		b.commit()
+	}
+	b.append("a.csv", "id,na")
+	rows()
+	b.append("a.csv", "me\n")
+	rows()
+	b.append("a.csv", "1,x\n")
+	b.append("b.csv", "n,name,id\n0,\"y\n\",2\n")
+	rows("1 x", "2 y\n")
+	b.append("a.csv", "id,name\n3,z\n4,\"w\nw")
+	rows("3 z")
+	b.stop()
+	b.start()
+	b.append("a.csv", "w\"\n5,v\n")
+	b.append("b.csv", "0,u,6\n")
+	rows("4 w\nww", "5 v", "6 u")
+	// What takes a file's place has its own.
+	b.do(os.WriteFile(b.path("a.csv"), []byte("name,id\nt,7\n"), 0o600))
+	rows("7 t")
+	// Of a header that is too long the columns are known that are left of it.
+	b.append("c.csv", "id,"+strings.Repeat("x", 5000)+"\n8,s\n")
+	rows("8 ")
 }

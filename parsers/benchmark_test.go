@@ -1,0 +1,243 @@
+package parsers
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/corkline/corkline/samples"
+)
+
+// BenchmarkDefinition parses the records of each definition's sample, layout by
+// layout, and apart those ("+") that give an expression of extract a field.
+// Beside it stands what the standard library does for less: one match of the
+// layout's own expression (regexp), or the object that the line holds decoded
+// into a map (encodingjson). x-regexp and x-json tell how many times as long
+// that takes, within the same run.
+func BenchmarkDefinition(b *testing.B) {
+	set := shippedSet(b)
+	for _, name := range set.Names() {
+		b.Run(name, func(b *testing.B) {
+			d := set[name]
+			groups := map[string]*parsed{}
+			for _, record := range sampleRecords(b, d) {
+				addParsed(b, groups, d, record)
+			}
+			for _, group := range slices.Sorted(maps.Keys(groups)) {
+				b.Run(group, func(b *testing.B) { groups[group].bench(b, d) })
+			}
+		})
+	}
+}
+
+// parsed holds records of the same layout.
+type parsed struct {
+	layout  *Layout
+	records []Line
+	objects [][]byte // the JSON of those records, if they hold any
+}
+
+func addParsed(b testing.TB, groups map[string]*parsed, d *Definition, record Line) {
+	b.Helper()
+	r := Record{Line: bytes.Clone(record.Text), Carried: record.Time, Header: record.Header}
+	parser := d.NewParser()
+	parser.Refer(sampleTime)
+	if err := parser.Parse(&r); err != nil {
+		b.Fatalf("%q: %s", record.Text, err)
+	}
+	group := r.Layout.Name
+	if slices.ContainsFunc(d.steps, func(s step) bool { return s.pattern != nil && extracted(&r, &s) }) {
+		group += "+"
+	}
+	if groups[group] == nil {
+		groups[group] = &parsed{layout: r.Layout}
+	}
+	g := groups[group]
+	g.records = append(g.records, record)
+	if r.Layout.pattern == nil {
+		return
+	}
+	slots := r.Layout.pattern.re().FindSubmatchIndex(record.Text)
+	for _, s := range d.steps {
+		for group, field := range r.Layout.fields {
+			if s.json != nil && field >= 0 && slices.Contains(s.from, field) && slots[2*group] >= 0 {
+				object := record.Text[slots[2*group]:slots[2*group+1]]
+				if !json.Valid(object) { // the members of one
+					object = slices.Concat([]byte{'{'}, object, []byte{'}'})
+				}
+				if json.Valid(object) {
+					g.objects = append(g.objects, object)
+				}
+			}
+		}
+	}
+}
+
+// extracted tells whether a record has a field that only the step's expression gives.
+func extracted(r *Record, s *step) bool {
+	return slices.ContainsFunc(s.groups, func(field int) bool {
+		return field >= 0 && len(r.Value(field)) > 0 && !slices.Contains(r.Layout.fields, field)
+	})
+}
+
+func (p *parsed) bench(b *testing.B, d *Definition) {
+	standard := 0.0
+	if p.layout.pattern != nil {
+		standard = p.each(b, "regexp", func(i int) bool {
+			return p.layout.pattern.re().FindSubmatchIndex(p.records[i].Text) != nil
+		})
+	}
+	decode := 0.0
+	if len(p.objects) == len(p.records) {
+		decode = p.each(b, "encodingjson", func(i int) bool {
+			var object map[string]any
+			return json.Unmarshal(p.objects[i], &object) == nil
+		})
+	}
+	again := newParsing(d)
+	p.each(b, "parse", func(i int) bool { return again.parse(&p.records[i]) == nil }, standard, decode)
+}
+
+// each measures a function of one record. The times of others are reported as
+// ratios, if they are known.
+func (p *parsed) each(b *testing.B, name string, f func(i int) bool, others ...float64) (perRecord float64) {
+	size := 0
+	for i := range p.records {
+		size += len(p.records[i].Text)
+	}
+	b.Run(name, func(b *testing.B) {
+		b.SetBytes(int64(size / len(p.records)))
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if at := i % len(p.records); !f(at) {
+				b.Fatalf("%q does not parse", p.records[at].Text)
+			}
+		}
+		perRecord = float64(b.Elapsed()) / float64(b.N)
+		for i, other := range others {
+			if other > 0 {
+				b.ReportMetric(other/perRecord, []string{"x-regexp", "x-json"}[i])
+			}
+		}
+	})
+	return perRecord
+}
+
+// parsing is what a pipeline has to parse one record after the other.
+type parsing struct {
+	parser  *Parser
+	record  Record
+	line    []byte
+	redacts bool
+}
+
+func newParsing(d *Definition) *parsing {
+	p := &parsing{parser: d.NewParser(), redacts: d.secrets != nil, record: Record{Scratch: new(Scratch)}}
+	p.parser.Refer(sampleTime)
+	return p
+}
+
+func (p *parsing) parse(record *Line) error {
+	p.record.Line, p.record.Carried, p.record.Header = record.Text, record.Time, record.Header
+	if p.redacts { // which changes the line
+		p.line = append(p.line[:0], record.Text...)
+		p.record.Line = p.line
+	}
+	p.record.Scratch.Reset()
+	return p.parser.Parse(&p.record)
+}
+
+// TestDefinition_Allocations holds that no record of a sample needs memory, once
+// there is what all of them need.
+func TestDefinition_Allocations(t *testing.T) {
+	set := shippedSet(t)
+	for _, name := range set.Names() {
+		records, again := sampleRecords(t, set[name]), newParsing(set[name])
+		parse := func(records []Line) func() {
+			return func() {
+				for i := range records {
+					if err := again.parse(&records[i]); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		set[name].alone() // is found out but once
+		parse(records)()
+		parse(records)()
+		allowed := map[string]float64{
+			"avi-event": 1, // to hide what is in the URL of a text
+			// Read by people and by replays, not by an agent at work:
+			"avi-csv":   9, // to hide what is in quoted cells
+			"conntrack": 1, // of lines that are no entries
+			"ovs-flows": 5, // of replies' heads, and of escaped names
+		}[name]
+		for i := range records {
+			if n := testing.AllocsPerRun(1, parse(records[i:i+1])); n > allowed {
+				t.Errorf("%s: %v allocations for %q", name, n, records[i].Text)
+			}
+		}
+		if n := testing.AllocsPerRun(10, parse(records)); n > 4*allowed {
+			t.Errorf("%s: %v allocations for its sample", name, n)
+		}
+	}
+}
+
+// BenchmarkShipped compiles all shipped definitions, and tells how much memory
+// they hold.
+func BenchmarkShipped(b *testing.B) {
+	heap := func() uint64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	compile := func() Set {
+		library, faults := compileShipped()
+		if len(faults) > 0 {
+			b.Fatal(faults)
+		}
+		return library.Set
+	}
+	before := heap()
+	set := compile()
+	held := heap() - before
+	b.ReportAllocs()
+	for b.Loop() {
+		compile()
+	}
+	b.ReportMetric(float64(held), "held-B")
+	runtime.KeepAlive(set)
+}
+
+// sampleTime is when the samples without a year are read: 2024-12-31T00:00:00Z.
+const sampleTime = 1_735_603_200_000_000_000
+
+func shippedSet(tb testing.TB) Set {
+	tb.Helper()
+	set, err := Shipped()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+// sampleRecords are the records of a definition's sample.
+func sampleRecords(tb testing.TB, d *Definition) []Line {
+	tb.Helper()
+	text, err := samples.Log(d.Name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var all []Line
+	for _, line := range bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")) {
+		all = append(all, Line{Text: line})
+	}
+	if framer := d.NewFramer(256 << 10); framer != nil {
+		all, _, _ = framer.Join(nil, all, nil, true)
+	}
+	return all
+}

@@ -1,0 +1,248 @@
+package parsers_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/corkline/corkline/parsers"
+	"pgregory.net/rapid"
+)
+
+// Each sample is told to be what it is, but for those whose programs write the
+// same form.
+func TestDetect_Samples(t *testing.T) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := map[string]string{"ovsdb-server": "ovs-vswitchd", "antrea-controller": "antrea-agent"}
+	for name, d := range set {
+		if first, ok := same[name]; ok {
+			d = set[first]
+		}
+		text, err := os.ReadFile(filepath.Join("..", "samples", name+".log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := set.Detect(lines(text)); len(found) == 0 || found[0] != d {
+			t.Errorf("%s is taken for %v", name, found)
+		}
+	}
+}
+
+// A flow has the same values in each of the forms in which it is printed.
+func TestOVSFlows(t *testing.T) {
+	read := reading(t, "ovs-flows")
+	rapid.Check(t, func(t *rapid.T) {
+		number := func(name string) string { return strconv.FormatUint(rapid.Uint64().Draw(t, name), 10) }
+		port := func(name string) string { return strconv.Itoa(int(rapid.Uint16().Draw(t, name))) }
+		src, dst, v6 := addresses(t)
+		want := map[string]string{
+			"table": draw(t, `[1-9]|[1-9][0-9]|Classifier|"a, b"`, "table"), "priority": strconv.Itoa(int(rapid.Uint16().Draw(t, "priority"))),
+			"packets": number("packets"), "bytes": number("bytes"), "cookie": "0x" + draw(t, `[1-9a-f][0-9a-f]{0,15}`, "cookie"),
+			"src_ip": src, "dst_ip": "", "src_net": "", "dst_net": dst + "/24", "protocol": "TCP",
+			"src_port": port("src_port"), "dst_port": port("dst_port"), "duration": draw(t, `[1-9][0-9]{0,5}(\.[0-9]{0,8}[1-9])?`, "duration"),
+			"actions": draw(t, `drop|resubmit\(,7\)|ct\(commit,nat\(src=192\.0\.2\.1\)\),output:"a\) b"|note:0a\.0b`, "actions"),
+		}
+		want["match"] = fmt.Sprintf("tcp,nw_src=%s,nw_dst=%s/24,tp_src=%s,tp_dst=%s", src, dst, want["src_port"], want["dst_port"])
+		if v6 {
+			want["match"] = fmt.Sprintf("tcp6,ipv6_src=%s,ipv6_dst=%s/24,tp_src=%s,tp_dst=%s", src, dst, want["src_port"], want["dst_port"])
+		}
+		line, counters := "", fmt.Sprintf("n_packets=%s, n_bytes=%s, ", want["packets"], want["bytes"])
+		tail := fmt.Sprintf("priority=%s,%s actions=%s", want["priority"], want["match"], want["actions"])
+		switch rapid.IntRange(0, 3).Draw(t, "form") {
+		case 0:
+			line = fmt.Sprintf(" cookie=%s, duration=%ss, table=%s, %sidle_age=3, %s", want["cookie"], want["duration"], want["table"], counters, tail)
+		case 1: // --no-stats
+			line = fmt.Sprintf(" cookie=%s, table=%s, %s", want["cookie"], want["table"], tail)
+			want["packets"], want["bytes"], want["duration"] = "", "", ""
+		case 2: // bridge/dump-flows, of table 0
+			line = fmt.Sprintf("duration=%ss, %s%s", want["duration"], counters, strings.Replace(tail, " actions=", ",actions=", 1))
+			want["table"], want["cookie"] = "0", ""
+		case 3: // a support bundle
+			line = fmt.Sprintf("table=%s, %s%s", want["table"], counters, tail)
+			want["cookie"], want["duration"] = "", ""
+		}
+		want["table"] = strings.Trim(want["table"], `"`)
+		read(t, "flow", line, want)
+	})
+}
+
+func TestConntrack(t *testing.T) {
+	read := reading(t, "conntrack")
+	rapid.Check(t, func(t *rapid.T) {
+		src, dst, _ := addresses(t)
+		number := func(name, pattern string) string { return draw(t, pattern, name) }
+		port := func(name string) string { return strconv.Itoa(int(rapid.Uint16().Draw(t, name))) }
+		want := map[string]string{
+			"protocol": "TCP", "src_ip": src, "dst_ip": dst, "src_port": port("src_port"), "dst_port": port("dst_port"),
+			"reply_src_ip": dst, "reply_dst_ip": src, "reply_src_port": port("reply_src_port"), "reply_dst_port": port("reply_dst_port"),
+			"tcp_state": draw(t, `ESTABLISHED|SYN_SENT2`, "state"), "state": "", "packets": number("packets", `[1-9][0-9]{0,18}`), "bytes": number("bytes", `[1-9][0-9]{0,18}`),
+			"mark": number("mark", `[1-9][0-9]{0,8}`), "zone": number("zone", `[1-9][0-9]{0,3}`), "timeout": number("timeout", `[1-9][0-9]{0,5}`), "vendor": number("vendor", `0x[0-9]`),
+		}
+		tuple := func(format, prefix string) string {
+			return fmt.Sprintf(format, want[prefix+"src_ip"], want[prefix+"dst_ip"], want[prefix+"src_port"], want[prefix+"dst_port"])
+		}
+		if rapid.Bool().Draw(t, "datapath") {
+			const format = "src=%s,dst=%s,sport=%s,dport=%s,packets="
+			line := "tcp,orig=(" + tuple(format, "") + want["packets"] + ",bytes=" + want["bytes"] + "),reply=(" + tuple(format, "reply_") + "0,bytes=0)," +
+				fmt.Sprintf("zone=%s,timeout=%s,mark=%s,vendor=%s,protoinfo=(state=%s)", want["zone"], want["timeout"], want["mark"], want["vendor"], want["tcp_state"])
+			read(t, "entry", line, want)
+			return
+		}
+		const format = "src=%s dst=%s sport=%s dport=%s "
+		family := rapid.SampledFrom([]string{"", "x"}).Draw(t, "family")
+		if family != "" {
+			family = "ipv4     2 "
+			if strings.Contains(src, ":") {
+				family = "ipv6     10 "
+			}
+		}
+		line := fmt.Sprintf("%stcp      6 %s %s %spackets=%s bytes=%s %s[ASSURED] mark=%s vendor=%s zone=%s use=1", family, want["timeout"], want["tcp_state"],
+			tuple(format, ""), want["packets"], want["bytes"], tuple(format, "reply_"), want["mark"], want["vendor"], want["zone"])
+		read(t, "entry", line, want)
+	})
+}
+
+// What a definition says of its fields holds for those of a dump, too.
+func TestDumps_Definition(t *testing.T) {
+	d, faults := parsers.ParseDefinition("", []byte(`name: x
+layouts: [{name: entry, dump: conntrack}]
+absent: ["0"]
+redact: {parameters: [secctx]}
+values: {protocol: [UDP]}
+extract: [{from: status, to: kept, map: {ASSURED: "yes"}}]
+stream_labels: [protocol]
+metrics: [{name: x_bytes_total, type: counter, add: bytes, labels: [kept], help: Bytes.}]
+`))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	const line = "udp      17 29 src=192.0.2.10 dst=192.0.2.53 sport=5353 dport=53 packets=1 bytes=70 src=192.0.2.53 dst=192.0.2.10 sport=53 dport=5353 packets=1 bytes=99 [ASSURED] mark=0 secctx=hidden use=1"
+	r := parsers.Record{Line: []byte(line)}
+	if err := d.NewParser().Parse(&r); err != nil {
+		t.Fatal(err)
+	}
+	got := r.Result(time.Time{})
+	if got.Fields["mark"] != nil || got.Fields["kept"] != "yes" || got.Fields["bytes"] != json.Number("70") || got.StreamLabels["protocol"] != "UDP" {
+		t.Errorf("got %v, %v", got.Fields, got.StreamLabels)
+	}
+	if strings.Contains(got.Line, "hidden") || got.Fields["secctx"] == "hidden" {
+		t.Errorf("secctx is not hidden: %v, %s", got.Fields["secctx"], got.Line)
+	}
+	r.Line = []byte(strings.Replace(line, "udp      17", "udplite  136", 1))
+	if err := d.NewParser().Parse(&r); err == nil || err.Error() != `field protocol is not one of ["UDP"]` {
+		t.Errorf("got %v", err)
+	}
+}
+
+// dumpLines are the lines of a sample that are no heads or summaries.
+func dumpLines(t testing.TB, name string) [][]byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "samples", name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := shippedDefinition(t, name)
+	var found [][]byte
+	for _, line := range lines(text) {
+		if d.Fits(line)[0] == d.Layouts[0].Name && !bytes.Contains(line, []byte(`\"`)) { // escapes cost an allocation
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func TestDumps_Allocations(t *testing.T) {
+	for _, name := range []string{"ovs-flows", "conntrack"} {
+		all := dumpLines(t, name)
+		parser := shippedDefinition(t, name).NewParser()
+		r := parsers.Record{Scratch: new(parsers.Scratch)}
+		if n := testing.AllocsPerRun(100, func() {
+			for _, line := range all {
+				r.Line = line
+				r.Scratch.Reset()
+				if parser.Parse(&r) != nil {
+					t.Fatal(string(line))
+				}
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// A line that parses has valid values; one that does not says where.
+func FuzzDumps(f *testing.F) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		f.Fatal(err)
+	}
+	names := []string{"ovs-flows", "conntrack"}
+	for _, name := range names {
+		for _, line := range dumpLines(f, name) {
+			f.Add(line)
+		}
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		for _, name := range names {
+			d := set[name]
+			r := parsers.Record{Line: bytes.Clone(line)}
+			if d.NewParser().Parse(&r) == nil {
+				if wrong := wrongField(&r, nil); wrong != "" {
+					t.Fatalf("%q parses with %s", line, wrong)
+				}
+			} else if c := d.Closest(line); c.Column < 1 || c.Column > len(line)+1 || c.Expected == "" {
+				t.Fatalf("%q: %+v", line, c)
+			}
+		}
+	})
+}
+
+// Beside each definition, the expression that finds only its first fields.
+func BenchmarkDumps(b *testing.B) {
+	for name, expression := range map[string]string{
+		"ovs-flows": `cookie=(0x[0-9a-f]+), .*table=([^,]+), n_packets=([0-9]+), n_bytes=([0-9]+), .*actions=(.*)$`,
+		"conntrack": `([a-z]+) +([0-9]+) .*src=([^ ]+) dst=([^ ]+) sport=([0-9]+) dport=([0-9]+) .*src=([^ ]+) dst=([^ ]+) sport=([0-9]+) dport=([0-9]+)`,
+	} {
+		re := regexp.MustCompile(expression)
+		var all [][]byte
+		size := 0
+		for _, line := range dumpLines(b, name) {
+			if re.Match(line) {
+				all = append(all, line)
+				size += len(line)
+			}
+		}
+		run := func(kind string, read func(line []byte) bool) {
+			b.Run(name+"/"+kind, func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetBytes(int64(size))
+				for b.Loop() {
+					for _, line := range all {
+						if !read(line) {
+							b.Fatal(string(line))
+						}
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(all)), "ns/line")
+			})
+		}
+		parser := shippedDefinition(b, name).NewParser()
+		r := parsers.Record{Scratch: new(parsers.Scratch)}
+		run("definition", func(line []byte) bool {
+			r.Line = line
+			r.Scratch.Reset()
+			return parser.Parse(&r) == nil
+		})
+		run("regexp", func(line []byte) bool { return re.FindSubmatchIndex(line) != nil })
+	}
+}
