@@ -81,6 +81,7 @@ func accounts() []struct{ metric, name string } {
 		{"corkline_pipeline_lines_shipped_total", "Shipped"},
 		{"corkline_pipeline_lines_dead_lettered_total", "Dead-lettered"},
 		{"corkline_pipeline_lines_dropped_total", "Metrics only"},
+		{"corkline_pipeline_lines_lost_total", "Lost"},
 		{"corkline_pipeline_lines_waiting", "Waiting"},
 	}
 }
@@ -104,13 +105,13 @@ func agentLedger() grafana.Row {
 		missing += a.metric + sources
 	}
 	balance = append(balance, grafana.Query{Expr: by + `(` + missing + `)`})
-	columns = append(columns, grafana.Column{Field: "Value #F", Title: "Missing", Unit: "locale", Red: true})
+	columns = append(columns, grafana.Column{Field: "Value #G", Title: "Missing", Unit: "locale", Red: true})
 
 	var flow []grafana.Query
-	for _, a := range accounts()[:4] {
+	for _, a := range accounts()[:5] {
 		flow = append(flow, grafana.Query{Expr: `sum(rate(` + a.metric + sources + `[$__rate_interval]))`, Legend: a.name})
 	}
-	return grafana.Row{Title: "Ledger: read = shipped + dead-lettered + metrics only + waiting", Panels: []grafana.Panel{
+	return grafana.Row{Title: "Ledger: read = shipped + dead-lettered + metrics only + lost + waiting", Panels: []grafana.Panel{
 		{
 			Title: "Ledger", Description: "Where the lines went that each agent has read since it started. Missing is what no account has; it is 0, or there is a bug. Metrics only are lines of an agent without a Loki.",
 			Width: 24, Height: 8, Store: grafana.Prometheus, Unit: "locale",
@@ -119,7 +120,7 @@ func agentLedger() grafana.Row {
 		{
 			Title: "Lines", Description: "Lines per second that were read, and where they went. While Loki is away, reading goes on for the metrics, and shipping catches up later.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Queries: flow,
-			Colors: []grafana.Color{{Series: "Read", Color: "blue"}, {Series: "Shipped", Color: "green"}, {Series: "Dead-lettered", Color: "red"}, {Series: "Metrics only", Color: "purple"}},
+			Colors: []grafana.Color{{Series: "Read", Color: "blue"}, {Series: "Shipped", Color: "green"}, {Series: "Dead-lettered", Color: "red"}, {Series: "Metrics only", Color: "purple"}, {Series: "Lost", Color: "orange"}},
 		},
 		{
 			Title: "Lag", Description: "Bytes of a source's files behind the committed position, of the ten agents furthest behind.",

@@ -428,8 +428,8 @@ func (a *Agent) replaceable(c *Config) error {
 func (a *Agent) Summary(w io.Writer) error {
 	for _, name := range a.ledger.names() {
 		s := a.ledger.account(name)
-		if _, err := fmt.Fprintf(w, "%s: read %d, parsed %d, unparsed %d, shipped %d, dead-lettered %d, dropped %d, waiting %d\n", name,
-			s.read.Load(), s.parsed.Load(), s.unparsed.Load(), s.shipped.Load(), s.deadLettered.Load(), s.dropped.Load(), s.waiting.Load()); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: read %d, parsed %d, unparsed %d, shipped %d, dead-lettered %d, dropped %d, lost %d, waiting %d\n", name,
+			s.read.Load(), s.parsed.Load(), s.unparsed.Load(), s.shipped.Load(), s.deadLettered.Load(), s.dropped.Load(), s.lost.Load(), s.waiting.Load()); err != nil {
 			return err
 		}
 	}

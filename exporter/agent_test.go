@@ -177,7 +177,7 @@ func (b *bench) ledger(source string) map[string]int64 {
 	a := b.agent.ledger.account(source)
 	all := map[string]int64{
 		"read": a.read.Load(), "parsed": a.parsed.Load(), "unparsed": a.unparsed.Load(),
-		"shipped": a.shipped.Load(), "dead-lettered": a.deadLettered.Load(), "dropped": a.dropped.Load(), "waiting": a.waiting.Load(),
+		"shipped": a.shipped.Load(), "dead-lettered": a.deadLettered.Load(), "dropped": a.dropped.Load(), "lost": a.lost.Load(), "waiting": a.waiting.Load(),
 		"truncated": a.truncated.Load(), "invalid": a.invalidUTF8.Load(), "read errors": a.readErrors.Load(),
 	}
 	for name, n := range all {
@@ -199,7 +199,7 @@ func (b *bench) balances(source string, want counts) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			return errors.New("(-want +got):\n" + diff)
 		}
-		if sum := got["shipped"] + got["dead-lettered"] + got["dropped"] + got["waiting"]; sum != got["read"] || got["parsed"]+got["unparsed"] != got["read"] {
+		if sum := got["shipped"] + got["dead-lettered"] + got["dropped"] + got["lost"] + got["waiting"]; sum != got["read"] || got["parsed"]+got["unparsed"] != got["read"] {
 			return fmt.Errorf("does not balance: %v", got)
 		}
 		return nil
@@ -300,7 +300,7 @@ func TestAgent_Once(t *testing.T) {
 	if err := b.agent.Summary(&summary); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("words: read 5, parsed 4, unparsed 1, shipped 5, dead-lettered 0, dropped 0, waiting 0\n", summary.String()); diff != "" {
+	if diff := cmp.Diff("words: read 5, parsed 4, unparsed 1, shipped 5, dead-lettered 0, dropped 0, lost 0, waiting 0\n", summary.String()); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 

@@ -12,10 +12,11 @@ import (
 
 // account is what became of the lines of one source in this process's life.
 // Every line that was read is in exactly one of shipped, deadLettered,
-// dropped and waiting.
+// dropped, lost and waiting.
 type account struct {
 	read, parsed, unparsed         atomic.Int64
 	shipped, deadLettered, dropped atomic.Int64
+	lost                           atomic.Int64
 	waiting                        atomic.Int64
 	truncated, invalidUTF8         atomic.Int64
 	readErrors, lostFiles          atomic.Int64
@@ -89,7 +90,8 @@ func newLedger() *ledger {
 	count("lines_shipped_total", "Lines that Loki has acknowledged.", func(a *account) *atomic.Int64 { return &a.shipped })
 	count("lines_dead_lettered_total", "Lines that Loki refuses for good, or that are too old for it, stored in the archive.", func(a *account) *atomic.Int64 { return &a.deadLettered })
 	count("lines_dropped_total", "Lines that were read for metrics only, since no Loki is configured.", func(a *account) *atomic.Int64 { return &a.dropped })
-	add("lines_waiting", "Lines that were read and are not yet shipped, dead-lettered or dropped.", prometheus.GaugeValue, func(a *account) float64 { return float64(a.waiting.Load()) })
+	count("lines_lost_total", "Lines that were counted, and whose file was truncated or removed before they could be shipped.", func(a *account) *atomic.Int64 { return &a.lost })
+	add("lines_waiting", "Lines that were read and are not yet shipped, dead-lettered, dropped or lost.", prometheus.GaugeValue, func(a *account) float64 { return float64(a.waiting.Load()) })
 	count("lines_truncated_total", "Lines cut at max_line_bytes, or that may have been cut before: they end in a number that nothing closes.", func(a *account) *atomic.Int64 { return &a.truncated })
 	count("lines_invalid_utf8_total", "Lines whose invalid bytes were replaced by U+FFFD.", func(a *account) *atomic.Int64 { return &a.invalidUTF8 })
 	count("read_errors_total", "Failures to open or read a file of the source.", func(a *account) *atomic.Int64 { return &a.readErrors })
@@ -103,13 +105,13 @@ func newLedger() *ledger {
 		}
 		return float64(lag)
 	})
-	add("files", "Files that the source has open.", prometheus.GaugeValue, func(a *account) float64 {
+	add("files", "Files that the source follows.", prometheus.GaugeValue, func(a *account) float64 {
 		if v := a.files.Load(); v != nil {
 			return float64(len(*v))
 		}
 		return 0
 	})
-	count("file_truncations_total", "Files that were found truncated (copytruncate); what was not read before is lost.", func(a *account) *atomic.Int64 { return &a.truncatedFiles })
+	count("file_truncations_total", "Files that were found truncated (copytruncate); what was neither read nor copied before is lost.", func(a *account) *atomic.Int64 { return &a.truncatedFiles })
 	add("last_shipped_timestamp_seconds", "When Loki last acknowledged lines of the source; 0 for never.", prometheus.GaugeValue, func(a *account) float64 {
 		return float64(a.lastShipped.Load()) / 1e9
 	})

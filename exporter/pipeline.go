@@ -217,6 +217,9 @@ func (p *pipeline) publish() {
 	truncations := p.tailer.Truncations()
 	p.account.truncatedFiles.Add(int64(truncations - p.truncations))
 	p.truncations = truncations
+	lost := p.tailer.TakeLost()
+	p.account.lost.Add(lost)
+	p.account.waiting.Add(-lost)
 }
 
 // behind tells whether a file holds more than was committed, without a buffer.
@@ -302,7 +305,7 @@ func (p *pipeline) parse(w *work) {
 		}
 		chunk.Time = last
 		chunk.File.SetTime(last)
-		chunk.File.SetCounted(chunk.End)
+		chunk.SetCounted()
 	}
 	p.tally.book(p.account)
 }
@@ -451,7 +454,7 @@ func (p *pipeline) countAhead(f *flight) {
 				w.scratch.Reset()
 				p.parseLine(&r, &chunk.Lines[k], true, chunk.File)
 			}
-			chunk.File.SetCounted(chunk.End)
+			chunk.SetCounted()
 		}
 		p.tally.book(p.account)
 	}

@@ -245,7 +245,7 @@ func (n *node) balances(lines int) {
 	n.t.Helper()
 	eventually(n.t, "balance the ledger", func(ctx context.Context) error {
 		got := map[string]float64{}
-		for _, name := range []string{"lines_read_total", "lines_shipped_total", "lines_dead_lettered_total", "lines_dropped_total", "lines_waiting"} {
+		for _, name := range []string{"lines_read_total", "lines_shipped_total", "lines_dead_lettered_total", "lines_dropped_total", "lines_lost_total", "lines_waiting"} {
 			value, err := n.metric(ctx, "corkline_pipeline_"+name+`{source="antrea-networkpolicy"}`)
 			if err != nil {
 				return err
@@ -254,7 +254,7 @@ func (n *node) balances(lines int) {
 		}
 		want := map[string]float64{
 			"lines_read_total": float64(lines), "lines_shipped_total": float64(lines),
-			"lines_dead_lettered_total": 0, "lines_dropped_total": 0, "lines_waiting": 0,
+			"lines_dead_lettered_total": 0, "lines_dropped_total": 0, "lines_lost_total": 0, "lines_waiting": 0,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			return errors.New("(-want +got):\n" + diff)

@@ -315,7 +315,7 @@ func (l *lab) balance(source string, n int) {
 		}
 		get := func(name string) float64 { return all["corkline_pipeline_"+name+`{source="`+source+`"}`] }
 		read, waiting := get("lines_read_total"), get("lines_waiting")
-		sum := get("lines_shipped_total") + get("lines_dead_lettered_total") + get("lines_dropped_total") + waiting
+		sum := get("lines_shipped_total") + get("lines_dead_lettered_total") + get("lines_dropped_total") + get("lines_lost_total") + waiting
 		if read != float64(n) || waiting != 0 || sum != read {
 			return fmt.Errorf("read %v of %d, waiting %v, shipped, dead-lettered, dropped and waiting %v", read, n, waiting, sum)
 		}

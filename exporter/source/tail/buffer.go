@@ -18,7 +18,8 @@ type Buffer struct {
 
 	block  []byte
 	used   int    // bytes of block that lines lie in
-	full   bool   // a read found no room for more
+	limit  int    // of what may be used now
+	full   bool   // a read found no room for more before limit
 	lines  []Line // of all chunks
 	joined []byte // text of lines that were put together
 	raw    []Line // lines that are being put together
@@ -39,7 +40,12 @@ type Chunk struct {
 	cursor      Cursor
 	generation  uint64 // of the file's content; truncation begins another
 	fingerprint fingerprint
+	tail        uint32
 }
+
+// SetCounted notes that the lines have been counted: what File.Counted returns
+// moves to End, unless it lies further already or the file was truncated since.
+func (c *Chunk) SetCounted() { c.File.positions.setCounted(c) }
 
 // Line is one line of a file, or what several make together; never empty.
 type Line = parsers.Line
@@ -56,7 +62,7 @@ func (b *Buffer) Len() int { return len(b.lines) }
 func (b *Buffer) reset() {
 	clear(b.Chunks) // do not keep closed files
 	b.Chunks, b.lines, b.joined = b.Chunks[:0], b.lines[:0], b.joined[:0]
-	b.used, b.full = 0, false
+	b.used, b.limit, b.full = 0, len(b.block), false
 }
 
 // split adds the complete lines in data, which starts at offset in its file,

@@ -1,42 +1,35 @@
 package tail
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"io/fs"
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/corkline/corkline/parsers"
 )
 
-// fingerprintBytes is how much of a file's beginning tells it from another
-// file that got the same inode.
-const fingerprintBytes = 1024
-
-// errNotRegular marks what is not read by its nature.
-var errNotRegular = errors.New("only regular, uncompressed files are read")
-
-// File is one file that a Tailer has opened, whatever its name is by now. Its
+// File is one file that a Tailer follows, whatever its name is by now. Its
 // methods are safe for concurrent use.
 type File struct {
 	path      string // where it was first found
-	id        identity
-	content   *os.File
 	positions *Positions
 	mark      *mark
 	time      atomic.Int64
 
 	// The rest belongs to the Tailer.
-	rotated  bool // not at a matched path
+	id       identity
+	place    string   // where it was last seen
+	target   string   // place, or what it linked to when the file was found
+	chain    *chain   // of the files that were rotated away from the same path
+	content  *content // nil while closed
+	used     uint64   // when it was last read or looked into
+	rotated  bool     // not at a matched path
 	size     int64
 	modified time.Time   // by the file system's clock
 	changed  time.Time   // by the Tailer's clock: when a change was last noticed
-	prefix   fingerprint // of the beginning that has been read
+	prefix   fingerprint // of its beginning, as far as it is known
 	cursors  [2]cursor   // by Cursor
 	header   *parsers.Header
 }
@@ -48,13 +41,6 @@ func (f *File) Path() string { return f.path }
 // life of this process.
 func (f *File) Counted() int64 {
 	return f.positions.counted(f.mark)
-}
-
-// SetCounted moves what Counted returns forward to end, which is the End of a
-// Chunk. An end that lies further back, or beyond all chunks that were read
-// since the file was last truncated, changes nothing.
-func (f *File) SetCounted(end int64) {
-	f.positions.setCounted(f.mark, end)
 }
 
 // Time returns the time, in Unix nanoseconds, that is handed out with the next
@@ -80,130 +66,80 @@ func (f *File) committed() int64 {
 	return offset
 }
 
+// unsettled reports whether the file was truncated, and it is not known yet
+// where what it held is now.
+func (f *File) unsettled() bool { return f.modified.IsZero() }
+
 // finished reports whether all that the file holds has been delivered.
-func (f *File) finished() bool { return f.committed() >= f.size }
+func (f *File) finished() bool { return !f.unsettled() && f.committed() >= f.size }
 
 // quiet reports whether a rotated file has ceased to change.
 func (f *File) quiet(now time.Time) bool {
 	return f.rotated && now.Sub(f.changed) >= quietTime
 }
 
-// deleted reports whether the file has no name any more.
-func (f *File) deleted() bool {
-	info, err := f.content.Stat()
-	if err != nil {
-		return false
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && st.Nlink == 0
+// whole reports whether no more can come to a file: what lies before its end
+// is a line.
+func (f *File) whole(now time.Time) bool {
+	return f.packed() || f.quiet(now)
 }
 
-// is reports whether this is the file that r is the position of, and still
-// holds what was delivered and counted of it.
-func (f *File) is(r record, counted int64, scratch []byte) (bool, error) {
-	if f.id != r.identity() || f.size < max(r.Offset, counted) {
-		return false, nil
+// packed reports whether the file is read out of a packed one.
+func (f *File) packed() bool { return f.content != nil && f.content.packed != nil }
+
+// evidence returns what tells the file's content from others.
+func (f *File) evidence() evidence {
+	return evidence{f.prefix, f.cursors[Ship].handed, f.cursors[Ship].tail, f.modified}
+}
+
+// intact reports whether the file still holds what was read of it.
+func (f *File) intact(scratch []byte) (bool, error) {
+	if f.packed() {
+		return true, nil
 	}
-	known := File{path: r.Path, content: f.content, prefix: r.fingerprint()}
-	_, same, err := known.verify(0, scratch)
+	same, err := f.content.has(f.evidence(), scratch)
+	if ahead := &f.cursors[Count]; err == nil && same && ahead.tail != 0 {
+		same, err = f.content.has(evidence{head: f.prefix, offset: ahead.handed, tail: ahead.tail}, scratch)
+	}
 	return same, err
 }
 
-// verify reports whether the file still begins with what was read of it, and
-// returns the fingerprint that goes with offset end. It takes what lies before
-// end as read.
-func (f *File) verify(end int64, scratch []byte) (at fingerprint, same bool, err error) {
-	want := min(end, fingerprintBytes)
-	beginning := scratch[:max(want, f.prefix.bytes)]
-	if n, err := f.readAt(beginning, 0); err != nil || n < len(beginning) {
-		return fingerprint{}, false, err
+// learn takes in what has become known of the file's beginning: whole lines,
+// as the beginning of one is the same in many files, and what has been read.
+func (f *File) learn(scratch []byte) error {
+	if f.prefix.bytes >= min(f.size, fingerprintBytes) {
+		return nil
 	}
-	if fingerprintOf(beginning[:f.prefix.bytes]) != f.prefix {
-		return fingerprint{}, false, nil
+	head := scratch[:fingerprintBytes]
+	n, err := f.content.readAt(Ship, head, 0)
+	if n < len(head) {
+		read := int(min(max(f.cursors[Ship].offset, f.cursors[Count].offset), int64(n)))
+		n = max(read, bytes.LastIndexByte(head[:n], '\n')+1)
 	}
-	f.prefix = fingerprintOf(beginning)
-	return fingerprintOf(beginning[:want]), true, nil
+	if err == nil && int64(n) > f.prefix.bytes {
+		f.prefix = fingerprintOf(head[:n])
+	}
+	return err
 }
 
-// readAt reads like ReadAt, but the end of the file is not an error.
-func (f *File) readAt(b []byte, offset int64) (int, error) {
-	n, err := f.content.ReadAt(b, offset)
-	if err != nil && err != io.EOF {
-		return n, fmt.Errorf("read %q: %w", f.path, err)
+// info returns the size and modification time of the open file.
+func (f *File) info() (fs.FileInfo, error) {
+	info, err := f.content.file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("look at %q: %w", f.path, err)
 	}
-	return n, nil
+	return info, nil
 }
 
 // cursor is one reading position in a file.
 type cursor struct {
-	offset int64 // before which all lines have been read
-	seen   int64 // before which, from offset on, there is no line end
-	handed int64 // the end of the last chunk; only empty lines lie after it
-	held   bool  // lines were given back that may belong to a record to come
+	offset int64  // before which all lines have been read
+	seen   int64  // before which, from offset on, there is no line end
+	handed int64  // the end of the last chunk; only empty lines lie after it
+	tail   uint32 // of what lies before handed; 0 if not known
+	held   bool   // lines were given back that may belong to a record to come
 }
 
-func (c *cursor) moveTo(offset int64) { *c = cursor{offset: offset, seen: offset, handed: offset} }
-
-// identity tells files apart as long as they exist.
-type identity struct{ dev, inode uint64 }
-
-func identify(info fs.FileInfo) identity {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return identity{}
-	}
-	return identity{dev: st.Dev, inode: st.Ino}
-}
-
-// fingerprint is the crc32c of a file's first bytes.
-type fingerprint struct {
-	bytes int64
-	sum   uint32
-}
-
-func fingerprintOf(beginning []byte) fingerprint {
-	return fingerprint{int64(len(beginning)), crc32.Checksum(beginning, crc32.MakeTable(crc32.Castagnoli))}
-}
-
-// sighting is what was seen at a path.
-type sighting struct {
-	path string
-	info fs.FileInfo
-	id   identity
-}
-
-// sight looks at path, which must lead to a regular file.
-func sight(path string) (sighting, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return sighting{}, fmt.Errorf("look at %q: %w", path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return sighting{}, fmt.Errorf("read %q: mode is %s: %w", path, info.Mode(), errNotRegular)
-	}
-	return sighting{path, info, identify(info)}, nil
-}
-
-// openRegular opens a file that has been sighted. Should a FIFO have taken its
-// place since, opening it does not block.
-func openRegular(path string) (*os.File, fs.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open %q: %w", path, err)
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errNotRegular
-	}
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open %q: %w", path, err), closeFile(f))
-	}
-	return f, info, nil
-}
-
-func closeFile(f *os.File) error {
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("close %q: %w", f.Name(), err)
-	}
-	return nil
+func (c *cursor) moveTo(offset int64, tail uint32) {
+	*c = cursor{offset: offset, seen: offset, handed: offset, tail: tail}
 }

@@ -2,8 +2,10 @@ package tail
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Cursor names one of a file's two reading positions.
@@ -17,12 +19,15 @@ const (
 	Count
 )
 
-// Fill empties b and fills it with whole lines that lie after the cursor, from
-// as many files as fit, the oldest file first, and moves the cursor behind
-// them. If b stays empty there is nothing to read now.
+// Fill empties b and fills it with whole lines that lie after the cursor, and
+// moves the cursor behind them. If b stays empty there is nothing to read now.
+//
+// The files that were rotated away from one path are read one after the other,
+// the oldest first. Other files take turns: those that were passed over longest
+// come first, and none gets all of b while others wait.
 //
 // With Count it reads lines that have neither been shipped nor counted; to call
-// File.SetCounted is up to the caller.
+// Chunk.SetCounted is up to the caller.
 //
 // A file that cannot be read does not stop the others; the error joins all that
 // went wrong, and b holds the lines nevertheless.
@@ -32,6 +37,9 @@ func (t *Tailer) Fill(b *Buffer, c Cursor) error { return t.fill(b, c, false) }
 // files that will not grow any more.
 func (t *Tailer) Drain(b *Buffer, c Cursor) error { return t.fill(b, c, true) }
 
+// shareBytes is the least that a chain may take of a buffer.
+const shareBytes = 64 << 10
+
 func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -40,37 +48,121 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 		return fmt.Errorf("fill buffer: it holds %d bytes, but a line of source %q may have %d", room, t.source, t.maxLineBytes)
 	}
 	var errs []error
-	for _, f := range t.files {
-		if b.full {
-			break
-		}
-		if err := t.fillFrom(f, b, c, drain); err != nil {
+	t.queue = t.queue[:0]
+	for _, chain := range t.chains {
+		ready, err := t.ready(chain, c, drain)
+		if err != nil {
 			errs = append(errs, err)
+		}
+		if ready {
+			t.queue = append(t.queue, chain)
+		}
+	}
+	slices.SortStableFunc(t.queue, func(a, b *chain) int { return cmp.Compare(a.turn[c], b.turn[c]) })
+	for i, chain := range t.queue {
+		share := max(shareBytes, (len(b.block)-b.used)/(len(t.queue)-i))
+		b.limit, b.full = min(b.used+share, len(b.block)), false
+		chunks := len(b.Chunks)
+		for _, f := range chain.files {
+			if t.waits(f, c) && t.unread(f, c, drain) {
+				break
+			}
+			if err := t.fillFrom(f, b, c, drain); err != nil {
+				errs = append(errs, err)
+			}
+			if b.full {
+				break
+			}
+		}
+		if len(b.Chunks) > chunks {
+			t.clock++
+			chain.turn[c] = t.clock
+		}
+		if b.full && b.limit == len(b.block) {
+			break
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// ready looks at the open files of a chain again, and reports whether one may
+// have lines behind the cursor.
+func (t *Tailer) ready(chain *chain, c Cursor, drain bool) (ready bool, err error) {
+	var errs []error
+	for _, f := range chain.files {
+		if f.content != nil && !f.unsettled() {
+			if err := t.lookAgain(f); err != nil {
+				if !f.unsettled() {
+					errs = append(errs, err)
+				}
+				continue
+			}
+		}
+		if c == Count {
+			cur, ship := &f.cursors[Count], &f.cursors[Ship]
+			if ahead := max(f.Counted(), ship.offset); ahead > cur.offset {
+				cur.moveTo(ahead, 0)
+			}
+		}
+		ready = ready || t.unread(f, c, drain)
+	}
+	return ready, errors.Join(errs...)
+}
+
+// unread reports whether there may be lines behind the cursor.
+func (t *Tailer) unread(f *File, c Cursor, drain bool) bool {
+	cur := &f.cursors[c]
+	whole, complete := t.ends(f, c, drain)
+	return !f.unsettled() && cur.offset < f.size && (cur.seen < f.size || whole || complete)
+}
+
+// ends reports whether what lies before the end of the file is a line, and
+// whether the lines before it are a record.
+func (t *Tailer) ends(f *File, c Cursor, drain bool) (whole, complete bool) {
+	whole = drain || f.whole(t.now())
+	return whole, whole || f.cursors[c].held && t.now().Sub(f.changed) >= openTime
+}
+
+// waits reports whether a packed file waits for another: each that is being read
+// takes memory.
+func (t *Tailer) waits(f *File, c Cursor) bool {
+	other := t.unpacking[c]
+	return f.packed() && other != nil && other != f
+}
+
 // fillFrom adds a chunk of f's lines to b, if there are any.
-func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) error {
-	if err := t.lookAgain(f); err != nil {
+func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) (err error) {
+	if !t.unread(f, c, drain) {
+		return nil
+	}
+	if err := t.reach(f); err != nil {
+		if isMoved(err) || errors.Is(err, errTooMany) {
+			return nil // the next Scan finds it, or says so
+		}
 		return err
 	}
-	cur := &f.cursors[c]
-	if c == Count {
-		if ahead := max(f.Counted(), f.cursors[Ship].offset); ahead > cur.offset {
-			cur.moveTo(ahead)
-		}
+	if f.packed() {
+		t.unpacking[c] = f
+		defer func() {
+			if err != nil || f.cursors[c].offset >= f.size {
+				t.unpacking[c] = nil
+				f.content.packed.release(c)
+			}
+		}()
 	}
+	cur := &f.cursors[c]
 	before, lines, used := *cur, len(b.lines), b.used
-	whole := drain || f.quiet(t.now())
-	complete := whole || cur.held && t.now().Sub(f.changed) >= openTime
-	readErr := t.read(f, b, cur, whole, complete)
+	whole, complete := t.ends(f, c, drain)
+	readErr := t.read(f, b, c, whole, complete)
+	if len(b.lines) == lines && b.full && b.limit < len(b.block) && readErr == nil {
+		b.limit, b.full = len(b.block), false // a line longer than the share
+		readErr = t.read(f, b, c, whole, true)
+	}
 	if len(b.lines) == lines {
 		return readErr
 	}
 	if t.framer != nil {
-		if err := t.setHeader(f); err != nil {
+		if err := t.setHeader(f, c); err != nil {
 			*cur = before
 			b.lines, b.used, b.full = b.lines[:lines], used, false
 			return err
@@ -85,25 +177,37 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) error {
 	}
 
 	// Only now is it certain that the file was not truncated meanwhile.
-	at, same, err := f.verify(cur.offset, t.prefix[:])
+	same, err := f.intact(t.scratch[:])
+	if err == nil && same {
+		err = f.learn(t.scratch[:])
+	}
+	var tail uint32
+	if err == nil && same {
+		tail, same, err = f.content.tail(c, cur.offset, t.scratch[:])
+	}
 	if err != nil || !same {
 		*cur = before
 		b.lines, b.used, b.full = b.lines[:lines], used, false
 		if err == nil {
-			err = t.startOver(f)
+			err = t.startOver(f, f.evidence())
+		}
+		if f.unsettled() {
+			return nil
 		}
 		return err
 	}
-	cur.handed = cur.offset
+	cur.handed, cur.tail = cur.offset, tail
+	handed := b.lines[lines:len(b.lines):len(b.lines)]
 	b.Chunks = append(b.Chunks, Chunk{
 		File:        f,
-		Lines:       b.lines[lines:len(b.lines):len(b.lines)],
+		Lines:       handed,
 		Start:       before.handed,
 		End:         cur.offset,
 		Time:        f.Time(),
 		cursor:      c,
-		generation:  t.positions.hand(f.mark, cur.offset),
-		fingerprint: at,
+		generation:  t.positions.hand(f.mark, c, len(handed)),
+		fingerprint: f.prefix,
+		tail:        tail,
 	})
 	return readErr
 }
@@ -111,13 +215,14 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) error {
 // read adds lines of f from the cursor on until b has some or is full, or the
 // file ends. If whole, what lies before the end of the file is a line, too. If
 // again, lines are read that were held back before.
-func (t *Tailer) read(f *File, b *Buffer, cur *cursor, whole, again bool) error {
+func (t *Tailer) read(f *File, b *Buffer, c Cursor, whole, again bool) error {
+	cur := &f.cursors[c]
 	for !b.full && cur.offset < f.size && (cur.seen < f.size || whole || again) {
 		if cur.seen-cur.offset >= t.overlong() {
-			return t.readOverlong(f, b, cur, whole)
+			return t.readOverlong(f, b, c, whole)
 		}
-		room := b.block[b.used:]
-		n, err := f.readAt(room, cur.offset)
+		room := b.block[b.used:b.limit]
+		n, err := f.content.readAt(c, room, cur.offset)
 		b.full = n == len(room)
 		lines := len(b.lines)
 		taken := b.split(room[:n], cur.offset, t.maxLineBytes)
@@ -159,13 +264,13 @@ func (t *Tailer) join(b *Buffer, cur *cursor, first int, final bool) {
 
 // setHeader reads the header of f again, which may lie before the position
 // that it is read from.
-func (t *Tailer) setHeader(f *File) error {
+func (t *Tailer) setHeader(f *File, c Cursor) error {
 	if !t.framer.Headed() {
 		return nil
 	}
 	if f.header == nil {
 		b := NewBuffer(t.maxLineBytes)
-		n, err := f.readAt(b.block, 0)
+		n, err := f.content.readAt(c, b.block, 0)
 		if err != nil {
 			return err
 		}
@@ -182,22 +287,34 @@ func (t *Tailer) setHeader(f *File) error {
 // overlong is how many bytes without a line end make a line that will be cut.
 func (t *Tailer) overlong() int64 { return int64(t.maxLineBytes + len(lineEnd)) }
 
+// scanBytes are read at once to find the end of an overlong line.
+const scanBytes = 64 << 10
+
 // readOverlong adds the beginning of the overlong line at the cursor, if the
 // line's end can be found.
-func (t *Tailer) readOverlong(f *File, b *Buffer, cur *cursor, whole bool) error {
-	room := b.block[b.used:]
-	if len(room) < t.maxLineBytes {
+func (t *Tailer) readOverlong(f *File, b *Buffer, c Cursor, whole bool) error {
+	cur := &f.cursors[c]
+	if len(b.block)-b.used < t.maxLineBytes {
 		b.full = true
 		return nil
 	}
+	// Before the end is looked for: a packed file is read in one direction.
+	text := b.block[b.used : b.used+t.maxLineBytes]
+	n, err := f.content.readAt(c, text, cur.offset)
+	if err != nil || n < len(text) { // truncated: the next look will tell
+		return err
+	}
+	if t.scan == nil {
+		t.scan = make([]byte, scanBytes)
+	}
 	end := cur.seen
 	for found := false; !found; {
-		n, err := f.readAt(room, end)
+		n, err := f.content.readAt(c, t.scan, end)
 		if err != nil {
 			return err
 		}
-		last := n < len(room)
-		if i := bytes.IndexByte(room[:n], '\n'); i >= 0 {
+		last := n < len(t.scan)
+		if i := bytes.IndexByte(t.scan[:n], '\n'); i >= 0 {
 			n, found = i+1, true
 		}
 		end += int64(n)
@@ -208,11 +325,6 @@ func (t *Tailer) readOverlong(f *File, b *Buffer, cur *cursor, whole bool) error
 			}
 			break
 		}
-	}
-	text := room[:t.maxLineBytes]
-	n, err := f.readAt(text, cur.offset)
-	if err != nil || n < len(text) { // truncated: the next look will tell
-		return err
 	}
 	b.lines = append(b.lines, Line{Text: text[:n:n], Start: cur.offset, End: end, Truncated: true})
 	b.used += n

@@ -29,6 +29,9 @@ type Positions struct {
 	marks map[positionKey]*mark
 	notes map[string]json.RawMessage // by source
 	dirty bool                       // the file is older than marks and notes
+	lost  map[string]int64           // lines by source, until someone asks
+
+	descriptors descriptors
 }
 
 // positionKey tells positions apart: sources may share a file.
@@ -41,9 +44,16 @@ type positionKey struct {
 type mark struct {
 	record
 	generation uint64 // grows when the file starts over
-	handed     int64  // the end of all chunks of this generation
 	counted    int64
+	// In lines that were counted: those that wait to be committed, those of
+	// them on their way, and those on their way of former generations.
+	waiting, flying, orphaned int64
 }
+
+// forgetTime is how long the position of a file that is gone is kept.
+const forgetTime = 24 * time.Hour
+
+func (m *mark) key() positionKey { return positionKey{m.Source, m.identity()} }
 
 // clockSlack covers the time between a rotation and the Scan that notices it.
 const clockSlack = time.Minute
@@ -61,7 +71,11 @@ func OpenPositions(dir string) (*Positions, []error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &Positions{dir: dir, lock: lock, marks: make(map[positionKey]*mark), notes: make(map[string]json.RawMessage)}
+	p := &Positions{
+		dir: dir, lock: lock,
+		marks: make(map[positionKey]*mark), notes: make(map[string]json.RawMessage), lost: make(map[string]int64),
+	}
+	p.descriptors.limit()
 	warnings, err := p.load()
 	if err != nil {
 		return nil, nil, errors.Join(err, p.Close())
@@ -114,7 +128,7 @@ func (p *Positions) load() ([]error, error) {
 		}
 		p.notes = notes
 		for _, r := range records {
-			p.marks[positionKey{r.Source, r.identity()}] = &mark{record: r, handed: r.Offset}
+			p.marks[positionKey{r.Source, r.identity()}] = &mark{record: r}
 		}
 	}
 	p.dirty = true
@@ -147,12 +161,18 @@ func (p *Positions) CommitNote(chunks []Chunk, source string, body []byte) error
 	for i := range chunks {
 		c := &chunks[i]
 		m := c.File.mark
-		if c.cursor != Ship || c.generation != m.generation || c.End <= m.Offset || !p.keeps(m) {
-			continue
+		lines := int64(len(c.Lines))
+		switch {
+		case c.cursor != Ship || !p.keeps(m):
+		case c.generation != m.generation:
+			m.orphaned = max(0, m.orphaned-lines)
+		case c.End > m.Offset:
+			m.flying = max(0, m.flying-lines)
+			m.waiting = max(0, m.waiting-lines)
+			m.Offset, m.Time, m.Tail = c.End, c.Time, c.tail
+			m.FingerprintBytes, m.Fingerprint = c.fingerprint.bytes, c.fingerprint.sum
+			p.dirty = true
 		}
-		m.Offset, m.Time = c.End, c.Time
-		m.FingerprintBytes, m.Fingerprint = c.fingerprint.bytes, c.fingerprint.sum
-		p.dirty = true
 	}
 	p.mu.Unlock()
 	return p.Sync()
@@ -243,24 +263,23 @@ func replaceFile(path string, text []byte) (err error) {
 // The rest is for the Tailer.
 
 // keeps reports whether m has not been dropped. It needs mu.
-func (p *Positions) keeps(m *mark) bool {
-	return p.marks[positionKey{m.Source, m.identity()}] == m
-}
+func (p *Positions) keeps(m *mark) bool { return p.marks[m.key()] == m }
 
-// of returns the positions of a source.
-func (p *Positions) of(source string) []record {
+// of returns the positions of a source, both to change and to read.
+func (p *Positions) of(source string) map[*mark]record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var records []record
+	all := make(map[*mark]record)
 	for key, m := range p.marks {
 		if key.source == source {
-			records = append(records, m.record)
+			all[m] = m.record
 		}
 	}
-	return records
+	return all
 }
 
-// find returns the position of a file, both to change and to read.
+// find returns the position of a file, both to change and to read, to a Tailer
+// that has nothing of it on its way.
 func (p *Positions) find(key positionKey) (*mark, record, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -268,50 +287,171 @@ func (p *Positions) find(key positionKey) (*mark, record, bool) {
 	if m == nil {
 		return nil, record{}, false
 	}
-	return m, m.record, true
+	r := m.record
+	if m.Lost != 0 {
+		m.Lost, p.dirty = 0, true
+	}
+	return m, r, true
+}
+
+// has reports whether there is a position that can only be of this file.
+func (p *Positions) has(key positionKey) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.marks[key]
+	return m != nil && m.Lost == 0 && !m.evidence().weak()
+}
+
+func (p *Positions) record(m *mark) record {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return m.record
 }
 
 // begin keeps a new position, at the beginning of a file, instead of any other.
-func (p *Positions) begin(key positionKey, path string, now time.Time) *mark {
+func (p *Positions) begin(key positionKey, f *File, now time.Time) *mark {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.abandon(p.marks[key])
 	m := &mark{record: record{
-		Source: key.source,
-		Path:   path,
-		Dev:    key.id.dev,
-		Inode:  key.id.inode,
-		Time:   now.UnixNano(),
+		Source:           key.source,
+		Path:             f.path,
+		Dev:              key.id.dev,
+		Inode:            key.id.inode,
+		FingerprintBytes: f.prefix.bytes,
+		Fingerprint:      f.prefix.sum,
+		Time:             now.UnixNano(),
+		Modified:         f.modified.UnixNano(),
 	}}
+	if f.target != f.path {
+		m.Target = f.target
+	}
 	p.marks[key], p.dirty = m, true
 	return m
 }
 
-// restart puts a position back to the beginning of its file.
-func (p *Positions) restart(m *mark, now time.Time) {
+// learn keeps what has become known of a file's beginning.
+func (p *Positions) learn(m *mark, head fingerprint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if head.bytes > m.FingerprintBytes {
+		m.FingerprintBytes, m.Fingerprint = head.bytes, head.sum
+		p.dirty = true
+	}
+}
+
+// move keeps positions as those of other files, which have the same content.
+// It is one step, as a file may have got the inode of another that moves, too.
+func (p *Positions) move(to map[*mark]identity) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for m := range to {
+		if p.keeps(m) {
+			delete(p.marks, m.key())
+		}
+	}
+	for m, id := range to {
+		m.Dev, m.Inode = id.dev, id.inode
+		p.abandon(p.marks[m.key()])
+		p.marks[m.key()], p.dirty = m, true
+	}
+}
+
+// restart puts a position back to the beginning of its file, whose former
+// content is gone.
+func (p *Positions) restart(m *mark, f *File, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lose(m, m.waiting-m.flying)
+	m.orphaned += m.flying
 	m.generation++
-	m.handed, m.counted = 0, 0
-	m.Offset, m.FingerprintBytes, m.Fingerprint = 0, 0, 0
-	m.Time = now.UnixNano()
+	m.counted, m.waiting, m.flying = 0, 0, 0
+	m.Offset, m.FingerprintBytes, m.Fingerprint, m.Tail = 0, 0, 0, 0
+	m.Time, m.Modified = now.UnixNano(), f.modified.UnixNano()
 	p.dirty = true
 }
 
 // drop forgets a position.
-func (p *Positions) drop(key positionKey) {
+func (p *Positions) drop(m *mark) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.marks, key)
-	p.dirty = true
+	p.abandon(m)
+	if p.keeps(m) {
+		delete(p.marks, m.key())
+		p.dirty = true
+	}
 }
 
-// hand notes that lines up to end are on their way and returns their
-// generation.
-func (p *Positions) hand(m *mark, end int64) uint64 {
+// miss notes that the file of a position is gone. The position is kept for a
+// while, should the file come back.
+func (p *Positions) miss(m *mark, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.handed = max(m.handed, end)
+	p.abandon(m)
+	m.Lost, p.dirty = now.Unix(), true
+}
+
+// finish notes that a file was read to its end before it was removed.
+func (p *Positions) finish(m *mark, modified time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.Finished, m.Modified, p.dirty = true, modified.UnixNano(), true
+}
+
+// expire forgets the positions of files that have been gone for long.
+func (p *Positions) expire(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, m := range p.marks {
+		if m.Lost != 0 && now.Sub(time.Unix(m.Lost, 0)) >= forgetTime {
+			delete(p.marks, key)
+			p.dirty = true
+		}
+	}
+}
+
+// abandon gives up the lines of a position that wait. It needs mu.
+func (p *Positions) abandon(m *mark) {
+	if m != nil {
+		p.lose(m, m.waiting+m.orphaned)
+		m.counted, m.waiting, m.flying, m.orphaned = 0, 0, 0, 0
+	}
+}
+
+// lose counts lines that cannot be delivered any more. It needs mu.
+func (p *Positions) lose(m *mark, lines int64) {
+	if lines > 0 {
+		p.lost[m.Source] += lines
+	}
+}
+
+// takeLost returns how many lines of a source that were counted have been lost
+// since the last time.
+func (p *Positions) takeLost(source string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lines := p.lost[source]
+	delete(p.lost, source)
+	return lines
+}
+
+// hand notes that lines are on their way and returns their generation.
+func (p *Positions) hand(m *mark, c Cursor, lines int) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c == Ship {
+		m.flying += int64(lines)
+	}
 	return m.generation
+}
+
+// ground takes back what is on its way and has not been committed: nobody will
+// commit it any more.
+func (p *Positions) ground(m *mark) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lose(m, m.orphaned)
+	m.flying, m.orphaned = 0, 0
 }
 
 func (p *Positions) offset(m *mark) int64 {
@@ -326,10 +466,17 @@ func (p *Positions) counted(m *mark) int64 {
 	return m.counted
 }
 
-func (p *Positions) setCounted(m *mark, end int64) {
+func (p *Positions) setCounted(c *Chunk) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if end <= m.handed {
-		m.counted = max(m.counted, end)
+	m := c.File.mark
+	if c.generation != m.generation {
+		return
 	}
+	for i := range c.Lines {
+		if c.Lines[i].Start >= m.counted {
+			m.waiting++
+		}
+	}
+	m.counted = max(m.counted, c.End)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,9 +17,9 @@ import (
 )
 
 var someRecords = []record{
-	{Source: "dns", Path: `/var/log/"dns".log`, Dev: 1, Inode: 7, Time: 1},
+	{Source: "dns", Path: `/var/log/"dns".log`, Dev: 1, Inode: 7, Time: 1, Target: "/mnt/dns.log", FingerprintBytes: 9, Modified: 8, Finished: true},
 	{Source: "np", Path: "/var/log/np.log", Dev: 1, Inode: 5, FingerprintBytes: 1024, Fingerprint: 0xdeadbeef, Offset: 5000, Time: -3},
-	{Source: "np", Path: "/var/log/np.log", Dev: 1, Inode: 6, FingerprintBytes: 6, Fingerprint: 1, Offset: 6, Time: 1_800_000_000_000_000_000},
+	{Source: "np", Path: "/var/log/np.log", Dev: 1, Inode: 6, FingerprintBytes: 6, Fingerprint: 1, Offset: 6, Time: 1_800_000_000_000_000_000, Tail: 7, Lost: 1_800_000_000},
 }
 
 var someNotes = map[string]json.RawMessage{"dns": json.RawMessage(`{"read":1}`), "np": json.RawMessage(`{"read":2,"x":[" "]}`)}
@@ -206,6 +207,83 @@ func TestCommitFails(t *testing.T) {
 	b.start()
 	b.scan()
 	b.fill(Ship, "b")
+}
+
+// What the disk may refuse, it is made to refuse: the former positions stay,
+// reading goes on, and the next commit makes up for it.
+func TestCommitFails_Disk(t *testing.T) {
+	f := func(what, words string, refuse, again func(b *bench, positions string)) {
+		t.Helper()
+		b := newBench(t, "np.log")
+		positions := filepath.Join(b.state, "positions")
+		b.append("np.log", "a\n")
+		b.scan()
+		b.fill(Ship, "a")
+		b.commit()
+		before, err := os.ReadFile(positions)
+		b.do(err)
+		for _, line := range []string{"b", "c"} {
+			b.append("np.log", line+"\n")
+			b.fill(Ship, line)
+			refuse(b, positions)
+			if err := b.positions.Commit(b.buffer.Chunks); err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), positions) {
+				t.Errorf("%s: Commit returned %v", what, err)
+			}
+			again(b, positions)
+		}
+		after, err := os.ReadFile(positions)
+		b.do(err)
+		if !bytes.Equal(before, after) {
+			t.Errorf("%s: positions changed to %q", what, after)
+		}
+		// kill -9 now repeats what was not committed, and loses nothing.
+		copied := t.TempDir()
+		b.do(os.WriteFile(filepath.Join(copied, "positions"), after, 0o600))
+		b.do(b.positions.Sync())
+		b.stop()
+		good := b.state
+		b.state = copied
+		b.start()
+		b.scan()
+		b.fill(Ship, "b", "c")
+		b.stop()
+		b.state = good
+		b.start()
+		b.scan()
+		b.fill(Ship)
+	}
+	link := func(to string) func(*bench, string) {
+		return func(b *bench, positions string) { b.do(os.Symlink(to, positions+".tmp")) }
+	}
+	nothing := func(*bench, string) {}
+	f("disk full on write", "no space left", link("/dev/full"), nothing)
+	f("fsync fails", "invalid argument", link("/dev/null"), nothing)
+	f("rename fails", "file exists", func(b *bench, positions string) {
+		b.do(os.Rename(positions, positions+".saved"))
+		b.do(os.MkdirAll(positions+"/x", 0o700))
+	}, func(b *bench, positions string) {
+		b.do(os.RemoveAll(positions))
+		b.do(os.Rename(positions+".saved", positions))
+	})
+	f("folder gone", "no such file", func(b *bench, _ string) { b.do(os.Rename(b.state, b.state+".away")) },
+		func(b *bench, _ string) { b.do(os.Rename(b.state+".away", b.state)) })
+}
+
+// A record may have what this version does not know, and lack what an older one
+// did not write.
+func TestRecordOfOtherVersion(t *testing.T) {
+	f := func(body string, want record) {
+		t.Helper()
+		line := fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(body), crc32.MakeTable(crc32.Castagnoli)), body)
+		got, _, damaged, err := decodePositions([]byte("corkline-positions 1\n" + line))
+		if err != nil || len(damaged) > 0 || len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %+v, %q, %v", body, got, damaged, err)
+		}
+	}
+	want := record{Source: "np", Path: "/np.log", Dev: 1, Inode: 2, FingerprintBytes: 3, Fingerprint: 4, Offset: 3, Time: 5}
+	f(`{"source":"np","path":"/np.log","dev":1,"inode":2,"fingerprint_bytes":3,"fingerprint":4,"offset":3,"time":5}`, want)
+	want.Tail = 9
+	f(`{"source":"np","path":"/np.log","dev":1,"inode":2,"fingerprint_bytes":3,"fingerprint":4,"offset":3,"time":5,"tail":9,"colour":{"red":[1]}}`, want)
 }
 
 // The first sight of a file cannot be written; its lines are read nevertheless.

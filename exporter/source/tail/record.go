@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 )
 
 const (
@@ -24,19 +25,52 @@ type record struct {
 	Path   string `json:"path"`
 	Dev    uint64 `json:"dev"`
 	Inode  uint64 `json:"inode"`
-	// The fingerprint is taken of the first bytes that lie before Offset.
+	// The fingerprint is taken of the first bytes, as far as they are known.
 	FingerprintBytes int64  `json:"fingerprint_bytes"`
 	Fingerprint      uint32 `json:"fingerprint"`
 	Offset           int64  `json:"offset"`
 	Time             int64  `json:"time"` // Unix ns
-	// Final says that the file is about to be deleted: it holds nothing after Offset.
-	Final bool `json:"final,omitempty"`
+
+	// What follows is left out where it is not known. A reader ignores what it
+	// does not know, and does not write it again.
+	Target string `json:"target,omitempty"` // what Path links to
+	Tail   uint32 `json:"tail,omitempty"`   // of as many bytes before Offset
+	Lost   int64  `json:"lost,omitempty"`   // since when it is gone, Unix s
+	// Modified is when it was last written to, in Unix ns, as of the first sight,
+	// or of its end if it is Finished: read to its end, and gone since or soon.
+	Modified int64 `json:"modified,omitempty"`
+	Finished bool  `json:"finished,omitempty"`
 }
 
 func (r record) identity() identity { return identity{r.Dev, r.Inode} }
 
 func (r record) fingerprint() fingerprint {
 	return fingerprint{r.FingerprintBytes, r.Fingerprint}
+}
+
+// target returns what lay at Path, links followed.
+func (r record) target() string {
+	if r.Target != "" {
+		return r.Target
+	}
+	return resolve(r.Path)
+}
+
+// targets returns where it lay, and where its path leads to by now.
+func (r record) targets() []string {
+	targets := []string{r.target()}
+	if now := resolve(r.Path); now != targets[0] {
+		targets = append(targets, now)
+	}
+	return targets
+}
+
+func (r record) evidence() evidence {
+	e := evidence{head: r.fingerprint(), offset: r.Offset, tail: r.Tail}
+	if r.Modified != 0 {
+		e.since = time.Unix(0, r.Modified)
+	}
+	return e
 }
 
 // note is what its owner keeps of a source beside the positions, in a line of
@@ -148,7 +182,7 @@ func decodeLine(line []byte) (r record, n note, err error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return record{}, n, fmt.Errorf("parse position: %w", err)
 	}
-	if r.FingerprintBytes != min(r.Offset, fingerprintBytes) || r.Offset < 0 {
+	if r.Offset < 0 || r.FingerprintBytes < min(r.Offset, fingerprintBytes) || r.FingerprintBytes > fingerprintBytes {
 		return record{}, n, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
 	}
 	return r, n, nil

@@ -25,20 +25,12 @@ func (t *Tailer) Remove(path string) error {
 	if !f.finished() {
 		return fmt.Errorf("remove %q: it has not been delivered to its end", path)
 	}
-	t.positions.finish(f.mark)
+	t.positions.finish(f.mark, f.modified)
 	if err := t.positions.Sync(); err != nil {
 		return err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove: %w", err)
 	}
-	t.files = slices.Delete(t.files, i, i+1)
 	return t.forget(f)
-}
-
-// finish notes that a file holds nothing after its position.
-func (p *Positions) finish(m *mark) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	m.Final, p.dirty = true, true
 }

@@ -53,7 +53,7 @@ func TestRemove_Crash(t *testing.T) {
 			b.scan()
 			b.fill(Ship, "one", "two", "three")
 			b.commit()
-			b.positions.finish(b.tailer.files[0].mark)
+			b.positions.finish(b.tailer.files[0].mark, b.tailer.files[0].modified)
 			b.do(b.positions.Sync())
 			then(b)
 			b.stop()

@@ -39,8 +39,11 @@ func siblings(path string, known []identity, since time.Time) ([]sighting, error
 		stamp, _ := rotation(base, filepath.Base(s.path))
 		return byStamp(stamp, newest) <= 0
 	})
-	slices.SortFunc(rotated, byRotation(base))
-	return rotated, nil
+	slices.SortFunc(rotated, func(a, b sighting) int {
+		return cmp.Or(byRotation(base)(a, b), strings.Compare(a.path, b.path))
+	})
+	// While a file is being packed it is there twice.
+	return slices.CompactFunc(rotated, func(packed, plain sighting) bool { return packed.path == plain.path+packedExt }), nil
 }
 
 // list returns the regular files in a folder.
@@ -69,7 +72,10 @@ func list(dir string) ([]sighting, error) {
 //	np.log.1, np.log-20261121          logrotate
 //	0.log.20261121-100000              kubelet
 //	np-2026-11-21T10-00-00.000.log     lumberjack
+//
+// Any of them may be packed.
 func rotation(base, name string) (stamp string, ok bool) {
+	name = strings.TrimSuffix(name, packedExt)
 	rest, ok := strings.CutPrefix(name, base)
 	if !ok {
 		ext := filepath.Ext(base)
@@ -112,22 +118,57 @@ func byRotation(base string) func(a, b sighting) int {
 	}
 }
 
+// stem returns what a file was called before its rotation, which may be name
+// itself.
+func stem(name string) string {
+	name = strings.TrimSuffix(name, packedExt)
+	for _, ext := range []string{"", filepath.Ext(name)} {
+		whole := strings.TrimSuffix(name, ext)
+		for i := 1; i < len(whole); i++ {
+			if whole[i] != '.' && whole[i] != '-' {
+				continue
+			}
+			base := whole[:i] + ext
+			// A short number counts only where logrotate puts it.
+			if stamp, ok := rotation(base, name); ok && (len(stamp) >= len("20261121") || ext == "" && whole[i] == '.' && len(stamp) <= 3) {
+				return base
+			}
+		}
+	}
+	return name
+}
+
+// related reports whether path is a name that the rotation of target may give,
+// or the rotation of what target itself was called before.
+func related(target, path string) bool {
+	if filepath.Dir(target) != filepath.Dir(path) {
+		return false
+	}
+	base, name := filepath.Base(target), filepath.Base(path)
+	if _, ok := rotation(base, name); ok || name == base+packedExt {
+		return true
+	}
+	_, ok := rotation(stem(base), name)
+	return ok && isPacked(name)
+}
+
 // byAge orders files of any logs, the oldest first. Names decide between files
 // that were written to in the same instant.
 func byAge(a, b sighting) int {
 	if c := a.info.ModTime().Compare(b.info.ModTime()); c != 0 {
 		return c
 	}
-	base := filepath.Base(a.path)
-	if ext := filepath.Ext(base); len(ext) > 1 && strings.Trim(ext[1:], "0123456789") == "" {
-		base = strings.TrimSuffix(base, ext) // np.log.1 was np.log
-	}
-	return byRotation(base)(a, b)
+	return byRotation(stem(filepath.Base(a.path)))(a, b)
 }
+
+// packedExt is what compressed files that can be read are called.
+const packedExt = ".gz"
+
+func isPacked(path string) bool { return strings.HasSuffix(path, packedExt) }
 
 func isCompressed(path string) bool {
 	switch filepath.Ext(path) {
-	case ".gz", ".bz2", ".xz", ".zst":
+	case packedExt, ".bz2", ".xz", ".zst":
 		return true
 	}
 	return false

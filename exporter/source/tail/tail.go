@@ -31,6 +31,10 @@ const (
 	// as complete: what belongs together is written at once.
 	openTime = 2 * time.Second
 
+	// packTime is how long a packed file without an end must not change before
+	// it counts as damaged.
+	packTime = time.Minute
+
 	defaultMaxLineBytes = 256 << 10
 )
 
@@ -39,7 +43,8 @@ type Options struct {
 	// Source is the configured name of the source; positions are kept by it.
 	Source string
 	// Files are paths, or patterns in the syntax of path/filepath.Match.
-	// Compressed files that a pattern matches are left out.
+	// Compressed files that a pattern matches are left out; what a followed
+	// file has become is found by itself.
 	Files []string
 	// Positions keeps what has been delivered. Required.
 	Positions *Positions
@@ -64,17 +69,39 @@ type Tailer struct {
 	now          func() time.Time
 
 	mu          sync.Mutex
-	files       []*File // in the order in which they are read: oldest first
+	files       []*File // oldest first
 	byID        map[identity]*File
 	at          map[string]*File // the file last seen at a matched path
-	pending     []record         // positions whose files have yet to be found
-	scanned     bool
+	chains      []*chain
+	unpacking   [2]*File             // by Cursor: the packed file that is being read
+	partial     map[identity]partial // packed files that are waited for
+	pending     map[*mark]record     // positions whose files have yet to be found
+	scans       uint64               // so far
 	closed      bool
 	truncations uint64
-	prefix      [fingerprintBytes]byte // scratch
+	clock       uint64                 // grows with each use of a file and each turn of a chain
+	scratch     [fingerprintBytes]byte // of a beginning or an end
+	scan        []byte                 // for the ends of overlong lines
+	queue       []*chain               // scratch
 }
 
-// FileStatus describes one open file.
+// chain is the files that were rotated away from one path, and the one that is
+// there now: they are read one after the other.
+type chain struct {
+	name  string
+	files []*File   // oldest first
+	turn  [2]uint64 // by Cursor: when it was last read
+}
+
+// partial is a packed file without an end.
+type partial struct {
+	size     int64
+	modified time.Time
+	since    time.Time // by the Tailer's clock: when it was first seen so
+	scan     uint64    // that it was seen by
+}
+
+// FileStatus describes one file that is followed.
 type FileStatus struct {
 	Path      string // where the file was first found
 	Rotated   bool   // no longer at a configured path
@@ -121,6 +148,7 @@ func New(o Options) (*Tailer, error) {
 		now:          o.Now,
 		byID:         make(map[identity]*File),
 		at:           make(map[string]*File),
+		partial:      make(map[identity]partial),
 	}, nil
 }
 
@@ -134,12 +162,20 @@ func (t *Tailer) Scan() []error {
 	if t.closed {
 		return nil
 	}
+	t.scans++
 	found, missing, hidden, faults := t.match()
 	present := make(map[identity]sighting, len(found))
 	for _, s := range found {
 		present[s.id] = s
 	}
 	faults = append(faults, t.recover(present)...)
+	// Files that are followed come first: what one holds, or held before it was
+	// truncated, may be in another, which then is no new file.
+	for _, f := range slices.Clone(t.files) {
+		if err := t.revisit(f, present); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	for _, s := range found {
 		faults = append(faults, t.visit(s, present)...)
 	}
@@ -147,6 +183,9 @@ func (t *Tailer) Scan() []error {
 		faults = append(faults, t.catchUp(path, present)...)
 	}
 	faults = append(faults, t.retire(present, hidden)...)
+	faults = append(faults, t.makeRoom()...)
+	t.positions.expire(t.now())
+	maps.DeleteFunc(t.partial, func(_ identity, p partial) bool { return p.scan < t.scans })
 
 	// First sights must be durable before their lines are handed out, and
 	// finished files forgotten before someone deletes them.
@@ -217,6 +256,18 @@ func expand(pattern string) (paths []string, isGlob bool, err error) {
 	return nil, true, fmt.Errorf("expand file pattern %q: no file matches: %w", pattern, fs.ErrNotExist)
 }
 
+// revisit looks at a file that is followed, where it lies now.
+func (t *Tailer) revisit(f *File, present map[identity]sighting) error {
+	if s, ok := present[f.id]; ok {
+		f.rotated, f.place = false, s.path
+		return t.look(f, s.info)
+	}
+	if f.content != nil {
+		return t.lookAgain(f)
+	}
+	return nil
+}
+
 // visit takes note of what lies at a matched path.
 func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []error) {
 	settled := true
@@ -227,15 +278,17 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 	}
 
 	f := t.byID[s.id]
-	var err error
-	if f != nil {
-		f.rotated = false
-		err = t.look(f, s.info)
-	} else {
-		f, err = t.add(s.path, s.path, false)
-	}
-	if err != nil {
-		faults = append(faults, err)
+	if f == nil {
+		switch copied, err := t.isCopy(s); {
+		case err != nil:
+			return append(faults, err)
+		case copied:
+			return faults
+		}
+		var err error
+		if f, err = t.add(s.path, s.path, "", false); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	// If the folder moved meanwhile, the next Scan searches it from the same
 	// file again, so that a rotation in between is not missed.
@@ -245,67 +298,65 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 	return faults
 }
 
-// catchUp opens the files that came to path and were rotated away from it again
-// since the last look.
-func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
-	old := t.at[path]
-	if old == nil || has(present, old.id) {
-		return nil
-	}
-	between, err := siblings(path, []identity{old.id}, old.modified)
-	if err != nil && !isGone(err) {
-		return []error{err}
-	}
-	return t.addRotated(between, path, present)
-}
-
-// addRotated opens files that were rotated away from path, the oldest first, but
-// for those that lie at a matched path of their own.
-func (t *Tailer) addRotated(rotated []sighting, path string, present map[identity]sighting) (faults []error) {
-	for _, s := range rotated {
-		if has(present, s.id) {
-			continue
-		}
-		f, err := t.add(s.path, path, true)
-		if err != nil {
-			faults = append(faults, err)
-		}
-		if f != nil {
-			t.at[path] = f // what comes to path next was rotated after it
-		}
-	}
-	return faults
-}
-
-// add opens the file at path unless it is open already, and goes on from its
-// position. The file is known by name, which differs from path after rotation.
+// add opens the file at path unless it is followed already, and goes on from its
+// position. The file is known by name, which differs from path after rotation,
+// and was rotated away from target, if that is not path.
 // The error may be a *LostError although the file is returned.
-func (t *Tailer) add(path, name string, rotated bool) (*File, error) {
-	content, info, err := openRegular(path)
+func (t *Tailer) add(path, name, target string, rotated bool) (*File, error) {
+	c, err := t.open(path)
 	if err != nil {
 		return nil, err
 	}
-	id := identify(info)
-	if f := t.byID[id]; f != nil {
-		return f, closeFile(content)
+	if f := t.byID[c.id]; f != nil {
+		return f, t.close(c)
 	}
+	if err := t.await(c); err != nil {
+		return nil, errors.Join(err, t.close(c))
+	}
+	if target == "" {
+		target = resolve(path)
+	}
+	t.clock++
 	f := &File{
 		path:      name,
-		id:        id,
-		content:   content,
+		id:        c.id,
+		place:     path,
+		target:    target,
+		content:   c,
+		used:      t.clock,
 		positions: t.positions,
 		rotated:   rotated,
-		size:      info.Size(),
-		modified:  info.ModTime(),
+		size:      c.size,
+		modified:  c.info.ModTime(),
 		changed:   t.now(),
 	}
 	lost := t.resume(f)
 	if f.mark == nil { // unreadable: another Scan may have more luck
-		return nil, errors.Join(lost, closeFile(content))
+		return nil, errors.Join(lost, t.close(c))
 	}
+	t.positions.learn(f.mark, f.prefix)
 	t.files = append(t.files, f)
-	t.byID[id] = f
+	t.byID[f.id] = f
+	t.link(f)
+	if c.packed != nil && c.packed.damage != nil {
+		lost = errors.Join(lost, &LostError{f.path, f.size, fmt.Sprintf("%q is damaged: %s", path, c.packed.damage)})
+	}
 	return f, lost
+}
+
+// link puts a file to the end of its chain.
+func (t *Tailer) link(f *File) {
+	name := filepath.Join(filepath.Dir(f.path), stem(filepath.Base(f.path)))
+	for _, c := range t.chains {
+		if c.name == name {
+			f.chain = c
+		}
+	}
+	if f.chain == nil {
+		f.chain = &chain{name: name}
+		t.chains = append(t.chains, f.chain)
+	}
+	f.chain.files = append(f.chain.files, f)
 }
 
 // resume sets the file's cursors to its kept position if that is still the
@@ -313,183 +364,108 @@ func (t *Tailer) add(path, name string, rotated bool) (*File, error) {
 func (t *Tailer) resume(f *File) error {
 	key := positionKey{t.source, f.id}
 	m, r, ok := t.positions.find(key)
-	if !ok || r.Offset == 0 && r.Path != f.path {
-		// A position at 0 has no fingerprint that could tell a reused inode.
-		now := t.now()
-		f.mark = t.positions.begin(key, f.path, now)
-		f.begin(now)
-		return nil
+	var lost error
+	if ok && (r.Path == f.path || !r.evidence().weak()) {
+		same, err := f.content.has(r.evidence(), t.scratch[:])
+		if err != nil {
+			return err
+		}
+		if same && f.size >= t.positions.counted(m) {
+			f.path, f.mark = r.Path, m
+			f.time.Store(r.Time)
+			f.prefix = r.fingerprint()
+			f.cursors[Ship].moveTo(r.Offset, r.Tail)
+			return f.learn(t.scratch[:])
+		}
+		if r.Lost == 0 {
+			lost = &LostError{r.Path, r.Offset, "another file has its inode, or it was truncated"}
+		}
 	}
-	same, err := f.is(r, t.positions.counted(m), t.prefix[:])
-	if err != nil {
+	now := t.now()
+	f.begin(now)
+	if err := f.learn(t.scratch[:]); err != nil {
 		return err
 	}
-	if !same {
-		now := t.now()
-		f.mark = t.positions.begin(key, f.path, now)
-		f.begin(now)
-		return &LostError{r.Path, r.Offset, "another file has its inode, or it was truncated"}
-	}
-	f.path, f.mark = r.Path, m
-	f.time.Store(r.Time)
-	f.prefix = r.fingerprint()
-	f.cursors[Ship].moveTo(r.Offset)
-	return nil
+	f.mark = t.positions.begin(key, f, now)
+	return lost
 }
 
-// recover looks for the files whose positions were kept while no Tailer ran,
-// and for those that were rotated away after them. What it cannot look at, it
-// tries again at the next Scan.
-func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
-	if !t.scanned {
-		t.scanned = true
-		t.pending = t.positions.of(t.source)
-	}
-	byPath := make(map[string][]record)
-	for _, r := range t.pending {
-		byPath[r.Path] = append(byPath[r.Path], r)
-	}
-	t.pending = nil
-	for _, path := range slices.Sorted(maps.Keys(byPath)) {
-		var known []identity
-		var rotated []sighting
-		complete := false // nothing was rotated later
-		since := t.now()
-		for _, r := range byPath[path] {
-			s, ok, err := t.locate(r, present)
-			switch {
-			case err != nil:
-				faults = append(faults, err)
-				t.pending = append(t.pending, r)
-				complete = true // as far as can be seen
-			case !ok && r.Final:
-				t.positions.drop(positionKey{t.source, r.identity()})
-				complete = true // its path is not used again
-			case !ok:
-				faults = append(faults, &LostError{r.Path, r.Offset, "it was removed, replaced or truncated while no agent ran"})
-				t.positions.drop(positionKey{t.source, r.identity()})
-				since = earlier(since, t.positions.opened)
-			case r.Offset == 0:
-				// Nothing tells a reused inode here, but then there are files
-				// that were written to after the first sight of this one.
-				since = earlier(since, time.Unix(0, r.Time))
-			case s.path == path:
-				complete = true
-			default:
-				known = append(known, s.id)
-			}
-			if ok && s.path != path {
-				rotated = append(rotated, s)
-			}
-		}
-		if !complete {
-			// Without a known file to start from: what was written to since.
-			newer, err := siblings(path, known, since)
-			if err != nil && !isGone(err) {
-				faults = append(faults, err)
-			}
-			rotated = append(rotated, newer...)
-		}
-		slices.SortStableFunc(rotated, byRotation(filepath.Base(resolve(path))))
-		faults = append(faults, t.addRotated(rotated, path, present)...)
-	}
-	return faults
-}
-
-// locate finds the file of a kept position: at a matched path, at its own path
-// or else by its identity in the folder of its path.
-func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, bool, error) {
-	if s, ok := present[r.identity()]; ok {
-		if r.Final && s.path != r.Path {
-			return sighting{}, false, nil // an inode that is used again
-		}
-		same, err := t.isAt(s, r)
-		return s, same, err
-	}
-	path := resolve(r.Path)
-	for range 2 { // a rename may hide a file from one listing
-		listed, err := list(filepath.Dir(path))
-		if isGone(err) {
-			return sighting{}, false, nil
-		}
-		if err != nil {
-			return sighting{}, false, err
-		}
-		for _, s := range listed {
-			if s.id != r.identity() {
-				continue
-			}
-			_, rotated := rotation(filepath.Base(path), filepath.Base(s.path))
-			if r.Offset == 0 && !rotated && s.path != path {
-				continue // nothing but the inode speaks for it
-			}
-			if same, err := t.isAt(s, r); err != nil && !isGone(err) || same {
-				if s.path == path {
-					s.path = r.Path
-				}
-				return s, same, err
-			}
-		}
-	}
-	return sighting{}, false, nil
-}
-
-// isAt reports whether the file at s is the one that r is the position of.
-func (t *Tailer) isAt(s sighting, r record) (bool, error) {
-	content, info, err := openRegular(s.path)
-	if err != nil {
-		return false, err
-	}
-	f := &File{path: s.path, id: identify(info), content: content, size: info.Size()}
-	same, err := f.is(r, 0, t.prefix[:])
-	return same, errors.Join(err, closeFile(content))
-}
-
-// retire notes which files are no longer at a matched path and closes those
+// retire notes which files are no longer at a matched path and forgets those
 // that are finished.
 func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults []error) {
 	now := t.now()
-	keep := t.files[:0]
-	for _, f := range t.files {
-		if !has(present, f.id) && !isHidden(f.path, hidden) {
-			if !f.rotated {
-				f.rotated, f.changed = true, now
-			}
-			if err := t.lookAgain(f); err != nil {
+	for _, f := range slices.Clone(t.files) {
+		if has(present, f.id) || isHidden(f.path, hidden) {
+			continue
+		}
+		if f.content == nil && (!f.rotated || !f.finished()) {
+			if err := t.find(f); err != nil {
 				faults = append(faults, err)
-			} else if f.quiet(now) && f.finished() && (t.at[f.path] != f || f.deleted()) {
-				// The last file of a path stays until the next is known: the
-				// search for what was rotated after it starts from it.
-				if err := t.forget(f); err != nil {
-					faults = append(faults, err)
-				}
-				continue
 			}
 		}
-		keep = append(keep, f)
+		if f.content == nil {
+			continue // not found, or at its end and not needed any more
+		}
+		if !f.rotated {
+			f.rotated, f.changed = true, now
+		}
+		if f.quiet(now) && f.finished() && (t.succeeded(f) || f.content.deleted()) {
+			if err := t.forget(f); err != nil {
+				faults = append(faults, err)
+			}
+		}
 	}
-	clear(t.files[len(keep):])
-	t.files = keep
 	return faults
+}
+
+// succeeded reports whether a file is not needed to find what was rotated away
+// after it: that search starts from the last file of a path, and after a
+// restart from the last whose content can be told.
+func (t *Tailer) succeeded(f *File) bool {
+	if t.at[f.path] == f {
+		return false
+	}
+	later := f.chain.files[slices.Index(f.chain.files, f)+1:]
+	return f.prefix.bytes == 0 || slices.ContainsFunc(later, func(g *File) bool { return g.prefix.bytes > 0 })
 }
 
 // forget closes a finished file and drops its position.
 func (t *Tailer) forget(f *File) error {
-	t.positions.drop(positionKey{t.source, f.id})
+	t.positions.drop(f.mark)
+	return t.unfollow(f)
+}
+
+// unfollow closes a file and keeps its position.
+func (t *Tailer) unfollow(f *File) error {
 	delete(t.byID, f.id)
 	for path, at := range t.at {
 		if at == f {
 			delete(t.at, path)
 		}
 	}
-	return closeFile(f.content)
+	for i := range t.unpacking {
+		if t.unpacking[i] == f {
+			t.unpacking[i] = nil
+		}
+	}
+	is := func(other *File) bool { return other == f }
+	t.files = slices.DeleteFunc(t.files, is)
+	if f.chain.files = slices.DeleteFunc(f.chain.files, is); len(f.chain.files) == 0 {
+		t.chains = slices.DeleteFunc(t.chains, func(c *chain) bool { return c == f.chain })
+	}
+	if f.content == nil {
+		return nil
+	}
+	c := f.content
+	f.content = nil
+	return t.close(c)
 }
 
 // lookAgain is look through the open descriptor.
 func (t *Tailer) lookAgain(f *File) error {
-	info, err := f.content.Stat()
+	info, err := f.info()
 	if err != nil {
-		return fmt.Errorf("look at %q: %w", f.path, err)
+		return err
 	}
 	return t.look(f, info)
 }
@@ -497,48 +473,105 @@ func (t *Tailer) lookAgain(f *File) error {
 // look takes in a file's new size and modification time, and starts the file
 // over if it is no longer the one that was read.
 func (t *Tailer) look(f *File, info fs.FileInfo) error {
-	if info.Size() == f.size && info.ModTime().Equal(f.modified) {
+	if info.Size() == f.size && info.ModTime().Equal(f.modified) || f.packed() {
 		return nil
 	}
+	if err := t.reach(f); err != nil {
+		if isMoved(err) {
+			return nil // the next Scan finds it
+		}
+		return err
+	}
+	was := f.evidence()
 	f.size, f.modified, f.changed = info.Size(), info.ModTime(), t.now()
 	if f.size < max(f.cursors[Ship].offset, f.cursors[Count].offset) {
-		return t.startOver(f)
+		return t.startOver(f, was)
 	}
 	// It may have grown beyond the cursors again since it was truncated.
-	_, same, err := f.verify(0, t.prefix[:])
+	same, err := f.intact(t.scratch[:])
 	if err != nil {
 		return err
 	}
 	if !same {
-		return t.startOver(f)
+		return t.startOver(f, was)
 	}
 	for i := range f.cursors {
 		if c := &f.cursors[i]; c.seen > f.size {
 			c.seen = c.offset
 		}
 	}
-	return nil
+	err = f.learn(t.scratch[:])
+	t.positions.learn(f.mark, f.prefix)
+	return err
 }
 
-// startOver reads a truncated file again from its beginning. Chunks read before
-// cannot be committed any more.
-func (t *Tailer) startOver(f *File) error {
+// startOver deals with a file that was truncated. If what it was has been copied
+// before, it goes on there, and what is at its path is a new file. Else it is
+// read again from its beginning, and chunks read before cannot be committed
+// any more.
+func (t *Tailer) startOver(f *File, was evidence) error {
+	s, _, err := t.search(was, nil, f.target)
+	if err == nil && s.path != "" {
+		if err = t.moveTo(f, s); isGone(err) {
+			err = nil // it was read to its end, or is lost
+		}
+	}
+	if err != nil && f.id != s.id {
+		f.modified = time.Time{} // the next Scan tries again, and says so
+		return err
+	}
 	t.truncations++
+	if f.id == s.id {
+		return errors.Join(err, t.positions.Sync())
+	}
 	now := t.now()
-	t.positions.restart(f.mark, now)
+	t.positions.restart(f.mark, f, now)
 	f.begin(now)
+	if err := f.learn(t.scratch[:]); err != nil {
+		return err
+	}
+	t.positions.learn(f.mark, f.prefix)
 	return t.positions.Sync()
 }
 
+// moveTo goes on with a file where its content is now.
+func (t *Tailer) moveTo(f *File, s sighting) error {
+	c, err := t.open(s.path)
+	if err != nil {
+		return err
+	}
+	if f.content != nil {
+		err = t.close(f.content)
+	}
+	t.positions.move(map[*mark]identity{f.mark: c.id})
+	delete(t.byID, f.id)
+	t.byID[c.id] = f
+	f.id, f.content, f.place, f.rotated = c.id, c, s.path, true
+	f.size, f.modified, f.changed = c.size, c.info.ModTime(), t.now()
+	for i := range f.cursors {
+		f.cursors[i].seen = f.cursors[i].offset
+	}
+	if c.packed != nil && c.packed.damage != nil {
+		err = errors.Join(err, &LostError{f.path, f.size, fmt.Sprintf("%q is damaged: %s", s.path, c.packed.damage)})
+	}
+	return err
+}
+
+// TakeLost returns how many lines that were counted have been lost since it was
+// last called: they were never handed out with Ship, or not committed, and
+// their file is gone or was truncated.
+func (t *Tailer) TakeLost() int64 { return t.positions.takeLost(t.source) }
+
 // Truncations returns how often a file was found truncated while it was read.
-// What was written between the last read and the truncation is lost.
+// What was written between the last read and the truncation is lost, unless it
+// was copied before.
 func (t *Tailer) Truncations() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.truncations
 }
 
-// Files returns the state of all open files, oldest first.
+// Files returns the state of all files that are followed, oldest first.
 func (t *Tailer) Files() []FileStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -564,16 +597,35 @@ func (t *Tailer) Close() error {
 	t.closed = true
 	var errs []error
 	for _, f := range t.files {
-		if f.deleted() && f.finished() {
-			// Nobody can find it again, so nobody shall miss it.
-			t.positions.drop(positionKey{t.source, f.id})
+		t.positions.ground(f.mark)
+		if f.content == nil {
+			continue
 		}
-		errs = append(errs, closeFile(f.content))
+		if f.content.deleted() && f.finished() {
+			errs = append(errs, t.leave(f))
+		}
+		errs = append(errs, t.close(f.content))
 	}
-	t.files = nil
+	t.files, t.chains, t.unpacking = nil, nil, [2]*File{}
 	clear(t.byID)
 	clear(t.at)
 	return errors.Join(errs...)
+}
+
+// leave deals with the position of a finished file that has no name any more. It
+// may live on as a packed one. Else nobody can find it again, so nobody shall
+// miss it.
+func (t *Tailer) leave(f *File) error {
+	s, _, err := t.search(f.evidence(), nil, f.target)
+	switch {
+	case err == nil && s.path != "":
+		t.positions.move(map[*mark]identity{f.mark: s.id})
+	case t.at[f.path] == f:
+		t.positions.finish(f.mark, f.modified)
+	default:
+		t.positions.drop(f.mark)
+	}
+	return err
 }
 
 func has(present map[identity]sighting, id identity) bool {
@@ -594,6 +646,8 @@ func isHidden(path string, hidden []string) bool {
 		return pattern == path || err == nil && ok
 	})
 }
+
+func isMoved(err error) bool { return isGone(err) || errors.Is(err, errMoved) }
 
 // isGone tells a missing file from one that cannot be looked at now.
 func isGone(err error) bool {

@@ -1,0 +1,121 @@
+package tail
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// errPartial marks a packed file without an end: it may still be being written.
+var errPartial = errors.New("it has no end")
+
+// packed reads what a gzip file holds. Offsets are those of the decompressed
+// bytes.
+type packed struct {
+	file    *os.File
+	size    int64 // bytes that can be read
+	head    []byte
+	damage  error // why nothing comes behind, unless it is the end
+	readers [2]inflater
+}
+
+// inspect reads a gzip file to its end, or as far as can be.
+func inspect(file *os.File) (*packed, error) {
+	p := &packed{file: file, head: make([]byte, fingerprintBytes)}
+	for i := range p.readers {
+		p.readers[i].file = file
+	}
+	z, err := gzip.NewReader(source(file))
+	n := 0
+	if err == nil {
+		n, err = io.ReadFull(z, p.head)
+		p.size = int64(n)
+	} else if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // an empty file
+	}
+	p.head = p.head[:n]
+	if n == fingerprintBytes || n > 0 && errors.Is(err, io.ErrUnexpectedEOF) { // which may be that of what is packed
+		var rest int64
+		rest, err = io.Copy(io.Discard, z)
+		p.size += rest
+	}
+	var failed *fs.PathError
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return p, nil
+	case errors.As(err, &failed):
+		return nil, err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		p.damage = errPartial
+		return p, nil
+	}
+	p.damage = fmt.Errorf("decompress it behind byte %d: %w", p.size, err)
+	return p, nil
+}
+
+func source(file *os.File) io.Reader {
+	return bufio.NewReaderSize(io.NewSectionReader(file, 0, 1<<62), 32<<10)
+}
+
+// readAt reads like ReadAt. Each cursor decompresses for itself.
+func (p *packed) readAt(cursor Cursor, b []byte, offset int64) (int, error) {
+	if offset+int64(len(b)) <= int64(len(p.head)) {
+		return copy(b, p.head[offset:]), nil
+	}
+	if offset >= p.size {
+		return 0, io.EOF
+	}
+	return p.readers[cursor].readAt(b[:min(int64(len(b)), p.size-offset)], offset)
+}
+
+// release gives the memory back that a cursor took.
+func (p *packed) release(cursor Cursor) { p.readers[cursor] = inflater{file: p.file} }
+
+// inflater decompresses from offset to offset. To go back beyond its window, it
+// starts over.
+type inflater struct {
+	file   *os.File
+	gzip   *gzip.Reader // nil before the first read
+	end    int64        // of what was decompressed
+	window []byte       // the last of it
+}
+
+func (z *inflater) readAt(b []byte, offset int64) (int, error) {
+	start := z.end - int64(len(z.window))
+	if z.gzip == nil || offset < start {
+		reader, err := gzip.NewReader(source(z.file))
+		if err != nil {
+			return 0, err
+		}
+		z.gzip, z.end, z.window, start = reader, 0, z.window[:0], 0
+	}
+	// What lies just before is kept for the tail.
+	if drop := max(0, offset-fingerprintBytes) - start; drop > int64(len(z.window)) {
+		skipped, err := io.CopyN(io.Discard, z.gzip, drop-int64(len(z.window)))
+		z.end, z.window = z.end+skipped, z.window[:0]
+		if err != nil {
+			return 0, err
+		}
+		start = z.end
+	} else if drop > 0 {
+		z.window, start = append(z.window[:0], z.window[drop:]...), start+drop
+	}
+	var err error
+	if more := offset + int64(len(b)) - z.end; more > 0 {
+		had := len(z.window)
+		z.window = slices.Grow(z.window, int(more))[:had+int(more)]
+		var n int
+		n, err = io.ReadFull(z.gzip, z.window[had:])
+		z.end, z.window = z.end+int64(n), z.window[:had+n]
+	}
+	if skip := offset - start; skip < int64(len(z.window)) {
+		return copy(b, z.window[skip:]), err
+	}
+	return 0, err
+}

@@ -1,0 +1,497 @@
+package tail
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// errMoved marks a file that is not where it was last seen; the next Scan finds
+// where it is.
+var errMoved = errors.New("another file is there now")
+
+// open opens a file, and closes others if there are too many.
+func (t *Tailer) open(path string) (*content, error) {
+	if err := errors.Join(t.makeRoom()...); err != nil {
+		return nil, err
+	}
+	if err := t.positions.descriptors.take(); err != nil {
+		return nil, fmt.Errorf("open %q: %w", path, err)
+	}
+	c, err := open(path)
+	if err != nil {
+		t.positions.descriptors.give()
+	}
+	return c, err
+}
+
+func (t *Tailer) close(c *content) error {
+	t.positions.descriptors.give()
+	return c.close()
+}
+
+// makeRoom closes files while too many are open: first those at their end, then
+// others that can be opened again. A file that was rotated away before its end
+// was read stays open.
+func (t *Tailer) makeRoom() (faults []error) {
+	for t.positions.descriptors.tight() {
+		var least *File
+		rank := func(f *File) (n uint64) {
+			if !f.finished() {
+				n = 1 << 63
+			}
+			return n + f.used
+		}
+		for _, f := range t.files {
+			closable := f.content != nil && f.used != t.clock && f.content.packed == nil && (!f.rotated || f.finished() && f.quiet(t.now()))
+			if closable && (least == nil || rank(f) < rank(least)) {
+				least = f
+			}
+		}
+		if least == nil {
+			return faults
+		}
+		c := least.content
+		least.content = nil
+		if err := t.close(c); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return faults
+}
+
+// reach opens a file again that was closed.
+func (t *Tailer) reach(f *File) error {
+	t.clock++
+	f.used = t.clock
+	if f.content != nil {
+		return nil
+	}
+	c, err := t.open(f.place)
+	if err != nil {
+		return err
+	}
+	if c.id != f.id {
+		return errors.Join(fmt.Errorf("open %q: %w", f.place, errMoved), t.close(c))
+	}
+	f.content = c
+	return nil
+}
+
+// find opens a file that was closed and is no longer at a matched path. If it is
+// gone, it is forgotten; the error is a *LostError unless it was read to its end.
+func (t *Tailer) find(f *File) error {
+	if f.content != nil {
+		return nil
+	}
+	r := t.positions.record(f.mark)
+	s, err := t.locate(r, nil)
+	if err == nil && s.path == "" {
+		s, _, err = t.search(r.evidence(), nil, r.targets()...)
+	}
+	switch {
+	case err != nil:
+		return err
+	case s.path != "" && s.id != f.id:
+		return t.moveTo(f, s)
+	case s.path != "":
+		f.place = s.path
+		if err := t.reach(f); err != nil {
+			return err
+		}
+		f.rotated, f.changed = true, t.now()
+		return nil
+	}
+	if f.finished() {
+		return t.forget(f)
+	}
+	t.positions.miss(f.mark, t.now())
+	return errors.Join(&LostError{f.path, r.Offset, "it was removed before its end was read"}, t.unfollow(f))
+}
+
+// await returns an error while a packed file may still be being written.
+func (t *Tailer) await(c *content) error {
+	if c.packed == nil || !errors.Is(c.packed.damage, errPartial) {
+		return nil
+	}
+	now := t.now()
+	p, known := t.partial[c.id]
+	if !known || p.size != c.info.Size() || !p.modified.Equal(c.info.ModTime()) {
+		p = partial{size: c.info.Size(), modified: c.info.ModTime(), since: now}
+	}
+	p.scan = t.scans
+	t.partial[c.id] = p
+	if now.Sub(p.since) >= packTime {
+		return nil
+	}
+	return fmt.Errorf("wait for the end of %q: %w", c.path, errPartial)
+}
+
+// catchUp opens the files that came to path and were rotated away from it again
+// since the last look.
+func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
+	old := t.at[path]
+	if old == nil {
+		return nil
+	}
+	known := []identity{old.id}
+	if old.content != nil && old.content.packed == nil && old.content.deleted() {
+		// Perhaps it was compressed.
+		s, _, err := t.search(old.evidence(), nil, old.target)
+		if err != nil {
+			return []error{err}
+		}
+		known = append(known, s.id)
+	}
+	targets := []string{old.target}
+	if now := resolve(path); now != old.target {
+		targets = append(targets, now) // a link to another file
+	}
+	var faults []error
+	for _, target := range targets {
+		later, err := t.later(target, path, known, old.modified)
+		if err != nil {
+			return append(faults, err)
+		}
+		faults = append(faults, t.addRotated(later, path, target, present)...)
+	}
+	return faults
+}
+
+// later returns, oldest first, the files that came to target after those in
+// known, but for the one that path leads to now.
+func (t *Tailer) later(target, path string, known []identity, since time.Time) ([]sighting, error) {
+	later, err := siblings(target, known, since)
+	if isGone(err) {
+		return nil, nil
+	}
+	if err != nil || target == resolve(path) {
+		return later, err
+	}
+	if s, err := sight(target); err == nil && !slices.Contains(known, s.id) {
+		later = append(later, s)
+	}
+	return later, nil
+}
+
+// addRotated opens files that were rotated away from path, where target was,
+// the oldest first, but for those that lie at a matched path of their own.
+func (t *Tailer) addRotated(rotated []sighting, path, target string, present map[identity]sighting) (faults []error) {
+	for _, s := range rotated {
+		if has(present, s.id) {
+			continue
+		}
+		if twin, err := t.twin(s); err != nil {
+			return append(faults, err)
+		} else if twin {
+			continue
+		}
+		f, err := t.add(s.path, path, target, true)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		if f == nil {
+			return faults // what was rotated after it has to wait
+		}
+		t.at[path] = f // what comes to path next was rotated after it
+	}
+	return faults
+}
+
+// twin reports whether a packed file holds what a followed one does.
+func (t *Tailer) twin(s sighting) (bool, error) {
+	if !isPacked(s.path) || t.byID[s.id] != nil {
+		return false, nil
+	}
+	var c *content
+	for _, f := range t.files {
+		e := f.evidence()
+		if e.weak() || f.packed() || !related(f.target, s.path) {
+			continue
+		}
+		if c == nil {
+			var err error
+			if c, err = t.open(s.path); err != nil {
+				return false, err
+			}
+		}
+		same, err := c.has(e, t.scratch[:])
+		if same || err != nil {
+			return same, errors.Join(err, t.close(c))
+		}
+	}
+	if c != nil {
+		return false, t.close(c)
+	}
+	return false, nil
+}
+
+// isCopy reports whether a file holds, as far as it goes, what one that is
+// followed does, and has a name that rotation would have given to that: it is
+// a copy, and the other is about to be truncated.
+func (t *Tailer) isCopy(s sighting) (bool, error) {
+	if t.positions.has(positionKey{t.source, s.id}) {
+		return false, nil
+	}
+	for _, f := range t.files {
+		if f.rotated || filepath.Dir(f.place) != filepath.Dir(s.path) {
+			continue
+		}
+		if _, ok := rotation(filepath.Base(f.place), filepath.Base(s.path)); !ok {
+			continue
+		}
+		if err := t.reach(f); err != nil {
+			return false, err
+		}
+		same, err := t.begins(f, s.path)
+		if same || err != nil {
+			return same, err
+		}
+	}
+	return false, nil
+}
+
+// begins reports whether a file begins with all that another one holds.
+func (t *Tailer) begins(f *File, path string) (same bool, err error) {
+	c, err := t.open(path)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, t.close(c)) }()
+	e := evidence{offset: c.size}
+	if e.head, _, err = c.head(min(c.size, fingerprintBytes), t.scratch[:]); err != nil {
+		return false, err
+	}
+	if e.tail, _, err = c.tail(Ship, c.size, t.scratch[:]); err != nil {
+		return false, err
+	}
+	return f.content.has(e, t.scratch[:])
+}
+
+// recover looks for the files whose positions were kept while no Tailer ran,
+// and for those that were rotated away after them. What it cannot look at, it
+// tries again at the next Scan.
+func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
+	if t.scans == 1 {
+		t.pending = t.positions.of(t.source)
+	}
+	byPath := make(map[string][]*kept)
+	taken := make(map[identity]bool)
+	for m, r := range t.pending {
+		if r.Lost != 0 {
+			continue
+		}
+		k := &kept{record: r, mark: m}
+		if k.at, k.err = t.locate(r, present); k.at.path != "" {
+			taken[k.at.id] = true
+		}
+		byPath[r.Path] = append(byPath[r.Path], k)
+	}
+	clear(t.pending)
+	moved := make(map[*mark]identity)
+	paths := slices.Sorted(maps.Keys(byPath))
+	for _, path := range paths {
+		for _, k := range byPath[path] {
+			if k.err != nil || k.at.path != "" {
+				continue
+			}
+			var why string
+			if k.at, why, k.err = t.search(k.evidence(), taken, k.targets()...); k.at.path != "" {
+				taken[k.at.id], moved[k.mark] = true, k.at.id
+			} else if k.err == nil {
+				k.err = &LostError{k.Path, k.Offset, "it was removed, replaced or truncated while no agent ran" + why}
+			}
+		}
+	}
+	t.positions.move(moved)
+	for _, path := range paths {
+		faults = append(faults, t.recoverPath(path, byPath[path], present)...)
+	}
+	return faults
+}
+
+// kept is a position whose file is looked for.
+type kept struct {
+	record
+	mark *mark
+	at   sighting // of its file, if it was found
+	err  error
+}
+
+// recoverPath opens the files that were at one path, and those that were rotated
+// away from it after them.
+func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]sighting) (faults []error) {
+	targets := []string{}
+	var known []identity
+	var rotated []sighting
+	complete := false // nothing was rotated later
+	since := t.now()
+	for _, k := range files {
+		if target := k.target(); !slices.Contains(targets, target) {
+			targets = append(targets, target)
+		}
+		var lost *LostError
+		switch {
+		case errors.As(k.err, &lost) && k.Finished:
+			t.positions.drop(k.mark)
+			since = earlier(since, time.Unix(0, k.Modified))
+		case errors.As(k.err, &lost):
+			faults = append(faults, k.err)
+			t.positions.miss(k.mark, t.now())
+			since = earlier(since, t.positions.opened)
+		case k.err != nil:
+			faults = append(faults, k.err)
+			t.pending[k.mark] = k.record
+			complete = true // as far as can be seen
+		case k.evidence().weak():
+			// Nothing tells a reused inode here, but then there are files
+			// that were written to after the first sight of this one.
+			since = earlier(since, time.Unix(0, k.Time))
+		case k.at.path == path:
+			complete = true
+		default:
+			known = append(known, k.at.id)
+		}
+		if k.err == nil && k.at.path != path {
+			rotated = append(rotated, k.at)
+		}
+	}
+	if now := resolve(path); !slices.Contains(targets, now) {
+		targets = append(targets, now)
+	}
+	if !complete {
+		// Without a known file to start from: what was written to since.
+		for _, target := range targets {
+			later, err := t.later(target, path, known, since)
+			if err != nil {
+				faults = append(faults, err)
+			}
+			for _, s := range later {
+				if !slices.ContainsFunc(rotated, func(r sighting) bool { return r.id == s.id }) {
+					rotated = append(rotated, s)
+				}
+			}
+		}
+	}
+	for _, target := range targets {
+		of := slices.Clone(rotated)
+		of = slices.DeleteFunc(of, func(s sighting) bool { return s.path != target && !related(target, s.path) })
+		rotated = slices.DeleteFunc(rotated, func(s sighting) bool { return slices.ContainsFunc(of, func(o sighting) bool { return o.id == s.id }) })
+		slices.SortStableFunc(of, byRotation(filepath.Base(target)))
+		faults = append(faults, t.addRotated(of, path, target, present)...)
+	}
+	return append(faults, t.addRotated(rotated, path, targets[0], present)...)
+}
+
+// locate finds the file of a kept position by its identity: at a matched path, or
+// else in the folder of its path. If it is not there, the path is empty.
+func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, error) {
+	s, there := present[r.identity()]
+	if r.Finished && (!there || s.path != r.Path) {
+		return sighting{}, nil // another file has its inode, perhaps with the same content
+	}
+	if there {
+		if same, err := t.isAt(s, r); err != nil || same {
+			return s, err
+		}
+	}
+	path := resolve(r.Path)
+	for _, target := range r.targets() {
+		for range 2 { // a rename may hide a file from one listing
+			listed, err := list(filepath.Dir(target))
+			if isGone(err) {
+				break
+			}
+			if err != nil {
+				return sighting{}, err
+			}
+			for _, s := range listed {
+				if s.id != r.identity() {
+					continue
+				}
+				_, rotated := rotation(filepath.Base(target), filepath.Base(s.path))
+				if r.evidence().weak() && (isPacked(s.path) || !rotated && s.path != target) {
+					continue // nothing but the inode speaks for it
+				}
+				if same, err := t.isAt(s, r); err != nil && !isGone(err) || same {
+					if s.path == path {
+						s.path = r.Path
+					}
+					return s, err
+				}
+			}
+		}
+	}
+	return sighting{}, nil
+}
+
+// search finds the file that has a content, among those with a name that the
+// rotation of one of the targets gives, copies and packed ones, but for those
+// that are followed or taken. If there is none, the path is empty, and why may
+// say more.
+func (t *Tailer) search(e evidence, taken map[identity]bool, targets ...string) (found sighting, why string, err error) {
+	if e.weak() {
+		return found, "", nil
+	}
+	for _, target := range targets {
+		listed, err := list(filepath.Dir(target))
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return found, "", err
+		}
+		slices.SortStableFunc(listed, byRotation(stem(filepath.Base(target))))
+		// Where files begin alike, and nothing was read of the one that is looked
+		// for, the oldest is taken: it leaves none out.
+		for _, s := range listed {
+			if !related(target, s.path) || t.byID[s.id] != nil || taken[s.id] || !isPacked(s.path) && s.info.Size() < e.offset || s.info.ModTime().Add(timeSlack).Before(e.since) {
+				continue
+			}
+			same, damage, err := t.holds(s, e)
+			switch {
+			case isGone(err):
+			case err != nil:
+				return found, "", err
+			case same:
+				return s, "", nil
+			case damage != nil:
+				why += fmt.Sprintf("; %q is damaged: %s", s.path, damage)
+			}
+		}
+	}
+	return found, why, nil
+}
+
+// holds reports whether the file at s has a content, or why that cannot be told.
+func (t *Tailer) holds(s sighting, e evidence) (same bool, damage, err error) {
+	c, err := t.open(s.path)
+	if err != nil {
+		return false, nil, err
+	}
+	defer func() { err = errors.Join(err, t.close(c)) }()
+	if same, err = c.has(e, t.scratch[:]); c.packed == nil || err != nil {
+		return same, nil, err
+	}
+	head := c.packed.head
+	may := same || c.size < e.offset && (int64(len(head)) < e.head.bytes || fingerprintOf(head[:e.head.bytes]) == e.head)
+	if c.packed.damage == nil || !may {
+		return same, nil, nil
+	}
+	return same, c.packed.damage, t.await(c)
+}
+
+// isAt reports whether the file at s is the one that r is the position of.
+func (t *Tailer) isAt(s sighting, r record) (same bool, err error) {
+	c, err := t.open(s.path)
+	if err != nil {
+		return false, err
+	}
+	if c.id == r.identity() {
+		same, err = c.has(r.evidence(), t.scratch[:])
+	}
+	return same, errors.Join(err, t.close(c))
+}
