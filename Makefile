@@ -30,6 +30,10 @@ integration: ## Run the binary against the real servers, in tests.
 	cd tests/expressions && go test ./...
 	cd tests && go test -count 1 -timeout 45m ./...
 
+.PHONY: faults
+faults: ## Put the built agent through all faults, and publish what became of the lines in docs/reliability.md; LONG=1 takes about an hour.
+	cd tests && go test -count 1 -timeout 3h -v ./faults -args -publish ../../docs/reliability.md $(if $(LONG),-long)
+
 .PHONY: fuzz
 fuzz: ## Fuzz every fuzz target for FUZZTIME (10s).
 	@grep -ro --include='*_test.go' --exclude-dir=tests --exclude-dir=tools '^func Fuzz\w*' . | while IFS=': ' read -r file _ name; do \

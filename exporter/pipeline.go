@@ -86,7 +86,7 @@ func (t *tally) book(a *account) {
 
 // bufferBytes of lines are read at once; where a line may be longer, as many
 // as it may have.
-const bufferBytes = 512 << 10
+const bufferBytes = 256 << 10
 
 // idleTicks without a line make a source give its buffers back.
 const idleTicks = 30

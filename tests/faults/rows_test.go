@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,19 +22,14 @@ func either[T any](short, whole T) T {
 }
 
 // Kills at random points, at 5,000 lines a second, with rotation, while Loki
-// is there, is away, loses answers or is slow.
+// is there or is away.
 func TestRow01Kill(t *testing.T) {
 	kills := either(100, 1000)
 	l := newLab(t, 1, fmt.Sprintf("kill -9 at %d random points, 5,000 lines/s, rotation every 2 s, Loki up and down", kills))
 	draw := rand.New(rand.NewPCG(1, 2)) // #nosec G404 -- a test
 	l.proxy.behave(func(push int, _ []string) fault {
-		switch push / 20 % 4 {
-		case 1:
+		if push/20%4 == 1 {
 			return status(503, "away")
-		case 3:
-			if push%5 == 0 {
-				return deaf
-			}
 		}
 		return nil
 	})
@@ -127,7 +123,7 @@ func TestRow03DiskFull(t *testing.T) {
 // Loki is away, while lines go on being counted; then a backlog is delivered.
 func TestRow04LokiAway(t *testing.T) {
 	away := either(12*time.Second, time.Minute)
-	backlog := either(400_000, 7_200_000)
+	backlog := either(150_000, 7_200_000)
 	l := newLab(t, 4, fmt.Sprintf("Loki away for %s, and a backlog of %d lines", away, backlog))
 	l.append("np.log", 1000)
 	l.start()
@@ -149,7 +145,7 @@ func TestRow04LokiAway(t *testing.T) {
 	<-wait.C
 	back := time.Now()
 	first := l.proxy.next()
-	l.proxy.behave(nil)
+	l.proxy.pass()
 	<-first
 	late := time.Since(back)
 	l.balance("antrea-networkpolicy", backlog+1000)
@@ -176,13 +172,13 @@ func TestRow05Answers(t *testing.T) {
 		status(429, "slow down"), nil, status(500, "what"), status(503, ""), nil, status(413, "too large"), halfClose, nil, cut, deaf, nil, hang, nil,
 	}
 	l.proxy.behave(func(push int, lines []string) fault {
-		if push < len(answers) && answers[push] != nil {
+		bad := slices.ContainsFunc(lines, func(line string) bool { return refused[line] })
+		lets := push == 9 // deaf lets Loki have the push
+		switch {
+		case push < len(answers) && answers[push] != nil && (!bad || !lets):
 			return answers[push]
-		}
-		for _, line := range lines {
-			if refused[line] {
-				return status(400, "entry has a forbidden word")
-			}
+		case bad:
+			return status(400, "entry has a forbidden word")
 		}
 		return nil
 	})
