@@ -24,7 +24,7 @@ config:
     - name: lb
       syslog:
         udp: ":5514"
-        tcp: ":5514"
+        tcp: ":5515"
         tls: {listen: ":6514", cert_file: /etc/corkline-syslog/tls.crt, key_file: /etc/corkline-syslog/tls.key, client_ca_file: /etc/corkline-syslog/ca.crt}
         allow: [192.0.2.0/24]
         spool_bytes: 268435456

@@ -51,6 +51,13 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("ETag", `"x"`)
 }
 
+// requests tells how many came.
+func (f *faulty) requests() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seen
+}
+
 // unchunked reads S3's chunks, each of which has its length in hex and a
 // signature before it.
 func unchunked(text []byte) (body []byte) {
@@ -134,14 +141,14 @@ func TestS3_Faults(t *testing.T) {
 					t.Errorf("%+v", state)
 				}
 			}
-			if f.seen != 3 || len(f.objects.objects) > 0 {
-				t.Errorf("%d requests, %d objects", f.seen, len(f.objects.objects))
+			if seen := f.requests(); seen != 3 || len(f.objects.objects) > 0 {
+				t.Errorf("%d requests, %d objects", seen, len(f.objects.objects))
 			}
 			if err := a.upload(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(linesOf(entriesOf("s", 0, 20)), f.objects.lines(t)); diff != "" || f.seen != 5 {
-				t.Errorf("%d requests; %s", f.seen, diff)
+			if diff := cmp.Diff(linesOf(entriesOf("s", 0, 20)), f.objects.lines(t)); diff != "" || f.requests() != 5 {
+				t.Errorf("%d requests; %s", f.requests(), diff)
 			}
 			if names := files(t, dir); len(names) > 0 {
 				t.Errorf("left on disk: %s", names)

@@ -52,7 +52,15 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" 
 {{- with .tls }}{{ $ports = append $ports (printf "TCP %s" (regexFind "[0-9]+$" .listen)) }}{{ end }}
 {{- end }}
 {{- end }}
-{{- uniq $ports | sortAlpha | join "\n" }}
+{{- $ports = uniq $ports | sortAlpha }}
+{{- /* Kubernetes merges a pod's ports by their number alone (kubernetes/kubernetes#39188). */}}
+{{- range $ports }}
+{{- $number := index (splitList " " .) 1 }}
+{{- if and (hasPrefix "TCP" .) (has (printf "UDP %s" $number) $ports) }}
+{{- fail (printf "config.sources: port %s is for both UDP and TCP, and no upgrade could change that; take another one for TCP" $number) }}
+{{- end }}
+{{- end }}
+{{- $ports | join "\n" }}
 {{- end }}
 
 {{- define "corkline.provision.namespace" -}}
