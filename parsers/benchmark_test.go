@@ -172,8 +172,8 @@ func TestDefinition_Allocations(t *testing.T) {
 			"avi-event": 1, // to hide what is in the URL of a text
 			// Read by people and by replays, not by an agent at work:
 			"avi-csv":   20, // to hide what is in quoted cells
-			"conntrack": 1, // of lines that are no entries
-			"ovs-flows": 5, // of replies' heads, and of escaped names
+			"conntrack": 1,  // of lines that are no entries
+			"ovs-flows": 5,  // of replies' heads, and of escaped names
 		}[name]
 		for i := range records {
 			if n := testing.AllocsPerRun(1, parse(records[i:i+1])); n > allowed {
