@@ -98,6 +98,15 @@ func (l *lab) write(name, text string) {
 	}
 }
 
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // next makes lines, and remembers them as written.
 func (l *lab) next(n int) []byte {
 	l.mu.Lock()

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -241,6 +242,128 @@ func TestRow07CopyTruncate(t *testing.T) {
 	l.stop()
 	l.arrived()
 	l.row.Note = "what is written between the last read and the truncation is lost to any reader; here there is none"
+}
+
+// Rotated files are compressed at once, also while no agent runs, and the
+// pattern takes the live file, the rotated one and the compressed ones.
+func TestRow08Gzip(t *testing.T) {
+	rounds := either(8, 100)
+	l := newLab(t, 8, "gzip before the end was read; a glob that takes live, rotated and .gz")
+	l.configure(fmt.Sprintf("sources:\n  - {definition: antrea-networkpolicy, files: ['%s*']}\n", l.path("np.log")))
+	for range rounds {
+		l.append("np.log", 400)
+		l.start()
+		stop := l.follow(20*time.Millisecond, 30, func(tick int) error {
+			if tick%8 == 0 {
+				return l.compress(10)
+			}
+			return nil
+		})
+		up := time.NewTimer(500 * time.Millisecond)
+		<-up.C
+		l.kill()
+		down := time.NewTimer(300 * time.Millisecond)
+		<-down.C
+		stop()
+	}
+	l.drain()
+	l.arrived()
+}
+
+// compress rotates as logrotate does: np.log becomes np.log.1 and that
+// np.log.1.gz, which becomes np.log.2.gz, and so on.
+func (l *lab) compress(depth int) error {
+	for i := depth; i >= 2; i-- {
+		err := os.Rename(l.path(fmt.Sprintf("np.log.%d.gz", i-1)), l.path(fmt.Sprintf("np.log.%d.gz", i)))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Rename(l.path("np.log"), l.path("np.log.1")); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(l.path("np.log.1"))
+	if err != nil {
+		return err
+	}
+	packed, err := os.OpenFile(l.path("np.log.1.gz"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	w := gzip.NewWriter(packed)
+	for len(text) > 0 && err == nil { // in pieces: it grows while it is seen
+		n := min(len(text), 4<<10)
+		_, err = w.Write(text[:n])
+		err = errors.Join(err, w.Flush())
+		text = text[n:]
+	}
+	if err := errors.Join(err, w.Close(), packed.Close()); err != nil {
+		return err
+	}
+	return os.Remove(l.path("np.log.1"))
+}
+
+// Pods come and go, their containers are restarted, and their links swapped.
+func TestRow10Links(t *testing.T) {
+	pods := either(60, 2000)
+	l := newLab(t, 10, fmt.Sprintf("links of /var/log/containers swapped, %d pods", pods))
+	l.configure(fmt.Sprintf("sources:\n  - {definition: antrea-networkpolicy, files: ['%s/*.log']}\n", l.path("containers")))
+	if err := os.MkdirAll(l.path("containers"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.start()
+	l.eventually("the agent", func() error { _, err := l.metrics(); return err })
+	before := l.descriptors()
+	most := 0
+	const together = 10
+	for first := 0; first < pods; first += together {
+		for restart := range 3 {
+			for i := first; i < first+together; i++ {
+				link := l.path(fmt.Sprintf("containers/web-%d.log", i))
+				if err := os.MkdirAll(l.path(fmt.Sprintf("pods/%d", i)), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if restart > 0 { // the last lines before the container is restarted
+					l.append(fmt.Sprintf("pods/%d/%d.log", i, restart-1), 5)
+				}
+				name := fmt.Sprintf("pods/%d/%d.log", i, restart)
+				l.append(name, 20)
+				if err := errors.Join(os.Symlink(l.path(name), link+".new"), os.Rename(link+".new", link)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.balance("antrea-networkpolicy", len(l.written))
+		}
+		most = max(most, l.descriptors())
+		for i := first; i < first+together; i++ { // the pods are deleted
+			if err := errors.Join(os.Remove(l.path(fmt.Sprintf("containers/web-%d.log", i))), os.RemoveAll(l.path(fmt.Sprintf("pods/%d", i)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	l.eventually("descriptors", func() error {
+		if n := l.descriptors(); n > before {
+			return fmt.Errorf("are %d, and were %d", n, before)
+		}
+		return nil
+	})
+	l.stop()
+	l.arrived()
+	l.row.Note = fmt.Sprintf("%d descriptors before, %d at most, back to %d or fewer", before, most, before)
+}
+
+// descriptors of log files that the agent has open.
+func (l *lab) descriptors() (n int) {
+	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", l.agent.Process.Pid))
+	if err != nil {
+		l.Fatal(err)
+	}
+	for _, path := range paths {
+		if target, err := os.Readlink(path); err == nil && strings.HasPrefix(target, l.dir) && strings.Contains(target, ".log") {
+			n++
+		}
+	}
+	return n
 }
 
 // A deleted file's inode is used again, and files begin alike.
