@@ -531,7 +531,7 @@ func TestRow21Soak(t *testing.T) {
 	l.proxy.behave(func(push int, _ []string) fault { return faults[push*7%len(faults)] })
 	stop := l.follow(10*time.Millisecond, 20, func(tick int) error {
 		if tick%150 == 0 {
-			return l.rotate(8)
+			return l.rotate(200) // what is removed unread is lost to any reader
 		}
 		return nil
 	})
