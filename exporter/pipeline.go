@@ -49,6 +49,8 @@ type pipeline struct {
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead
 	idle  int     // ticks without a flight
+	// shippedBytes of lines, by this process.
+	shippedBytes int64
 	// unwritten tells that the last commit failed.
 	unwritten bool
 	tally     tally
@@ -88,6 +90,15 @@ func (t *tally) book(a *account) {
 // as it may have.
 const bufferBytes = 256 << 10
 
+// A crash repeats what is on its way, while a backlog goes faster in large
+// batches. So a batch is a share of what waits, and of what this process has
+// shipped, but leastBytes at least.
+const (
+	waitingShare = 16
+	shippedShare = 32
+	leastBytes   = 16 << 10
+)
+
 // idleTicks without a line make a source give its buffers back.
 const idleTicks = 30
 
@@ -123,7 +134,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 				return err
 			}
 			inFlight = p.launch(abort, w)
-			if !once && w.bytes < bufferBytes/2 {
+			if !once && w.bytes < w.buffer.Most/2 {
 				break // all there was; let a batch gather until the next tick
 			}
 		}
@@ -235,6 +246,7 @@ func (p *pipeline) behind() bool {
 // fill reads and parses the next lines to ship; nil when there are none.
 func (p *pipeline) fill(once bool) *work {
 	w := p.takeWork()
+	w.buffer.Most = p.batchBytes()
 	err := p.tailer.Fill(w.buffer, tail.Ship)
 	if once && w.buffer.Len() == 0 && err == nil {
 		err = p.tailer.Drain(w.buffer, tail.Ship)
@@ -246,6 +258,18 @@ func (p *pipeline) fill(once bool) *work {
 	}
 	p.parse(w)
 	return w
+}
+
+// batchBytes is how much the next batch is to hold.
+func (p *pipeline) batchBytes() int {
+	if p.sink == nil {
+		return bufferBytes
+	}
+	var lag int64
+	for _, f := range *p.account.files.Load() {
+		lag += f.Lag
+	}
+	return int(min(max(min(lag/waitingShare, p.shippedBytes/shippedShare), leastBytes), bufferBytes))
 }
 
 func (p *pipeline) readError(err error) {
@@ -407,6 +431,7 @@ func (p *pipeline) settle(f *flight, err error) error {
 		// The lines stay in their files, behind the committed position.
 		return fmt.Errorf("ship lines of source %q: %w", p.source, err)
 	}
+	p.shippedBytes += int64(f.work.bytes)
 	lines := int64(len(f.work.batch.Records))
 	p.account.waiting.Add(-lines)
 	p.account.waitingParsed -= int64(f.work.parsed)

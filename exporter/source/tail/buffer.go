@@ -15,6 +15,9 @@ type Buffer struct {
 	// Chunks are what was read, in the order in which it is to be delivered.
 	// A file has at most one.
 	Chunks []Chunk
+	// Most is how many bytes are to be read at once, as far as lines are not
+	// longer; 0: as many as there is room for.
+	Most int
 
 	block  []byte
 	used   int    // bytes of block that lines lie in

@@ -59,9 +59,16 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 		}
 	}
 	slices.SortStableFunc(t.queue, func(a, b *chain) int { return cmp.Compare(a.turn[c], b.turn[c]) })
+	end := len(b.block)
+	if b.Most > 0 {
+		end = min(b.Most, end)
+	}
 	for i, chain := range t.queue {
-		share := max(shareBytes, (len(b.block)-b.used)/(len(t.queue)-i))
-		b.limit, b.full = min(b.used+share, len(b.block)), false
+		if b.used >= end {
+			break
+		}
+		share := max(shareBytes, (end-b.used)/(len(t.queue)-i))
+		b.limit, b.full = min(b.used+share, end), false
 		chunks := len(b.Chunks)
 		for _, f := range chain.files {
 			if t.waits(f, c) && t.unread(f, c, drain) {
@@ -78,7 +85,7 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 			t.clock++
 			chain.turn[c] = t.clock
 		}
-		if b.full && b.limit == len(b.block) {
+		if b.full && b.limit >= end {
 			break
 		}
 	}
