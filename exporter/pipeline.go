@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -110,6 +111,10 @@ const (
 	maxLag  = 55 * time.Minute
 )
 
+// maxSpread is how far one file of a source may get ahead of another, since they
+// may share a stream. What one sends twice lies as far back once more.
+const maxSpread = 25 * time.Minute
+
 // flight is a batch on its way to the sink.
 type flight struct {
 	work *work
@@ -134,7 +139,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 				return err
 			}
 			inFlight = p.launch(abort, w)
-			if !once && w.bytes < w.buffer.Most/2 {
+			if !once && w.bytes < w.buffer.Most/2 && !w.buffer.Held {
 				break // all there was; let a batch gather until the next tick
 			}
 		}
@@ -247,17 +252,55 @@ func (p *pipeline) behind() bool {
 func (p *pipeline) fill(once bool) *work {
 	w := p.takeWork()
 	w.buffer.Most = p.batchBytes()
-	err := p.tailer.Fill(w.buffer, tail.Ship)
-	if once && w.buffer.Len() == 0 && err == nil {
-		err = p.tailer.Drain(w.buffer, tail.Ship)
+	for {
+		err := p.tailer.Fill(w.buffer, tail.Ship)
+		if once && w.buffer.Len() == 0 && err == nil {
+			err = p.tailer.Drain(w.buffer, tail.Ship)
+		}
+		p.readError(err)
+		if w.buffer.Len() == 0 {
+			p.free = append(p.free, w)
+			return nil
+		}
+		p.parse(w)
+		if p.hold(w); len(w.batch.Records) > 0 {
+			return w
+		}
 	}
-	p.readError(err)
-	if w.buffer.Len() == 0 {
-		p.free = append(p.free, w)
-		return nil
+}
+
+// hold gives back the records behind the buffer's horizon: Loki would refuse
+// what is behind them by an hour, and may wait in another file.
+func (p *pipeline) hold(w *work) {
+	b := w.buffer
+	if b.Horizon == math.MaxInt64 {
+		return
 	}
-	p.parse(w)
-	return w
+	kept, at := w.batch.Records[:0], 0
+	var cut *tail.Chunk
+	for i := range b.Chunks {
+		c := &b.Chunks[i]
+		records := w.batch.Records[at : at+len(c.Lines)]
+		at += len(c.Lines)
+		n := slices.IndexFunc(records, func(r parsers.Record) bool { return r.Time > b.Horizon })
+		if cut != nil && c.Follows(cut) {
+			n = 0
+		}
+		if n >= 0 {
+			next, last := records[n].Time, records[max(0, n-1)].Time
+			records, cut, b.Held = records[:n], c, true
+			p.readError(p.tailer.Return(c, n, last, next))
+		}
+		kept = append(kept, records...)
+	}
+	b.Chunks = slices.DeleteFunc(b.Chunks, func(c tail.Chunk) bool { return len(c.Lines) == 0 })
+	w.batch.Records, w.bytes, w.parsed = kept, 0, 0
+	for i := range kept {
+		w.bytes += len(kept[i].Line)
+		if kept[i].Layout != nil {
+			w.parsed++
+		}
+	}
 }
 
 // batchBytes is how much the next batch is to hold.
