@@ -26,7 +26,7 @@ import (
 )
 
 // benchmarkLines is how many lines an iteration takes through the agent.
-const benchmarkLines = 100_000
+const benchmarkLines = 500_000
 
 // regexpNetworkPolicy is what an agent that parses with one regular expression
 // would run on the same lines.
