@@ -1,7 +1,6 @@
 package exporter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/corkline/corkline/exporter/source/tail"
@@ -327,10 +325,6 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 	}
 	if line.Truncated {
 		r.Flags |= parsers.Truncated
-	}
-	if !utf8.Valid(r.Line) {
-		r.Line = bytes.ToValidUTF8(r.Line, []byte("\uFFFD"))
-		r.Flags |= parsers.InvalidUTF8
 	}
 	err := p.parser.Parse(r)
 	if !count {

@@ -252,7 +252,7 @@ func (p *reader) extractPattern(r *Record, s *step, from Span) {
 		return
 	}
 	if from.Start >= 0 && p.definition.secrets == nil { // so the line is as it was
-		p.inner.within(&p.search, text)
+		p.inner.within(p.search, text)
 	} else {
 		p.inner.begin(text)
 	}

@@ -213,7 +213,7 @@ func (p *Positions) Sync() error {
 	return nil
 }
 
-// Notes are what was kept of sources with CommitNote.
+// Notes are what was kept of sources with Keep.
 func (p *Positions) Notes() map[string]json.RawMessage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
