@@ -994,6 +994,7 @@ type reader struct {
 	dumps      []dumpReader  // of the layouts that have one
 	values     dumpValues    // of the line at hand
 	rows       *csvReader    // of the layout, if it is of CSV
+	scrubber   *scrubber
 }
 
 // NewParser gives a parser for use by one goroutine. The definitions are tried
@@ -1001,7 +1002,7 @@ type reader struct {
 func NewParser(definitions ...*Definition) *Parser {
 	p := &Parser{}
 	for _, d := range definitions {
-		o := &reader{definition: d, search: &p.search, times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps)), dumps: make([]dumpReader, len(d.Layouts))}
+		o := &reader{definition: d, search: &p.search, scrubber: newScrubber(d.secrets), times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps)), dumps: make([]dumpReader, len(d.Layouts))}
 		for i := range d.steps {
 			if plan := d.steps[i].json; plan != nil {
 				o.walkers[i] = plan.newWalker()
@@ -1076,7 +1077,7 @@ func (p *Parser) Parse(r *Record) error {
 	// What could not be read may hold secrets all the same.
 	for _, o := range p.readers {
 		if o.definition.secrets != nil {
-			r.Line = o.definition.secrets.scrub(r.Line)
+			r.Line = o.scrubber.scrub(r.Line)
 		}
 	}
 	r.Definition, r.Layout = best, nil
@@ -1115,7 +1116,7 @@ func (p *reader) parse(r *Record) error {
 		return ErrNoLayout
 	}
 	if d.Layouts[i].scrub { // which may move what was found
-		r.Line = d.secrets.scrub(r.Line)
+		r.Line = p.scrubber.scrub(r.Line)
 		if p.search.begin(r.Line); !p.fits(i) {
 			return ErrNoLayout
 		}
@@ -1149,7 +1150,7 @@ func (p *reader) layout() int {
 // fits tells whether the line that is searched has a layout.
 func (p *reader) fits(layout int) bool {
 	if from := p.dumps[layout]; from != nil {
-		return from.Parse(p.search.line) == nil
+		return !from.notes(p.search.line) && from.Parse(p.search.line) == nil
 	}
 	return p.definition.Layouts[layout].pattern.match(p.search)
 }
