@@ -33,7 +33,10 @@ type Positions struct {
 	dirty bool                       // the file is to be replaced, not appended to
 	lost  map[string]int64           // lines by source, until someone asks
 
-	appended int // bytes since the file was last replaced; belongs to writing
+	// What was appended since the file was last replaced, in bytes, and whether
+	// some of it is not synced. They belong to writing.
+	appended int
+	unsynced bool
 
 	descriptors descriptors
 }
@@ -146,32 +149,42 @@ const positionsFile = "positions"
 
 func (p *Positions) path() string { return filepath.Join(p.dir, positionsFile) }
 
-// Commit makes the End and Time of each chunk durable, in one write. Chunks of
-// a file are to be committed in the order in which they were read; one whose
-// file was truncated since, or that was read with Count, changes nothing.
+// Commit makes the End and Time of each chunk durable: it keeps them, and
+// syncs.
 //
 // If it fails, the next Commit or Sync writes these chunks, too.
-func (p *Positions) Commit(chunks []Chunk) error { return p.CommitNote(chunks, "", nil) }
+func (p *Positions) Commit(chunks []Chunk) error {
+	p.Keep(chunks, "", nil)
+	return p.Sync()
+}
 
-// CommitNote commits chunks together with a JSON object that the owner keeps
-// of their source, instead of the one before: both are durable, or none.
-func (p *Positions) CommitNote(chunks []Chunk, source string, body []byte) error {
+// Keep takes over the End and Time of each chunk, together with a JSON object
+// that the owner keeps of their source, instead of the one before. Should the
+// process be killed, both hold, or none; after a loss of power those hold that
+// were synced. Chunks of a file are to be kept in the order in which they were
+// read; one whose file was truncated since, or that was read with Count,
+// changes nothing. What cannot be written is written by the next Sync.
+func (p *Positions) Keep(chunks []Chunk, source string, body []byte) {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	p.mu.Lock()
-	if source != "" {
+	if body != nil {
 		p.notes[source] = body
 	}
-	line, err := encodeNote(note{source, body, p.advance(chunks)})
-	whole := p.dirty || p.appended > appendBytes
+	changed, dirty := p.advance(chunks), p.dirty
 	p.mu.Unlock()
-	if err == nil && !whole {
-		// A file that cannot be appended to may be one that can be replaced.
-		if p.append(line) == nil {
-			return nil
-		}
+	if dirty || body == nil && len(changed) == 0 {
+		return
 	}
-	return errors.Join(err, p.replace())
+	line, err := encodeNote(note{source, body, changed})
+	if err == nil {
+		err = p.append(line)
+	}
+	if err != nil || p.appended > appendBytes {
+		p.mu.Lock()
+		p.dirty = true
+		p.mu.Unlock()
+	}
 }
 
 // advance the marks to the ends of chunks, and return those that have changed.
@@ -205,25 +218,37 @@ func (p *Positions) append(line []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(line); err == nil {
-		err = f.Sync()
-	}
+	_, err = f.Write(line)
 	p.appended += len(line)
+	p.unsynced = true
 	return errors.Join(err, f.Close())
 }
 
-// Sync makes durable what has changed since the last write. It fails as
-// Commit does.
+// Sync makes durable what has changed since the last one. It fails as Commit
+// does.
 func (p *Positions) Sync() error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	p.mu.Lock()
 	dirty := p.dirty
 	p.mu.Unlock()
-	if !dirty {
+	if !dirty && !p.unsynced {
+		return nil
+	}
+	// A file that cannot be synced may be one that can be replaced.
+	if !dirty && p.syncFile() == nil {
+		p.unsynced = false
 		return nil
 	}
 	return p.replace()
+}
+
+func (p *Positions) syncFile() error {
+	f, err := os.OpenFile(p.path(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // replace the file by one that has each position and note once. It needs
@@ -248,11 +273,11 @@ func (p *Positions) replace() error {
 		p.mu.Unlock()
 		return fmt.Errorf("write positions %q: %w", p.path(), err)
 	}
-	p.appended = 0
+	p.appended, p.unsynced = 0, false
 	return nil
 }
 
-// Notes are what was kept of sources with CommitNote.
+// Notes are what was kept of sources with Keep.
 func (p *Positions) Notes() map[string]json.RawMessage {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -275,7 +275,8 @@ func TestCommitAppends(t *testing.T) {
 	for read := range 3 {
 		b.append("np.log", "line\n")
 		b.do(b.tailer.Fill(b.buffer, Ship))
-		b.do(b.positions.CommitNote(b.buffer.Chunks, "np", fmt.Appendf(nil, `{"read":%d}`, read)))
+		b.positions.Keep(b.buffer.Chunks, "np", fmt.Appendf(nil, `{"read":%d}`, read))
+		b.do(b.positions.Sync())
 		var err error
 		text, err = os.ReadFile(positions)
 		b.do(err)
@@ -404,10 +405,12 @@ func TestPositions_Notes(t *testing.T) {
 		return p
 	}
 	p := open()
-	if err := p.CommitNote(nil, "np", []byte(`{"read":1}`)); err != nil {
+	p.Keep(nil, "np", []byte(`{"read":1}`))
+	if err := p.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.CommitNote(nil, "np", []byte(`{"read":2}`)); err != nil {
+	p.Keep(nil, "np", []byte(`{"read":2}`))
+	if err := p.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]json.RawMessage{"np": json.RawMessage(`{"read":2}`)}
