@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -314,11 +315,18 @@ func (s *Sink) young(ctx context.Context, b *parsers.Batch, records []int32) ([]
 			old = append(old, i)
 		}
 	}
-	if len(old) == 0 {
-		return young, nil
+	reason := fmt.Sprintf("older than %s (loki.max_age)", s.maxAge)
+	for some := range slices.Chunk(old, refusedAtOnce) {
+		if err := s.refuse(ctx, b, some, reason); err != nil {
+			return nil, err
+		}
 	}
-	return young, s.refuse(ctx, b, old, fmt.Sprintf("older than %s (loki.max_age)", s.maxAge))
+	return young, nil
 }
+
+// refusedAtOnce are handed to Options.Refused together: what it makes of them
+// is several times as large as they are.
+const refusedAtOnce = 256
 
 // send pushes records of one stream, given as indices into b.Records.
 func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records []int32) error {
