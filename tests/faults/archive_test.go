@@ -61,7 +61,7 @@ archive: {endpoint: %q, bucket: %s, access_key_file: %s, secret_key_file: %s, fl
 	l.agent.Start()
 	l.read(old + fresh)
 	l.agent.AtLeast("corkline_archive_upload_failures_total", 1)
-	l.agent.Kill()
+	l.kill()
 	l.agent.Start()
 	l.proxy.behave(nil)
 	l.agent.Shows(`corkline_pipeline_lines_waiting{source="antrea-networkpolicy"}`, 0)

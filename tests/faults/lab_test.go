@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/corkline/corkline/exporter"
 	"github.com/corkline/corkline/samples"
 	"github.com/corkline/corkline/tests/rig"
 )
@@ -30,6 +31,8 @@ type lab struct {
 	mu      sync.Mutex // of what a writer uses
 	lines   *samples.Generator
 	written []string
+	besides int  // lines that the ledger has, and written has not
+	anew    bool // the ledger may have begun anew
 }
 
 // newLab makes the lab of a row; its figures become those of the row.
@@ -152,6 +155,22 @@ func (l *lab) rotate(depth int) error {
 	return nil
 }
 
+// kill ends the agent at once, whose ledger balances all the same.
+func (l *lab) kill() {
+	l.Helper()
+	l.agent.Kill()
+	l.ledger()
+}
+
+// ledger of the agent that does not run; each account balances.
+func (l *lab) ledger() (accounts []exporter.Account) {
+	l.Helper()
+	if _, err := os.Stat(l.path("state/positions")); errors.Is(err, os.ErrNotExist) {
+		return nil // it was killed before it had read a line
+	}
+	return rig.Ledger(l, l.agent.Binary, l.path("state"))
+}
+
 // read waits until the agent has counted n lines.
 func (l *lab) read(n int) {
 	l.Helper()
@@ -179,9 +198,18 @@ func (l *lab) query() []rig.Entry {
 }
 
 // arrived compares what Loki has with what was written: lost lines, and those
-// that are there twice, are failures. It fills the row's figures.
+// that are there twice, are failures, and so is a ledger that has not each of
+// them. It fills the row's figures. No agent runs.
 func (l *lab) arrived() {
 	l.Helper()
+	var read, waiting int64
+	for _, a := range l.ledger() {
+		read += a.Read
+		waiting += a.Waiting
+	}
+	if want := int64(len(l.written) + l.besides); waiting != 0 || read != want && !l.anew {
+		l.Errorf("the ledger has %d lines, of which %d wait; %d were to be read", read, waiting, want)
+	}
 	missing := map[string]int{}
 	for _, line := range l.written {
 		missing[line]++

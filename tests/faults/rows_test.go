@@ -28,9 +28,19 @@ func either[T any](short, whole T) T {
 // Kills at random points, at 5,000 lines a second, with rotation, while Loki
 // is there or is away.
 func TestRow01Kill(t *testing.T) {
-	kills := either(100, 1000)
-	l := newLab(t, 1, fmt.Sprintf("kill -9 at %d random points, 5,000 lines/s, rotation every 2 s, Loki up and down", kills))
-	draw := rand.New(rand.NewPCG(1, 2)) // #nosec G404 -- a test
+	t.Parallel()
+	f := func(kills int, least, most time.Duration) {
+		t.Run(fmt.Sprint(least), func(t *testing.T) { killed(t, kills, least, most) })
+	}
+	f(either(100, 1000), 100*time.Millisecond, 900*time.Millisecond)
+	f(either(13, 130), 2100*time.Millisecond, 2900*time.Millisecond)
+}
+
+// killed kills the agent that often, each time after least to most.
+func killed(t *testing.T, kills int, least, most time.Duration) {
+	t.Parallel()
+	l := newLab(t, 1, fmt.Sprintf("kill -9 every %.1f–%.1f s, %d times, 5,000 lines/s, rotation every 2 s, Loki up and down", least.Seconds(), most.Seconds(), kills))
+	draw := rand.New(rand.NewPCG(1, uint64(kills))) // #nosec G404 -- a test
 	l.proxy.behave(func(push int, _ []string) fault {
 		if push/20%4 == 1 {
 			return status(503, "away")
@@ -45,15 +55,16 @@ func TestRow01Kill(t *testing.T) {
 	})
 	for range kills {
 		l.agent.Start()
-		alive := time.NewTimer(time.Duration(20+draw.IntN(500)) * time.Millisecond)
+		alive := time.NewTimer(least + time.Duration(draw.Int64N(int64(most-least))))
 		<-alive.C
-		l.agent.Kill()
+		l.kill()
 	}
 	stop()
 	l.proxy.behave(nil)
 	l.agent.Once()
 	l.arrived()
-	l.row.Note = fmt.Sprintf("%.3f %% sent twice", 100*float64(l.row.SentTwice)/float64(l.row.Lines))
+	share := func(n int) float64 { return 100 * float64(n) / float64(l.row.Lines) }
+	l.row.Note = fmt.Sprintf("%.3f %% sent twice, %.3f %% after Loki's folding", share(l.row.SentTwice), share(l.row.Twice))
 }
 
 // After a loss of power the newest writes of the state may be missing: the
@@ -88,13 +99,13 @@ func TestRow03DiskFull(t *testing.T) {
 	}
 	if err := syscall.Mount("tmpfs", l.path("state"), "tmpfs", 0, "size=1m"); err != nil {
 		if errors.Is(err, syscall.EPERM) {
-			l.row.Note = "not run: mounting a tmpfs takes root"
-			t.Log(l.row.Note)
+			l.row.NotRun = fmt.Sprintf("mounting a tmpfs takes root: %s", err)
 			return
 		}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		l.agent.Kill() // it holds files open, if the test has failed
 		if err := syscall.Unmount(l.path("state"), 0); err != nil {
 			t.Error(err)
 		}
@@ -109,7 +120,7 @@ func TestRow03DiskFull(t *testing.T) {
 	l.append("np.log", 5000)
 	l.agent.Balances("antrea-networkpolicy", 6000)
 	l.agent.AtLeast("corkline_pipeline_position_write_failures_total", 1)
-	l.agent.Kill() // what was not committed is sent again
+	l.kill() // what was not committed is sent again
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +197,7 @@ func TestRow05Answers(t *testing.T) {
 			good = append(good, line)
 		}
 	}
-	l.written = good
+	l.written, l.besides = good, len(refused)
 	l.arrived()
 	l.row.Note = fmt.Sprintf("%d lines refused with 400, each a dead letter", len(refused))
 }
@@ -194,6 +205,7 @@ func TestRow05Answers(t *testing.T) {
 // Rotation by renaming, also while no agent runs.
 func TestRow06Rotation(t *testing.T) {
 	rounds := either(8, 100)
+	t.Parallel()
 	l := newLab(t, 6, "rename rotation ten times a second, 10 deep, also while the agent is down")
 	for range rounds {
 		stop := l.follow(20*time.Millisecond, 50, func(tick int) error {
@@ -235,6 +247,7 @@ func TestRow07CopyTruncate(t *testing.T) {
 // pattern takes the live file, the rotated one and the compressed ones.
 func TestRow08Gzip(t *testing.T) {
 	rounds := either(8, 100)
+	t.Parallel()
 	l := newLab(t, 8, "gzip before the end was read; a glob that takes live, rotated and .gz")
 	l.configure(fmt.Sprintf("sources:\n  - {definition: antrea-networkpolicy, files: ['%s*']}\n", l.path("np.log")))
 	for range rounds {
@@ -248,7 +261,7 @@ func TestRow08Gzip(t *testing.T) {
 		})
 		up := time.NewTimer(500 * time.Millisecond)
 		<-up.C
-		l.agent.Kill()
+		l.kill()
 		down := time.NewTimer(300 * time.Millisecond)
 		<-down.C
 		stop()
@@ -380,6 +393,7 @@ func TestRow09Inodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	l.besides = (rounds - 1) * 10 // the same lines of each file
 	l.arrived()
 	l.row.Note = fmt.Sprintf("%d of %d files had the inode of the one before", reused, rounds)
 }
@@ -442,6 +456,7 @@ func TestRow12HugeLine(t *testing.T) {
 func TestRow13Damage(t *testing.T) {
 	flips := either(15, 300)
 	l := newLab(t, 13, fmt.Sprintf("position file with a flipped byte, %d times", flips))
+	l.anew = true // what a flipped byte damages may be an account
 	draw := rand.New(rand.NewPCG(3, 4)) // #nosec G404 -- a test
 	for range flips {
 		l.append("np.log", 200)
@@ -508,6 +523,7 @@ func TestRow19Garbage(t *testing.T) {
 // All of it at random.
 func TestRow21Soak(t *testing.T) {
 	length := either(20*time.Second, 15*time.Minute)
+	t.Parallel()
 	l := newLab(t, 21, fmt.Sprintf("%s of all of it at random", length))
 	draw := rand.New(rand.NewPCG(7, 8)) // #nosec G404 -- a test
 	faults := []fault{nil, nil, nil, nil, status(429, ""), status(500, ""), cut, deaf, halfClose}
@@ -523,7 +539,7 @@ func TestRow21Soak(t *testing.T) {
 		alive := time.NewTimer(time.Duration(100+draw.IntN(3000)) * time.Millisecond)
 		<-alive.C
 		if draw.IntN(2) == 0 {
-			l.agent.Kill()
+			l.kill()
 		} else {
 			l.agent.Stop()
 		}

@@ -84,7 +84,7 @@ func TestRow20Syslog(t *testing.T) {
 	rate := float64(burst) / time.Since(start).Seconds()
 	has(float64(burst), `messages_total{source="lb",transport="udp"`, `udp_dropped_total{source="lb"`)
 	dropped := int(get(`udp_dropped_total{source="lb"`))
-	l.agent.Kill()
+	l.kill()
 
 	l.proxy.behave(nil)
 	l.agent.Start()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/corkline/corkline/deploy/local"
+	"github.com/corkline/corkline/exporter"
 )
 
 // Eventually tries until there is no error, for two minutes at most.
@@ -71,6 +72,24 @@ func Run(tb testing.TB, command *exec.Cmd) (stdout, stderr string, code int) {
 		tb.Fatal(err)
 	}
 	return out.String(), errs.String(), command.ProcessState.ExitCode()
+}
+
+// Ledger gives the accounts in a state folder, as a binary prints them, and holds
+// that each line is in one place.
+func Ledger(tb testing.TB, binary, stateDir string) []exporter.Account {
+	tb.Helper()
+	out, log, code := Run(tb, exec.CommandContext(tb.Context(), binary, "ledger", "--state-dir", stateDir, "-o", "json"))
+	var accounts []exporter.Account
+	if err := json.Unmarshal([]byte(out), &accounts); err != nil || code != 0 {
+		tb.Fatalf("corkline ledger: exit code %d, %v: %s%s", code, err, out, log)
+	}
+	for i := range accounts {
+		a := &accounts[i]
+		if placed := a.Shipped + a.DeadLettered + a.Dropped + a.Waiting; a.Read != placed || a.Read != a.Parsed+a.Unparsed {
+			tb.Errorf("the account does not balance: %+v", *a)
+		}
+	}
+	return accounts
 }
 
 // Get gives the body of an answer 200.
