@@ -99,7 +99,7 @@ func (r *Rig) Stack(ctx context.Context, scrape ...string) (*local.Stack, error)
 
 // Build makes a static binary of the tree with the root.
 func Build(ctx context.Context, root, binary string) error {
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/corkline")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/corkline")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build corkline: %w\n%s", err, out)
