@@ -50,7 +50,7 @@ func TestRow22Upgrade(t *testing.T) {
 	l := newLab(t, 22, fmt.Sprintf("upgrade and downgrade in turn, %d times, at 2,000 lines/s", runs-1))
 	older, err := olderAgent(t, previous)
 	if err != nil {
-		l.row.NotRun = fmt.Sprintf("%s; the kept state of that agent (the other row) has to do", err)
+		l.row.NotRun = fmt.Sprintf("%s; the state that this agent left, kept in exporter/testdata, has to do", err)
 		return
 	}
 	address := rig.Addr(t)

@@ -85,7 +85,7 @@ func Ledger(tb testing.TB, binary, stateDir string) []exporter.Account {
 	}
 	for i := range accounts {
 		a := &accounts[i]
-		if placed := a.Shipped + a.DeadLettered + a.Dropped + a.Waiting; a.Read != placed || a.Read != a.Parsed+a.Unparsed {
+		if placed := a.Shipped + a.DeadLettered + a.Dropped + a.Lost + a.Waiting; a.Read != placed || a.Read != a.Parsed+a.Unparsed {
 			tb.Errorf("the account does not balance: %+v", *a)
 		}
 	}

@@ -338,6 +338,9 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		case errors.As(k.err, &lost) && k.Finished:
 			t.positions.drop(k.mark)
 			since = earlier(since, time.Unix(0, k.Modified))
+		case errors.As(k.err, &lost) && k.Ended:
+			t.positions.drop(k.mark)
+			since = earlier(since, t.positions.opened)
 		case errors.As(k.err, &lost):
 			faults = append(faults, k.err)
 			t.positions.miss(k.mark, t.now())
