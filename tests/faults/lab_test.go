@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ type lab struct {
 	written []string
 	besides int  // lines that the ledger has, and written has not
 	anew    bool // the ledger may have begun anew
+
+	settled atomic.Int64 // lines that do not wait any more, as the ledger last had it
 }
 
 // newLab makes the lab of a row; its figures become those of the row.
@@ -141,6 +144,25 @@ func (l *lab) follow(every time.Duration, n int, each func(tick int) error) (sto
 	})
 }
 
+// rotating rotates by a function at every so many ticks, but for when the file
+// that would be removed then is not known to be delivered: what is removed
+// unread is lost to any reader.
+func (l *lab) rotating(every, depth int, rotate func(depth int) error) func(tick int) error {
+	var ends []int // lines that there were when a file was rotated away
+	return func(tick int) error {
+		if tick%every != 0 {
+			return nil
+		}
+		if n := len(ends); n >= depth && int64(ends[n-depth]) > l.settled.Load() {
+			return nil
+		}
+		l.mu.Lock()
+		ends = append(ends, len(l.written))
+		l.mu.Unlock()
+		return rotate(depth)
+	}
+}
+
 // rotate renames np.log to np.log.1, that to np.log.2, and so on.
 func (l *lab) rotate(depth int) error {
 	for i := depth; i >= 1; i-- {
@@ -168,7 +190,13 @@ func (l *lab) ledger() (accounts []exporter.Account) {
 	if _, err := os.Stat(l.path("state/positions")); errors.Is(err, os.ErrNotExist) {
 		return nil // it was killed before it had read a line
 	}
-	return rig.Ledger(l, l.agent.Binary, l.path("state"))
+	accounts = rig.Ledger(l, l.agent.Binary, l.path("state"))
+	settled := int64(0)
+	for _, a := range accounts {
+		settled += a.Read - a.Waiting
+	}
+	l.settled.Store(settled)
+	return accounts
 }
 
 // read waits until the agent has counted n lines.

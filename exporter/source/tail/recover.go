@@ -403,28 +403,26 @@ func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, erro
 	}
 	path := resolve(r.Path)
 	for _, target := range r.targets() {
-		for range 2 { // a rename may hide a file from one listing
-			listed, err := list(filepath.Dir(target))
-			if isGone(err) {
-				break
+		listed, err := list(filepath.Dir(target))
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return sighting{}, err
+		}
+		for _, s := range listed {
+			if s.id != r.identity() {
+				continue
 			}
-			if err != nil {
-				return sighting{}, err
+			_, rotated := rotation(filepath.Base(target), filepath.Base(s.path))
+			if r.evidence().weak() && (isPacked(s.path) || !rotated && s.path != target) {
+				continue // nothing but the inode speaks for it
 			}
-			for _, s := range listed {
-				if s.id != r.identity() {
-					continue
+			if same, err := t.isAt(s, r); err != nil && !isGone(err) || same {
+				if s.path == path {
+					s.path = r.Path
 				}
-				_, rotated := rotation(filepath.Base(target), filepath.Base(s.path))
-				if r.evidence().weak() && (isPacked(s.path) || !rotated && s.path != target) {
-					continue // nothing but the inode speaks for it
-				}
-				if same, err := t.isAt(s, r); err != nil && !isGone(err) || same {
-					if s.path == path {
-						s.path = r.Path
-					}
-					return s, err
-				}
+				return s, err
 			}
 		}
 	}
