@@ -463,7 +463,7 @@ func TestRow12HugeLine(t *testing.T) {
 func TestRow13Damage(t *testing.T) {
 	flips := either(15, 300)
 	l := newLab(t, 13, fmt.Sprintf("position file with a flipped byte, %d times", flips))
-	l.anew = true // what a flipped byte damages may be an account
+	l.anew = true                       // what a flipped byte damages may be an account
 	draw := rand.New(rand.NewPCG(3, 4)) // #nosec G404 -- a test
 	for range flips {
 		l.append("np.log", 200)

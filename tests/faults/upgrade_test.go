@@ -2,7 +2,6 @@ package faults
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,7 +90,7 @@ func TestRow22Upgrade(t *testing.T) {
 		archived += each
 
 		l.proxy.behave(always(status(503, "away")))
-		if _, err := io.WriteString(l.dial("tcp", address), string(l.next(each))); err != nil {
+		if _, err := l.dial("tcp", address).Write(l.next(each)); err != nil {
 			t.Fatal(err)
 		}
 		l.agent.Shows(`corkline_syslog_messages_total{source="lb",transport="tcp"}`, each)

@@ -41,7 +41,7 @@ func TestRemoved_Ended(t *testing.T) {
 		b.fill(Ship, "x")
 		b.commit()
 	}
-	f("", follow) // its writer has gone on
+	f("", follow)          // its writer has gone on
 	f("", func(b *bench) { // has been quiet for long
 		b.scan("np.log")
 		b.now = b.now.Add(quietTime)

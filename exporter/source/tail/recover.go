@@ -403,26 +403,28 @@ func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, erro
 	}
 	path := resolve(r.Path)
 	for _, target := range r.targets() {
-		listed, err := list(filepath.Dir(target))
-		if isGone(err) {
-			continue
-		}
-		if err != nil {
-			return sighting{}, err
-		}
-		for _, s := range listed {
-			if s.id != r.identity() {
-				continue
+		for range 2 { // it may be renamed between the listing and its opening
+			listed, err := list(filepath.Dir(target))
+			if isGone(err) {
+				break
 			}
-			_, rotated := rotation(filepath.Base(target), filepath.Base(s.path))
-			if r.evidence().weak() && (isPacked(s.path) || !rotated && s.path != target) {
-				continue // nothing but the inode speaks for it
+			if err != nil {
+				return sighting{}, err
 			}
-			if same, err := t.isAt(s, r); err != nil && !isGone(err) || same {
-				if s.path == path {
-					s.path = r.Path
+			for _, s := range listed {
+				if s.id != r.identity() {
+					continue
 				}
-				return s, err
+				_, rotated := rotation(filepath.Base(target), filepath.Base(s.path))
+				if r.evidence().weak() && (isPacked(s.path) || !rotated && s.path != target) {
+					continue // nothing but the inode speaks for it
+				}
+				if same, err := t.isAt(s, r); err != nil && !isGone(err) || same {
+					if s.path == path {
+						s.path = r.Path
+					}
+					return s, err
+				}
 			}
 		}
 	}
