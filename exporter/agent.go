@@ -333,7 +333,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 				a.budget.Declare(s.Name, d.Fields[field].Name)
 			}
 		}
-		options := tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Now: a.now}
+		options := tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Spread: maxSpread, Now: a.now}
 		if s.Syslog == nil { // a message is whole
 			options.Framer = definitions[0].NewFramer(c.MaxLineBytes)
 		}
