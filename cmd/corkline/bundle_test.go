@@ -18,7 +18,12 @@ import (
 const (
 	flowLine  = " cookie=0x1, duration=2s, table=3, n_packets=4, n_bytes=5, priority=6,ip actions=drop\n"
 	entryLine = "udp      17 29 src=192.0.2.10 dst=192.0.2.53 sport=5353 dport=53 src=192.0.2.53 dst=192.0.2.10 sport=53 dport=5353 mark=0 use=1\n"
-	vlogLine  = "2024-06-02T10:11:12.345Z|00042|bridge|INFO|ready\n"
+	groupLine = "OFPST_GROUP_DESC reply (OF1.5) (xid=0x2):\n group_id=10,type=select,bucket=bucket_id:0,weight:100,actions=output:1\n group_id=10,ref_count=0,packet_count=0,byte_count=0\n"
+	tables    = "OFPST_TABLE reply (OF1.5) (xid=0x2):\n  table 0:\n    active=3, lookup=20, matched=19\n\n  tables 1...253: ditto\n"
+	ports     = "1(eth0): addr:02:00:00:00:00:01\n     config:     0\n     state:      LIVE\n     speed: 0 Mbps now, 0 Mbps max\n" +
+		" LOCAL(br-lab): addr:02:00:00:00:00:02\n     config:     PORT_DOWN\n     state:      LINK_DOWN\n     speed: 0 Mbps now, 0 Mbps max\n" +
+		"  port  1: rx pkts=1, bytes=1, drop=0, errs=0, frame=0, over=0, crc=0\n           tx pkts=2, bytes=0, drop=0, errs=0, coll=0\n"
+	vlogLine = "2024-06-02T10:11:12.345Z|00042|bridge|INFO|ready\n"
 )
 
 // member of an archive.
@@ -97,6 +102,12 @@ func TestBundle(t *testing.T) {
 
 	f(packed(t, file("flows", flowLine), file("conntrack", entryLine)), plenty, "",
 		"flows: "+oneFlow, "conntrack: definition conntrack: 1 lines parsed, 0 not; layout entry: 1")
+	f(packed(t, file("groups", groupLine), file("tables", tables), file("ovsports", ports)), plenty, "",
+		"groups: definition ovs-groups: 3 lines parsed, 0 not; layout group: 1; layout stats: 1; layout reply: 1",
+		"tables: definition ovs-tables: 3 lines parsed, 0 not; layout table: 2; layout reply: 1",
+		"ovsports: definition ovs-ports: 3 lines parsed, 0 not; layout port: 2; layout stats: 1")
+	// All of one file, where lines are records.
+	f(packed(t, file("dumps", flowLine+groupLine)), plenty, "", "dumps: definition ovs-groups ovs-flows: 4 lines parsed, 0 not; layout group: 1; layout stats: 1; layout reply: 1; layout flow: 1")
 	f(packed(t, file("flows.gz", zipped(t, flowLine))), plenty, "", "flows.gz: "+oneFlow)
 	// The name tells who wrote what two programs write.
 	f(packed(t, file("logs/ovs/ovsdb-server.log", vlogLine), file("logs/ovs/other.log", vlogLine), file("ovsdb-server.log", flowLine)), plenty, "",
