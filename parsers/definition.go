@@ -183,7 +183,7 @@ type Metric struct {
 	Buckets []float64
 	// Each is the field that holds a comma-separated list, or -1. A record
 	// counts once for each of its elements, which is the value of that field
-	// in Labels.
+	// in Labels; and once when it does not have the field.
 	Each int
 	// Only and Except name what records feed the metric: those that have for
 	// every condition of Only one of its values, and for none of Except.
