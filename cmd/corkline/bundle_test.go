@@ -168,6 +168,33 @@ func TestBundle_Year(t *testing.T) {
 	}
 }
 
+// Empty lines are part of a quoted cell, wherever reading stops.
+func TestTry_EmptyLines(t *testing.T) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const row = "2024-11-05T09:30:12.000001+00:00,shop,GET,\"a\n\n\nb\n\n\""
+	for _, end := range []string{"\n", "\r\n"} {
+		text := "report_timestamp,vs_name,method,user_agent\n\n" + strings.Repeat(row+"\n\n", 2*tryBatch)
+		trial := &trial{set: set, lines: bufio.NewReaderSize(strings.NewReader(strings.ReplaceAll(text, "\n", end)), tryLineBytes), reference: time.Now()}
+		head, err := trial.head()
+		if err != nil {
+			t.Fatal(err)
+		}
+		trial.take(set.Detect(texts(head)))
+		err = trial.all(t.Context(), head, func(o outcome) error {
+			if o.record == nil || string(o.record.Line) != row {
+				t.Fatalf("want %q, got %+v", row, o)
+			}
+			return nil
+		})
+		if err != nil || trial.parsed != 2*tryBatch {
+			t.Errorf("%v, %d rows", err, trial.parsed)
+		}
+	}
+}
+
 func TestIsBinary(t *testing.T) {
 	f := func(text string, want bool) {
 		t.Helper()
