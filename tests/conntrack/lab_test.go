@@ -122,9 +122,6 @@ func (t *table) request(kind, flags uint16, c *connection) {
 	b = append(b, family, 0, 0, 0)
 	reply := *c
 	reply.src, reply.dst, reply.srcPort, reply.dstPort = c.dst, c.src, c.dstPort, c.srcPort
-	if c.nat.IsValid() {
-		reply.src = c.nat
-	}
 	if c.protocol == unix.IPPROTO_ICMP || c.protocol == unix.IPPROTO_ICMPV6 {
 		reply.srcPort, reply.dstPort = c.srcPort, replyType(c.dstPort)
 	}
@@ -140,6 +137,9 @@ func (t *table) request(kind, flags uint16, c *connection) {
 	}
 	if c.labels != nil {
 		b = attribute(attribute(b, 22, c.labels), 23, c.labels)
+	}
+	if c.nat.IsValid() {
+		b = nested(b, 13, func(b []byte) []byte { return attribute(attribute(b, 1, c.nat.AsSlice()), 2, c.nat.AsSlice()) })
 	}
 	switch c.protocol {
 	case unix.IPPROTO_TCP:

@@ -189,8 +189,9 @@ func (c *Collector) dump(ctx context.Context, table Table) (*content, error) {
 const (
 	// minInterval of polls, whatever the table is like.
 	minInterval = time.Second
-	// restShare: polls take no more than this share of the time.
-	restShare = 20
+	// restTimes as long as it took lie between two polls at least, unless the
+	// configuration asks for more.
+	restTimes = 5
 )
 
 // pace chooses when to poll next: at the interval until the table is half full,
@@ -198,13 +199,11 @@ const (
 func (c *Collector) pace(s *snapshot, took time.Duration) {
 	interval := c.options.Interval
 	if s.facts.limit > 0 {
-		if fill := float64(s.facts.entries) / float64(s.facts.limit); fill > 0.5 {
-			interval = time.Duration(float64(interval) * max(0.1, 1-1.8*(fill-0.5)))
-		}
+		fill := float64(s.facts.entries) / float64(s.facts.limit)
+		interval = time.Duration(float64(interval) * min(1, max(0.1, 1-1.8*(fill-0.5))))
 	}
-	interval = min(c.options.Interval, max(interval, minInterval))
 	c.mu.Lock()
-	c.interval = max(interval, restShare*took)
+	c.interval = min(c.options.Interval, max(interval, minInterval, restTimes*took))
 	c.mu.Unlock()
 }
 

@@ -29,7 +29,8 @@ const (
 )
 
 // Conn is a socket in the network namespace that it was made in. It is not safe
-// for concurrent use.
+// for concurrent use. After an error it is of no more use: the kernel may still
+// be in the middle of an answer.
 type Conn struct {
 	file     *os.File
 	sequence uint32

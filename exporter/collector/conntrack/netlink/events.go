@@ -63,32 +63,53 @@ func (c *Conn) control(f func(fd int)) error {
 // Close the socket.
 func (e *Events) Close() error { return e.conn.Close() }
 
+// dropInterval lies between two looks at what was lost. A failed read tells of
+// the first loss only.
+const dropInterval = time.Second
+
 // Receive gives every event to each, which may not keep the entry, until ctx
 // ends. Lost is called with the number of events for which the kernel found no
 // room.
 func (e *Events) Receive(ctx context.Context, each func(Event, *Entry), lost func(n uint64)) error {
-	stop := context.AfterFunc(ctx, func() {
-		_ = e.conn.file.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, from which nobody reads
-	})
-	defer stop()
 	buffer := make([]byte, receiveBytes)
 	var entry Entry
 	for {
-		n, err := e.conn.file.Read(buffer)
+		if err := e.conn.file.SetReadDeadline(time.Now().Add(dropInterval)); err != nil {
+			return err
+		}
+		stop := context.AfterFunc(ctx, func() { e.wake() })
+		err := e.read(buffer, &entry, each)
+		stop()
 		switch {
-		case errors.Is(err, syscall.ENOBUFS):
-			dropped, err := e.dropped()
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ENOBUFS):
+			n, err := e.dropped()
 			if err != nil {
 				return err
 			}
-			lost(dropped)
-			continue
-		case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
-			return ctx.Err()
-		case err != nil:
+			if n > 0 {
+				lost(n)
+			}
+		default:
 			return fmt.Errorf("receive events of conntrack: %w", err)
 		}
-		if err := events(buffer[:n], &entry, each); err != nil {
+	}
+}
+
+// wake whoever reads.
+func (e *Events) wake() {
+	_ = e.conn.file.SetReadDeadline(time.Unix(1, 0)) // fails on a closed socket only, from which nobody reads
+}
+
+// read until an error, which may be that of the deadline.
+func (e *Events) read(buffer []byte, entry *Entry, each func(Event, *Entry)) error {
+	for {
+		n, err := e.conn.file.Read(buffer)
+		if err != nil {
+			return err
+		}
+		if err := events(buffer[:n], entry, each); err != nil {
 			return err
 		}
 	}
