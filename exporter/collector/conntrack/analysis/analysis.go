@@ -104,8 +104,13 @@ type Options struct {
 	// EndPolls is how many polls in a row an event must be below half of
 	// FloodEntries before it is over: 3.
 	EndPolls int
+	// OneWay are destination ports of TCP and UDP that are never judged, since
+	// their answers do not come back on the same connection: 4789, 6081 and
+	// 8472, of tunnels (VXLAN, Geneve), whose source port is a hash. To except
+	// none: []uint16{}.
+	OneWay []uint16
 	// Memory is how long the clients of a service are remembered at least, and
-	// for how long the busiest poll of a service is its baseline: 10 minutes.
+	// the time in which a lasting change becomes the baseline: 10 minutes.
 	Memory time.Duration
 }
 
@@ -159,7 +164,9 @@ const (
 )
 
 // String gives a word for logs and labels.
-func (k Kind) String() string { return [...]string{"", "flood", "scan", "unanswered"}[min(k, Unanswered)] }
+func (k Kind) String() string {
+	return [...]string{"", "flood", "scan", "unanswered"}[min(k, Unanswered)]
+}
 
 // Shape of an event: from whom to what.
 type Shape uint8
@@ -206,8 +213,8 @@ type Event struct {
 	// are many hosts.
 	Victim netip.Addr
 	Port   uint16
-	// Backend that most of the connections were sent on to, if the victim is a
-	// Service, else the victim.
+	// Backend that at least a quarter of the connections were sent on to, if the
+	// victim is a Service, else the victim; the zero value if there is none.
 	Backend netip.Addr
 	// Sources with most half-open entries to the victim; those of a flood from
 	// forged addresses are but examples, of one entry each.
