@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/corkline/corkline/exporter/collector"
+	"github.com/corkline/corkline/exporter/collector/conntrack/analysis"
 	"github.com/corkline/corkline/exporter/collector/conntrack/netlink"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -31,8 +34,11 @@ type Options struct {
 	// Interval between two polls of a table that is up to half full. Fuller ones
 	// are polled more often.
 	Interval time.Duration
-	// Events counts new and destroyed connections.
-	Events bool
+	// Stream counts new and destroyed connections by the kernel's events.
+	Stream bool
+	Names  Resolver         // of addresses; nil for none
+	Events collector.Events // takes floods and forecasts; nil for nobody
+	Seed   uint64           // of the analysis' hashes
 	Log    *slog.Logger
 	Now    func() time.Time
 }
@@ -48,13 +54,17 @@ type Collector struct {
 	totals                totals
 	tally                 *tally
 	interrupted, overruns uint64
+	analyzer              *analysis.Analyzer
+	filling               bool // the event was emitted
 
-	mu       sync.Mutex
-	interval time.Duration // until the next poll
+	mu         sync.Mutex
+	interval   time.Duration // until the next poll
+	forecaster *analysis.Forecaster
 }
 
 // snapshot is what one poll found.
 type snapshot struct {
+	at     time.Time
 	facts  facts
 	totals [counters]uint64
 	has    [counters]bool
@@ -62,25 +72,19 @@ type snapshot struct {
 	interrupted, overruns uint64
 	table                 *content // nil when the entries could not be read
 	why                   error    // why not
+
+	forecast analysis.Forecast
+	growing  bool // there is a forecast
 }
 
 // content of the table.
 type content struct {
-	took    time.Duration
-	entries uint64
-	zones   []zoneCount
-	states  []stateCount
-	tally   summary
-}
-
-type zoneCount struct {
-	zone, family string
-	entries      uint64
-}
-
-type stateCount struct {
-	protocol, state string
-	entries         uint64
+	took     time.Duration
+	entries  uint64
+	zones    []ZoneEntries
+	states   []StateEntries
+	tally    summary
+	analysis *analysis.Snapshot
 }
 
 // New makes a Collector that has not polled yet.
@@ -91,13 +95,22 @@ func New(o Options) *Collector {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Collector{options: o, metrics: newMetrics(), streamed: newStreamed(), tally: &tally{}, interval: o.Interval}
+	return &Collector{
+		options: o, metrics: newMetrics(), streamed: newStreamed(), tally: &tally{}, interval: o.Interval,
+		analyzer: analysis.New(analysis.Options{Seed: o.Seed}), forecaster: analysis.NewForecaster(analysis.ForecastOptions{}),
+	}
 }
 
 // Example is a Collector with one series of every family, for documents.
 func Example() *Collector {
-	c := New(Options{Events: true})
-	s := &snapshot{table: &content{zones: []zoneCount{{}}, states: []stateCount{{}}}}
+	c := &Collector{options: Options{Stream: true}, metrics: newMetrics(), streamed: newStreamed()}
+	pod := netip.MustParseAddr("192.0.2.1")
+	c.options.Names = Names{netip.PrefixFrom(pod, pod.BitLen()): {Namespace: "namespace", Pod: "pod"}}
+	tops := analysis.Tops{Entries: []analysis.Top{{Source: pod}}, HalfOpen: []analysis.Top{{Source: pod}}}
+	s := &snapshot{growing: true, table: &content{
+		zones: []ZoneEntries{{}}, states: []StateEntries{{}},
+		analysis: &analysis.Snapshot{Sources: tops, Events: []analysis.Event{{Kind: analysis.Flood}}},
+	}}
 	s.facts.timestamps = true
 	for i := range s.has {
 		s.has[i] = true
@@ -117,7 +130,7 @@ func (c *Collector) Poll(ctx context.Context) error {
 	if dialErr == nil {
 		defer conn.Close()
 	}
-	s := &snapshot{why: dialErr}
+	s := &snapshot{at: start, why: dialErr}
 	var err error
 	if s.facts, err = c.facts(ctx, conn); err != nil {
 		return err
@@ -134,6 +147,8 @@ func (c *Collector) Poll(ctx context.Context) error {
 		}
 	}
 	s.interrupted, s.overruns = c.interrupted, c.overruns
+	s.forecast, s.growing = c.observe(s.at, s.facts)
+	c.tell(s)
 	c.pace(s, c.options.Now().Sub(start))
 	c.snapshot.Store(s)
 	return nil
@@ -172,7 +187,13 @@ func (c *Collector) dump(ctx context.Context, table Table) (*content, error) {
 	*c.tally = tally{}
 	start := c.options.Now()
 	now := start.UnixNano()
-	stats, err := table.Dump(ctx, netlink.Filter{}, func(e *netlink.Entry) { c.tally.add(e, now) })
+	c.analyzer.Begin(start)
+	var plain analysis.Entry
+	stats, err := table.Dump(ctx, netlink.Filter{}, func(e *netlink.Entry) {
+		simplify(&plain, e)
+		c.tally.add(e, plain.HalfOpen(), now)
+		c.analyzer.Add(&plain)
+	})
 	c.overruns += stats.Overruns
 	if stats.Interrupted {
 		c.interrupted++
@@ -180,10 +201,79 @@ func (c *Collector) dump(ctx context.Context, table Table) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
+	end := c.options.Now()
 	return &content{
-		took: c.options.Now().Sub(start), entries: stats.Entries,
-		zones: c.tally.zoneCounts(), states: c.tally.stateCounts(), tally: c.tally.summary,
+		took: end.Sub(start), entries: stats.Entries,
+		zones: c.tally.zoneCounts(), states: c.tally.stateCounts(), tally: c.tally.summary, analysis: c.analyzer.End(end),
 	}, nil
+}
+
+// simplify gives what the analysis takes of an entry.
+func simplify(to *analysis.Entry, e *netlink.Entry) {
+	*to = analysis.Entry{
+		Source: e.Orig.Src.As16(), Destination: e.Orig.Dst.As16(), ReplySource: e.Reply.Src.As16(),
+		Mark: e.Mark, SourcePort: e.Orig.SrcPort, DestinationPort: e.Orig.DstPort, Zone: e.Zone, Protocol: e.Protocol,
+	}
+	if e.Protocol == analysis.TCP {
+		to.State = analysis.State(e.State)
+	}
+	if e.Unreplied() {
+		to.Status |= analysis.Unreplied
+	}
+	if e.Status&netlink.Assured != 0 {
+		to.Status |= analysis.Assured
+	}
+	if e.Offloaded() {
+		to.Status |= analysis.Offloaded
+	}
+}
+
+// observe a count of entries, and tell when the table will be full.
+func (c *Collector) observe(at time.Time, f facts) (analysis.Forecast, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forecaster.Observe(at, f.entries, f.limit)
+	return c.forecaster.Forecast()
+}
+
+// filling is the event of a table that will be full soon.
+type filling struct {
+	Time    time.Time `json:"time"`
+	Event   string    `json:"event"`
+	Phase   string    `json:"phase"`
+	Message string    `json:"message"`
+	Entries uint64    `json:"entries"`
+	Limit   uint64    `json:"limit"`
+	Seconds float64   `json:"seconds,omitempty"`
+}
+
+// soon is when a table that fills is an event, and begins to be told of by the
+// alerts.
+const soon = 30 * time.Minute
+
+// tell of floods that begin and end, and of a table that will soon be full.
+func (c *Collector) tell(s *snapshot) {
+	if c.options.Events == nil {
+		return
+	}
+	if s.table != nil {
+		for i := range s.table.analysis.Events {
+			if e := &s.table.analysis.Events[i]; e.Phase != analysis.Ongoing {
+				c.options.Events.Emit(c.flood(s.at, e))
+			}
+		}
+	}
+	is := s.growing && s.forecast.Full < soon
+	if is == c.filling {
+		return
+	}
+	c.filling = is
+	event := filling{Time: s.at, Event: "filling", Phase: "end", Message: "the table fills no more", Entries: s.facts.entries, Limit: s.facts.limit}
+	if is {
+		event.Phase, event.Seconds = "start", math.Round(s.forecast.Full.Seconds())
+		event.Message = fmt.Sprintf("the table will be full in %s: %d of %d entries, and %.0f more each second", s.forecast.Full.Round(time.Second), s.facts.entries, s.facts.limit, s.forecast.Growth)
+	}
+	c.options.Events.Emit(event)
 }
 
 const (
@@ -229,6 +319,23 @@ func (c *Collector) Status() []collector.Fact {
 		add("Read", "%d entries in %s; the next poll is %s later", s.table.entries, s.table.took.Round(time.Millisecond), c.Interval().Round(time.Millisecond))
 		add("Unreplied, half-open", "%d, %d", s.table.tally.unreplied, s.table.tally.halfOpen)
 	}
+	if s.growing {
+		add("Full in", "%s, between %s and %s", s.forecast.Full.Round(time.Second), s.forecast.Earliest.Round(time.Second), s.forecast.Latest.Round(time.Second))
+	}
+	if r := c.Report(); r.Top != nil {
+		for _, list := range [...]struct {
+			name string
+			top  []Talker
+		}{{"Most entries from", r.Top.Sources}, {"Most entries to", r.Top.Destinations}} {
+			if len(list.top) > 0 {
+				t := list.top[0]
+				add(list.name, "%s %s: %d at least", t.Source+t.Destination, t.SourcePod+t.DestinationPod, t.AtLeast)
+			}
+		}
+		for i := range r.Floods {
+			rows = append(rows, collector.Fact{Name: r.Floods[i].Event + ", " + r.Floods[i].Phase, Value: r.Floods[i].Message, Bad: r.Floods[i].Phase != "end"})
+		}
+	}
 	if s.why != nil {
 		rows = append(rows, collector.Fact{Name: "Missing", Value: missing(s.why), Bad: true})
 	}
@@ -252,9 +359,9 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	if s := c.snapshot.Load(); s != nil {
-		c.metrics.collect(s, to)
+		c.metrics.collect(s, c.options.Names, to)
 	}
-	if c.options.Events {
+	if c.options.Stream {
 		c.streamed.Collect(to)
 	}
 }

@@ -3,6 +3,7 @@ package conntrack
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/corkline/corkline/exporter/collector/conntrack/netlink"
@@ -47,21 +48,45 @@ func (s *streamed) Collect(to chan<- prometheus.Metric) {
 // retryInterval lies between two tries to subscribe.
 const retryInterval = time.Minute
 
-// Run implements collector.Runner: it counts events until ctx ends.
+// countInterval lies between two looks at the table's size for the forecast,
+// beside those of the polls.
+const countInterval = 5 * time.Second
+
+// Run implements collector.Runner: it looks at the table's size, and counts
+// events, until ctx ends.
 func (c *Collector) Run(ctx context.Context) {
-	for c.options.Events {
-		err := c.stream(ctx)
-		if ctx.Err() != nil {
-			return
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	if c.options.Stream {
+		wait.Go(func() {
+			for {
+				err := c.stream(ctx)
+				if ctx.Err() != nil {
+					return
+				}
+				c.options.Log.Warn("the event stream ends; trying again", "error", err)
+				if !pause(ctx, retryInterval) {
+					return
+				}
+			}
+		})
+	}
+	for pause(ctx, countInterval) {
+		if f, err := procFacts(c.options.Proc); err == nil { // Poll tells of an error
+			c.observe(c.options.Now(), f)
 		}
-		c.options.Log.Warn("the event stream ends; trying again", "error", err)
-		retry := time.NewTimer(retryInterval)
-		select {
-		case <-ctx.Done():
-			retry.Stop()
-			return
-		case <-retry.C:
-		}
+	}
+}
+
+// pause is false when ctx ends before the time is over.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 

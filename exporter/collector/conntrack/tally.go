@@ -120,8 +120,21 @@ type summary struct {
 	aged uint64            // entries with a timestamp
 }
 
+// statuses by their names, in order.
+func (s *summary) statuses() []statusCount {
+	return []statusCount{
+		{"unreplied", s.unreplied}, {"half_open", s.halfOpen}, {"assured", s.assured},
+		{"offloaded", s.offloaded}, {"snat", s.sourceNAT}, {"dnat", s.destNAT},
+	}
+}
+
+type statusCount struct {
+	name    string
+	entries uint64
+}
+
 // add an entry; now is in Unix nanoseconds.
-func (t *tally) add(e *netlink.Entry, now int64) {
+func (t *tally) add(e *netlink.Entry, halfOpen bool, now int64) {
 	family := 0
 	if e.Family == 6 {
 		family = 1
@@ -145,7 +158,7 @@ func (t *tally) add(e *netlink.Entry, now int64) {
 	if e.Status&netlink.DestNAT != 0 {
 		t.destNAT++
 	}
-	if e.HalfOpen() {
+	if halfOpen {
 		t.halfOpen++
 	}
 	if e.Zone == antreaIPv4 || e.Zone == antreaIPv6 {
@@ -170,7 +183,7 @@ func (t *tally) add(e *netlink.Entry, now int64) {
 // maxZones that are told apart; the entries of others are those of "overflow".
 const maxZones = 256
 
-func (t *tally) zoneCounts() (counts []zoneCount) {
+func (t *tally) zoneCounts() (counts []ZoneEntries) {
 	for family := range t.zones {
 		var over uint64
 		own := 0
@@ -179,13 +192,13 @@ func (t *tally) zoneCounts() (counts []zoneCount) {
 			case n == 0:
 			case own < maxZones || antrea(uint16(zone)):
 				own++
-				counts = append(counts, zoneCount{ZoneName(uint16(zone), uint8(4+2*family)), familyName(family), uint64(n)})
+				counts = append(counts, ZoneEntries{ZoneName(uint16(zone), uint8(4+2*family)), familyName(family), uint64(n)})
 			default:
 				over += uint64(n)
 			}
 		}
 		if over > 0 {
-			counts = append(counts, zoneCount{"overflow", familyName(family), over})
+			counts = append(counts, ZoneEntries{"overflow", familyName(family), over})
 		}
 	}
 	return counts
@@ -195,7 +208,7 @@ func antrea(zone uint16) bool {
 	return zone == antreaIPv4 || zone == antreaIPv6 || zone == antreaSNATIPv4 || zone == antreaSNATIPv6
 }
 
-func (t *tally) stateCounts() (counts []stateCount) {
+func (t *tally) stateCounts() (counts []StateEntries) {
 	for protocol := range t.states {
 		sum := map[string]uint64{} // protocols without states may have numbers all the same
 		for state, n := range t.states[protocol] {
@@ -204,7 +217,7 @@ func (t *tally) stateCounts() (counts []stateCount) {
 			}
 		}
 		for state, n := range sum {
-			counts = append(counts, stateCount{ProtocolName(uint8(protocol)), state, n})
+			counts = append(counts, StateEntries{ProtocolName(uint8(protocol)), state, n})
 		}
 	}
 	return counts

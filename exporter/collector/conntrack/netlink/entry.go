@@ -350,13 +350,3 @@ func be64(b []byte) (uint64, bool) {
 	}
 	return binary.BigEndian.Uint64(b), true
 }
-
-// HalfOpen tells whether the connection is not established from both ends: no
-// packet came back, or its handshake was answered and not completed.
-func (e *Entry) HalfOpen() bool {
-	if e.Unreplied() {
-		return true
-	}
-	const tcp, synSent, synRecv, synSent2 = 6, 1, 2, 9
-	return e.Protocol == tcp && e.Status&Assured == 0 && (e.State == synSent || e.State == synRecv || e.State == synSent2)
-}
