@@ -37,7 +37,7 @@ const play = "CORKLINE_TEST_PLAY"
 // newNetwork gives the processes that hold the two namespaces.
 func newNetwork(t *testing.T) (attacker, victim *exec.Cmd) {
 	t.Helper()
-	clear(t)
+	emptyTable(t)
 	attacker, victim = holder(t), holder(t)
 	for _, side := range []struct {
 		name, network string
@@ -52,13 +52,13 @@ func newNetwork(t *testing.T) (attacker, victim *exec.Cmd) {
 		command(t, "nsenter", append(enter, "link", "set", "eth0", "up")...)
 		command(t, "nsenter", append(enter, "link", "set", "lo", "up")...)
 		command(t, "nsenter", append(enter, "route", "add", "default", "via", side.network+".1")...)
-		t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "ct-"+side.name).Run() }) //nolint:noctx,errcheck // it goes with the namespace as well
+		t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "ct-"+side.name).Run() }) //nolint:noctx // it goes with the namespace as well
 	}
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
 		t.Fatal(err)
 	}
 	command(t, "nft", "add table inet forwarding; add chain inet forwarding through { type filter hook forward priority 0; }; add rule inet forwarding through ct state new counter")
-	t.Cleanup(func() { _ = exec.Command("nft", "delete", "table", "inet", "forwarding").Run() }) //nolint:noctx,errcheck // it goes with the namespace as well
+	t.Cleanup(func() { _ = exec.Command("nft", "delete", "table", "inet", "forwarding").Run() }) //nolint:noctx // it goes with the namespace as well
 	return attacker, victim
 }
 
@@ -124,7 +124,7 @@ func flood(t *testing.T) {
 		binary.BigEndian.PutUint32(segment[4:], uint32(i))
 		binary.BigEndian.PutUint16(segment[16:], 0)
 		binary.BigEndian.PutUint16(segment[16:], checksum(src, dst, segment))
-		_ = unix.Sendto(fd, segment, 0, &unix.SockaddrInet4{Addr: dst}) //nolint:errcheck // what the kernel cannot send is not a flood
+		_ = unix.Sendto(fd, segment, 0, &unix.SockaddrInet4{Addr: dst}) // what the kernel cannot send is no flood
 	}
 }
 
