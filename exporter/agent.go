@@ -45,6 +45,8 @@ type Options struct {
 	Client *http.Client
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
+
+	kinds []collectorKind // nil for all
 }
 
 // Agent follows the configured sources.
@@ -62,6 +64,8 @@ type Agent struct {
 	budget   *loki.Budget
 	own      ownMetrics
 	syslog   *syslog.Metrics
+	polled   *polledMetrics
+	kinds    []collectorKind
 
 	positions *tail.Positions
 	listener  net.Listener
@@ -72,6 +76,7 @@ type Agent struct {
 	sink      *loki.Sink
 	archive   *archive.Archive
 	receivers map[string]*syslogSource // by source
+	running   map[string]*runningCollector
 }
 
 // ownMetrics are the agent's that belong to no source.
@@ -86,7 +91,10 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{
 		options: o, config: o.Config, log: o.Log, now: o.Now,
 		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}), look: watchInterval,
-		receivers: map[string]*syslogSource{},
+		receivers: map[string]*syslogSource{}, running: map[string]*runningCollector{}, kinds: o.kinds,
+	}
+	if a.kinds == nil {
+		a.kinds = collectorKinds()
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -95,6 +103,7 @@ func New(o Options) (*Agent, error) {
 	a.families = NewCatalogue(a.registry, o.Config.MaxSeries)
 	a.budget = loki.NewBudget(a.registry, o.Config.MaxLabelValues)
 	a.registerOwn()
+	a.registry.MustRegister(collectorSet{a.kinds, a.runningCollectors})
 	positions, damaged, err := tail.OpenPositions(o.Config.StateDir)
 	if err != nil {
 		return nil, fmt.Errorf("open state_dir: %w", err)
@@ -123,6 +132,7 @@ func (a *Agent) registerOwn() {
 	a.push = loki.NewMetrics(a.registry)
 	a.archived = archive.NewMetrics(a.registry)
 	a.syslog = syslog.NewMetrics(a.registry)
+	a.polled = newPolledMetrics(a.registry)
 	a.own = ownMetrics{
 		reloadSuccessful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "corkline_pipeline_config_last_reload_successful", Help: "Whether the configuration was good when it was last read (1), or refused while the one before goes on (0).",
@@ -161,7 +171,8 @@ func (a *Agent) Gatherer() prometheus.Gatherer { return a.registry }
 // error then says what could not be.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() {
-		err = errors.Join(err, a.stopSyslog(func(*syslogSource) bool { return false }), a.positions.Close())
+		err = errors.Join(err, a.stopCollectors(func(*runningCollector) bool { return false }),
+			a.stopSyslog(func(*syslogSource) bool { return false }), a.positions.Close())
 	}()
 	stopServer := a.serve()
 	defer stopServer()
@@ -198,6 +209,9 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 	}
 	if err == nil {
 		err = a.startSyslog(parent)
+	}
+	if err == nil {
+		err = a.startCollectors(parent)
 	}
 	var pipelines []*pipeline
 	if err == nil {
@@ -315,7 +329,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 			}
 		}
 		options := tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Now: a.now}
-		if s.Syslog == nil { // a message is whole
+		if !s.spooled() { // whose lines are whole
 			options.Framer = definitions[0].NewFramer(c.MaxLineBytes)
 		}
 		tailer, err := tail.New(options)
@@ -329,7 +343,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
 			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
-			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.Syslog != nil, now: a.now, onCommit: a.committed,
+			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.spooled(), now: a.now, onCommit: a.committed,
 			spool:  a.spool(s.Name),
 			onIdle: func() { a.archive.Idle(s.Name) },
 		})
