@@ -19,7 +19,8 @@ type flow struct {
 	age            time.Duration // since it was added
 	packets, bytes uint64
 	// The match and the actions, in any form that is the same for the same ones.
-	match, actions []byte
+	match, actions     []byte
+	drops, conjunction bool // it has no actions; it matches a conj_id
 	// text gives them as ovs-ofctl prints them.
 	text func() (match, actions []byte)
 }
@@ -50,26 +51,28 @@ const (
 // Flows that were there before the first dump add only what comes after it: a
 // restart of the agent repeats nothing.
 type book struct {
-	pipeline *pipeline
-	seed     maphash.Seed
-	flows    map[uint64]flowState
-	plain    int // of flows
-	dump     uint8
-	last     time.Time // of the last whole dump; zero before the first
-	buffer   []byte
+	maxSeries int // of rules
+	pipeline  *pipeline
+	seed      maphash.Seed
+	flows     map[uint64]flowState
+	plain     int // of flows
+	dump      uint8
+	last      time.Time // of the last whole dump; zero before the first
+	buffer    []byte
 
 	reasons reasons
 	rules   map[uint32]ruleFlow // of the last whole dump, by number
 	pending []pending
 
-	tables [256]tableSum
+	tables [256]*tableSum // those of the pipeline's labels
+	labels map[string]*tableSum
 	drops  map[dropKey]uint64
 	ruled  map[ruleKey]*ruleSum
 	round  round
 }
 
-// tableSum only grows.
-type tableSum struct{ packets, bytes, adds, deletes, modifications uint64 }
+// tableSum only grows. It is of a label, for Antrea may number its tables anew.
+type tableSum struct{ lookups, matches, packets, bytes, adds, deletes, modifications uint64 }
 
 // dropKey names tables, for a pipeline may be numbered anew.
 type dropKey struct{ table, reason string }
@@ -105,22 +108,35 @@ type round struct {
 	adds, deletes, modifications int
 }
 
-func newBook() *book {
+func newBook(maxSeries int) *book {
 	return &book{
-		seed: maphash.MakeSeed(), flows: map[uint64]flowState{}, rules: map[uint32]ruleFlow{},
-		drops: map[dropKey]uint64{}, ruled: map[ruleKey]*ruleSum{},
+		maxSeries: maxSeries,
+		seed:      maphash.MakeSeed(), flows: map[uint64]flowState{}, rules: map[uint32]ruleFlow{},
+		labels: map[string]*tableSum{}, drops: map[dropKey]uint64{}, ruled: map[ruleKey]*ruleSum{},
 	}
 }
 
-// begin a dump of flows in tables that may be others than before.
-func (b *book) begin(p *pipeline) {
-	if b.pipeline != nil && !b.pipeline.same(p) {
-		for id, s := range b.flows {
-			s.anew = true
-			b.flows[id] = s
-		}
+// take the tables for what they are now.
+func (b *book) take(p *pipeline) {
+	if b.pipeline != nil && b.pipeline.same(p) {
+		return
+	}
+	for id, s := range b.flows {
+		s.anew = true
+		b.flows[id] = s
 	}
 	b.pipeline = p
+	for id := range b.tables {
+		label := p.tables[id].label
+		if b.labels[label] == nil {
+			b.labels[label] = &tableSum{}
+		}
+		b.tables[id] = b.labels[label]
+	}
+}
+
+// begin a dump.
+func (b *book) begin() {
 	b.dump++
 	b.pending = b.pending[:0]
 	b.round = round{cookies: map[uint32]int{}, rules: map[uint32]ruleFlow{}, ttl: map[uint8]uint8{}}
@@ -141,8 +157,8 @@ func (b *book) add(f *flow, now time.Time) {
 	r.cookies[uint32(f.cookie>>40)]++
 	id, body := b.hash(f)
 	s, known := b.flows[id]
-	packets, bytes := f.packets, f.bytes
-	sum := &b.tables[f.table]
+	packets, bytes, remember := f.packets, f.bytes, true
+	sum := b.tables[f.table]
 	if !known {
 		s.table, s.meaning = f.table, b.understand(f)
 		if !b.last.IsZero() && f.age <= now.Sub(b.last)+time.Second {
@@ -151,7 +167,7 @@ func (b *book) add(f *flow, now time.Time) {
 		} else {
 			packets, bytes = 0, 0
 		}
-		if b.room(s.meaning) {
+		if remember = b.room(s.meaning); remember {
 			b.note(s.meaning, 1)
 		} else {
 			r.forgotten++
@@ -178,7 +194,7 @@ func (b *book) add(f *flow, now time.Time) {
 		r.ttl[f.table] = uint8(s.rule)
 	}
 	s.packets, s.bytes, s.body, s.seen = f.packets, f.bytes, body, b.dump
-	if known || r.forgotten == 0 || b.room(s.meaning) {
+	if remember {
 		b.flows[id] = s
 	}
 	sum.packets += packets
@@ -194,6 +210,9 @@ func (b *book) add(f *flow, now time.Time) {
 
 // understand says what a flow means.
 func (b *book) understand(f *flow) meaning {
+	if !b.pipeline.tells(f) {
+		return meaning{}
+	}
 	match, actions := f.text()
 	return b.pipeline.understand(&b.pipeline.tables[f.table], f.priority, match, actions, &b.reasons)
 }
@@ -264,6 +283,10 @@ func (b *book) settle(p *pending, names *RuleBook) {
 		key.policy, key.rule = names.lookUp(key.table, key.priority, action)
 	}
 	sum := b.ruled[key]
+	if sum == nil && len(b.ruled) >= b.maxSeries {
+		key = ruleKey{overflow, overflow, overflow, overflow, overflow}
+		sum = b.ruled[key]
+	}
 	if sum == nil {
 		sum = &ruleSum{}
 		b.ruled[key] = sum

@@ -23,6 +23,8 @@ const (
 	roleIngressDefault = "ingress-default"
 	roleIngressRule    = "ingress-rule"
 	roleIngressMetric  = "ingress-metric"
+	roleService        = "service"
+	roleEndpoint       = "endpoint"
 	roleTTL            = "ttl"
 	roleAfterTTL       = "after-ttl"
 )
@@ -193,7 +195,7 @@ func (k *knowledge) recognise(names map[uint8]string, flows func(id uint8) bool)
 	taken := map[string]bool{}
 	for id := range p.tables {
 		t := &p.tables[id]
-		t.label = names[uint8(id)]
+		t.label = strings.ToValidUTF8(names[uint8(id)], "\uFFFD")
 		if p.of != nil {
 			t.belong = p.of.table(t.label, id, len(names) == 0, &t.label)
 		}
@@ -269,6 +271,20 @@ func (p *pipeline) category(c ovs.Cookie) string {
 		return "unknown"
 	}
 	return p.of.Cookies[c.Category()]
+}
+
+// tells whether a flow may mean more than itself: what it means takes its text.
+func (p *pipeline) tells(f *flow) bool {
+	if f.drops {
+		return true
+	}
+	switch p.tables[f.table].role {
+	case roleEgressMetric, roleIngressMetric, roleTTL, roleService, roleEndpoint:
+		return true
+	case roleEgressRule, roleIngressRule, roleEgressDefault, roleIngressDefault:
+		return f.conjunction
+	}
+	return false
 }
 
 // kind of a flow: what its packets mean beside those of its table.
@@ -393,16 +409,19 @@ func missOr(priority uint16, match []byte, other string) string {
 	return other
 }
 
-// verdict tells whether actions end a packet's way: none (drop), or none but
-// the controller's; whether they decrease the TTL; and where they go to.
+// verdict tells whether a packet's way ends: actions are none (drop), or none
+// but the controller's; whether they decrease the TTL; and where they go to.
+// Actions that only write registers are of tables that are resubmitted to.
 func verdict(actions []byte) (dropping, controller, dec bool, target []byte) {
-	dropping, controller = true, true
+	onlyController := true
 	for name, argument := range ovs.Actions(actions) {
 		switch string(name) {
 		case "drop":
 			return true, false, false, nil
 		case "CONTROLLER", "controller":
-			dropping = false
+			controller = true
+			continue
+		case "meter", "set_field", "load", "move":
 			continue
 		case "dec_ttl":
 			dec = true
@@ -412,14 +431,10 @@ func verdict(actions []byte) (dropping, controller, dec bool, target []byte) {
 			if _, to, ok := bytes.Cut(argument, []byte{','}); ok {
 				target, _, _ = bytes.Cut(to, []byte{','})
 			}
-		case "meter": // before the controller
-			continue
-		case "set_field", "load", "move", "note", "clear_actions": // no way on
-			continue
 		}
-		dropping, controller = false, false
+		onlyController = false
 	}
-	return dropping, controller && !dropping, dec, target
+	return false, controller && onlyController, dec, target
 }
 
 // allowed reads a flow of a metric table that counts a rule's connections.
