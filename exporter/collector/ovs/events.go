@@ -4,8 +4,8 @@ import "time"
 
 // event is a line of source ovs-events.
 type event struct {
-	Time   string `json:"time"` // RFC 3339 with nanoseconds, UTC
 	Event  string `json:"event"`
+	Time   string `json:"time"` // RFC 3339 with nanoseconds, UTC
 	Bridge string `json:"bridge,omitempty"`
 	broken
 	Missing string `json:"missing,omitempty"` // what an invariant lacks

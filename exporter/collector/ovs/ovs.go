@@ -46,9 +46,10 @@ const Name = "ovs"
 
 // Collector of one switch. It is a collector.Collector and collector.Reporter.
 type Collector struct {
-	options Options
-	known   *knowledge
-	desc    *descriptions
+	options  Options
+	known    *knowledge
+	knownErr error // of antrea.yaml
+	desc     *descriptions
 
 	dir      string
 	daemon   string // the control socket of ovs-vswitchd, which names its process
@@ -66,12 +67,9 @@ type Collector struct {
 	facts   []collector.Fact
 }
 
-// New gives a collector, or an error when what it knows of Antrea cannot be read.
-func New(o Options) (*Collector, error) {
+// New gives a collector.
+func New(o Options) *Collector {
 	known, err := loadKnowledge("antrea.yaml", antreaYAML)
-	if err != nil {
-		return nil, fmt.Errorf("read what is known of Antrea: %w", err)
-	}
 	if o.Interval <= 0 {
 		o.Interval = DefaultInterval
 	}
@@ -88,8 +86,8 @@ func New(o Options) (*Collector, error) {
 		o.Now = time.Now
 	}
 	return &Collector{
-		options: o, known: known, desc: newDescriptions(), bridges: map[string]*bridge{}, runtime: newRuntime(), problems: map[string]string{},
-	}, nil
+		options: o, known: known, knownErr: err, desc: newDescriptions(), bridges: map[string]*bridge{}, runtime: newRuntime(), problems: map[string]string{},
+	}
 }
 
 // Intervals of a collector. A dump of all flows costs ovs-vswitchd about what
@@ -114,6 +112,9 @@ func (c *Collector) PollAll(ctx context.Context) error { return c.poll(ctx, true
 func (c *Collector) poll(ctx context.Context, full bool) error {
 	c.polling.Lock()
 	defer c.polling.Unlock()
+	if c.knownErr != nil {
+		return fmt.Errorf("read what is known of Antrea: %w", c.knownErr)
+	}
 	dir, err := FindRunDir(c.options.RunDir)
 	if err != nil && len(c.bridges) == 0 && len(c.options.Bridges) == 0 {
 		return err
