@@ -280,7 +280,7 @@ func (a Action) check() (at int, ok bool) {
 	case DecNWTTL:
 		return 0, a.standard() || a.subtype() != 21 || 16+2*int(be16(a.b[10:])) <= len(a.b)
 	case Bundle, BundleLoad:
-		return 0, 32+2*int(be16(a.b[16:])) <= len(a.b)
+		return 20, 32+2*int(be16(a.b[20:])) <= len(a.b)
 	case OutputRegister, StackPush, StackPop, DeleteField, CheckPacketLarger, Sample, Multipath:
 		return a.checkHeaders()
 	default:

@@ -243,7 +243,7 @@ func (a Action) Learn() (l Learned, ok bool) {
 		return l, false
 	}
 	return Learned{
-		Table: a.b[24], Priority: be16(a.b[14:]), Cookie: be64(a.b[16:]), IdleTimeout: be16(a.b[10:]), HardTimeout: be16(a.b[12:]),
+		Table: a.b[26], Priority: be16(a.b[14:]), Cookie: be64(a.b[16:]), IdleTimeout: be16(a.b[10:]), HardTimeout: be16(a.b[12:]),
 	}, true
 }
 
@@ -257,7 +257,7 @@ const (
 	learnToMatch     = 0 << 11
 	learnToLoad      = 1 << 11
 	learnToOutput    = 2 << 11
-	learnBits        = 0x7ff
+	learnBits        = 0x3ff
 )
 
 // learnSpecs is where the parts begin.
@@ -265,10 +265,10 @@ func (a Action) learnSpecs() int {
 	if a.subtype() != 45 {
 		return 32
 	}
-	if be16(a.b[26:])&learnWriteResult != 0 {
-		return 48
+	if be16(a.b[24:])&learnWriteResult == 0 || len(a.b) < 48 {
+		return 40
 	}
-	return 40
+	return 40 + headerLenOf(a.b[40:])
 }
 
 // learnPart is one part of learn: a field or a value, and where it goes.
@@ -282,11 +282,6 @@ func (a Action) checkLearn() (at int, ok bool) {
 	at = a.learnSpecs()
 	if at > len(a.b) {
 		return 0, false
-	}
-	if a.subtype() == 45 && at == 48 {
-		if _, _, ok := takeSubfieldHeader(a.b[40:]); !ok {
-			return 40, false
-		}
 	}
 	for at < len(a.b) {
 		_, n, ok := takeLearnPart(a.b[at:])
@@ -367,7 +362,7 @@ func (a Action) moveHeaders() (src, dst []byte) {
 	if a.standard() {
 		at = 12
 	} else if be32(a.b[4:]) == experimenterONF {
-		at = 18
+		at = 20
 	}
 	if at > len(a.b) {
 		return nil, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/corkline/corkline/parsers/ovs"
@@ -286,6 +287,8 @@ type Group struct {
 	SelectionParam  uint64
 	HashFields      Match // that hash goes by, with the masks in Value
 	Buckets         []Bucket
+
+	numbered bool // the buckets have numbers
 }
 
 // GroupType is which of the buckets are taken.
@@ -298,6 +301,16 @@ const (
 	GroupIndirect
 	GroupFastFailover
 )
+
+var groupTypes = [...]string{"all", "select", "indirect", "ff"}
+
+// String gives the type as ovs-ofctl prints it.
+func (t GroupType) String() string {
+	if int(t) < len(groupTypes) {
+		return groupTypes[t]
+	}
+	return strconv.Itoa(int(t))
+}
 
 // Bucket is one of the action lists that a group chooses from.
 type Bucket struct {
@@ -337,6 +350,7 @@ func (g *Group) decode(b []byte, version Version) error {
 	if len(b) < 16 || 16+int(be16(b[8:])) > len(b) {
 		return DecodeError{"the buckets of a group", 8}
 	}
+	g.numbered = true
 	end := 16 + int(be16(b[8:]))
 	if err := g.decodeBuckets(b, 16, end, version); err != nil {
 		return err
@@ -354,6 +368,9 @@ func (g *Group) decode(b []byte, version Version) error {
 func (g *Group) decodeBuckets(b []byte, at, end int, version Version) error {
 	for at < end {
 		var bucket Bucket
+		if g.Type == GroupSelect {
+			bucket.Weight = 1
+		}
 		n, err := bucket.decode(b[at:end], at, version)
 		if err != nil {
 			return err
@@ -374,7 +391,7 @@ func (k *Bucket) decode(b []byte, offset int, version Version) (n int, err error
 	if n = int(be16(b)); n < 8 || n > len(b) {
 		return 0, DecodeError{"the length of a bucket", offset}
 	}
-	*k = Bucket{WatchPort: PortNone, WatchGroup: math.MaxUint32}
+	k.WatchPort, k.WatchGroup = PortNone, math.MaxUint32
 	if version == Version13 {
 		if n < 16 {
 			return 0, DecodeError{"a bucket", offset}
