@@ -2,48 +2,11 @@ package ovs
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"strconv"
 	"strings"
-	"sync"
 
-	"github.com/go-logr/logr"
-	"github.com/ovn-kubernetes/libovsdb/client"
-	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/corkline/corkline/exporter/collector/ovs/ovsdb"
 )
-
-// The rows of Open vSwitch's database that are read (vswitchd/vswitch.ovsschema).
-type (
-	bridgeRow struct {
-		UUID        string            `ovsdb:"_uuid"`
-		Name        string            `ovsdb:"name"`
-		Ports       []string          `ovsdb:"ports"`
-		ExternalIDs map[string]string `ovsdb:"external_ids"`
-	}
-	portRow struct {
-		UUID        string            `ovsdb:"_uuid"`
-		Name        string            `ovsdb:"name"`
-		Interfaces  []string          `ovsdb:"interfaces"`
-		ExternalIDs map[string]string `ovsdb:"external_ids"`
-	}
-	interfaceRow struct {
-		UUID        string            `ovsdb:"_uuid"`
-		Name        string            `ovsdb:"name"`
-		Type        string            `ovsdb:"type"`
-		Ofport      *int              `ovsdb:"ofport"`
-		ExternalIDs map[string]string `ovsdb:"external_ids"`
-	}
-)
-
-// database follows the database over its socket. It connects when it is asked
-// and is not connected.
-type database struct {
-	path string
-
-	mu     sync.Mutex
-	client client.Client
-}
 
 // Port is a port of a bridge with what the database says of it.
 type Port struct {
@@ -64,114 +27,60 @@ type bridgeInfo struct {
 	ports    []Port
 }
 
-// read gives the bridges by their names.
-func (d *database) read(ctx context.Context) (map[string]*bridgeInfo, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.client != nil && !d.client.Connected() {
-		d.close()
-	}
-	if d.client == nil {
-		if err := d.connect(ctx); err != nil {
-			return nil, fmt.Errorf("read the database of Open vSwitch: %w", err)
-		}
-	}
-	var (
-		bridges    []bridgeRow
-		ports      []portRow
-		interfaces []interfaceRow
+// readDatabase gives the bridges by their names (vswitchd/vswitch.ovsschema).
+func readDatabase(ctx context.Context, path string) (map[string]*bridgeInfo, error) {
+	rows, err := ovsdb.Read(ctx, path, "Open_vSwitch",
+		ovsdb.Select{Table: "Bridge", Columns: []string{"name", "ports", "external_ids"}},
+		ovsdb.Select{Table: "Port", Columns: []string{"_uuid", "interfaces", "external_ids"}},
+		ovsdb.Select{Table: "Interface", Columns: []string{"_uuid", "name", "type", "ofport", "external_ids"}},
 	)
-	for _, list := range []any{&bridges, &ports, &interfaces} {
-		if err := d.client.List(ctx, list); err != nil {
-			d.close()
-			return nil, fmt.Errorf("list rows of the database of Open vSwitch: %w", err)
-		}
-	}
-	return join(bridges, ports, interfaces), nil
-}
-
-func (d *database) connect(ctx context.Context) error {
-	// The library panics at nothing, but waits for ever where nobody answers.
-	probe, err := (&net.Dialer{}).DialContext(ctx, "unix", d.path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := probe.Close(); err != nil {
-		return err
-	}
-	tables, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{
-		"Bridge": &bridgeRow{}, "Port": &portRow{}, "Interface": &interfaceRow{},
-	})
-	if err != nil {
-		return err
-	}
-	quiet := logr.Discard() // what fails is returned, too
-	c, err := client.NewOVSDBClient(tables, client.WithEndpoint("unix:"+d.path), client.WithLogger(&quiet))
-	if err != nil {
-		return err
-	}
-	if err := c.Connect(ctx); err != nil {
-		return err
-	}
-	if _, err := c.MonitorAll(ctx); err != nil {
-		c.Close()
-		return err
-	}
-	d.client = c
-	return nil
-}
-
-// Close ends the connection.
-func (d *database) Close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.close()
-}
-
-func (d *database) close() {
-	if d.client != nil {
-		d.client.Close()
-		d.client = nil
-	}
+	return join(rows[0], rows[1], rows[2]), nil
 }
 
 // join puts rows together.
-func join(bridges []bridgeRow, ports []portRow, interfaces []interfaceRow) map[string]*bridgeInfo {
-	interfaceOf := map[string]*interfaceRow{}
-	for i := range interfaces {
-		interfaceOf[interfaces[i].UUID] = &interfaces[i]
-	}
-	portOf := map[string]*portRow{}
-	for i := range ports {
-		portOf[ports[i].UUID] = &ports[i]
-	}
+func join(bridges, ports, interfaces []ovsdb.Row) map[string]*bridgeInfo {
+	interfaceOf, portOf := byUUID(interfaces), byUUID(ports)
 	all := map[string]*bridgeInfo{}
 	for _, row := range bridges {
-		b := &bridgeInfo{name: row.Name}
-		if n, err := strconv.ParseUint(row.ExternalIDs["roundNum"], 10, 64); err == nil {
+		b := &bridgeInfo{name: row["name"].Text()}
+		if n, err := strconv.ParseUint(row["external_ids"].Map()["roundNum"], 10, 64); err == nil {
 			b.round, b.hasRound = uint16(n), true
 		}
-		for _, id := range row.Ports {
+		for _, id := range row["ports"].UUIDs() {
 			port := portOf[id]
-			if port == nil {
-				continue // the rest of a change comes later
-			}
-			for _, id := range port.Interfaces {
-				if i := interfaceOf[id]; i != nil && i.Ofport != nil {
-					b.ports = append(b.ports, portOfRows(port, i))
+			for _, id := range port["interfaces"].UUIDs() {
+				if p, ok := portOfRows(port, interfaceOf[id]); ok {
+					b.ports = append(b.ports, p)
 				}
 			}
 		}
-		all[row.Name] = b
+		all[b.name] = b
 	}
 	return all
 }
 
+func byUUID(rows []ovsdb.Row) map[string]ovsdb.Row {
+	by := make(map[string]ovsdb.Row, len(rows))
+	for _, row := range rows {
+		if ids := row["_uuid"].UUIDs(); len(ids) == 1 {
+			by[ids[0]] = row
+		}
+	}
+	return by
+}
+
 // portOfRows reads what Antrea writes to Port rows (pkg/agent/cniserver), and
 // OVN to Interface rows.
-func portOfRows(port *portRow, i *interfaceRow) Port {
-	ids := port.ExternalIDs
-	p := Port{Number: *i.Ofport, Name: i.Name, Type: i.Type}
+func portOfRows(port, i ovsdb.Row) (p Port, ok bool) {
+	number, ok := i["ofport"].Int()
+	if !ok {
+		return p, false // the switch has not taken it yet
+	}
+	ids, own := port["external_ids"].Map(), i["external_ids"].Map()
+	p = Port{Number: int(number), Name: i["name"].Text(), Type: i["type"].Text()}
 	switch {
 	case ids["pod-name"] != "":
 		p.Type, p.Pod, p.Namespace, p.MAC = "pod", ids["pod-name"], ids["pod-namespace"], strings.ToLower(ids["attached-mac"])
@@ -185,15 +94,15 @@ func portOfRows(port *portRow, i *interfaceRow) Port {
 		}
 	case ids["antrea-type"] != "":
 		p.Type = ids["antrea-type"]
-	case i.ExternalIDs["pod_name"] != "": // Kube-OVN
-		p.Type, p.Pod, p.Namespace = "pod", i.ExternalIDs["pod_name"], i.ExternalIDs["pod_namespace"]
-	case i.ExternalIDs["iface-id"] != "": // ns_pod of OVN-Kubernetes
-		if namespace, pod, ok := strings.Cut(i.ExternalIDs["iface-id"], "_"); ok {
+	case own["pod_name"] != "": // Kube-OVN
+		p.Type, p.Pod, p.Namespace = "pod", own["pod_name"], own["pod_namespace"]
+	case own["iface-id"] != "": // ns_pod of OVN-Kubernetes
+		if namespace, pod, ok := strings.Cut(own["iface-id"], "_"); ok {
 			p.Type, p.Pod, p.Namespace = "pod", pod, namespace
 		}
 	}
 	if p.Type == "" {
 		p.Type = "system"
 	}
-	return p
+	return p, true
 }

@@ -54,7 +54,6 @@ type Collector struct {
 	dir      string
 	daemon   string // the control socket of ovs-vswitchd, which names its process
 	restarts uint64
-	database *database
 	bridges  map[string]*bridge
 	order    []string
 	runtime  *runtime
@@ -150,12 +149,11 @@ func (c *Collector) poll(ctx context.Context, full bool) error {
 
 // open the folder; another one is another switch.
 func (c *Collector) open(dir string) {
-	if c.database != nil && dir == c.dir {
+	if c.dir == dir {
 		return
 	}
 	c.close()
 	c.dir, c.daemon = dir, ""
-	c.database = &database{path: filepath.Join(dir, databaseSocket)}
 	c.bridges, c.order, c.runtime = map[string]*bridge{}, nil, newRuntime()
 }
 
@@ -169,9 +167,6 @@ func (c *Collector) Close() {
 func (c *Collector) close() {
 	for _, b := range c.bridges {
 		b.close()
-	}
-	if c.database != nil {
-		c.database.Close()
 	}
 }
 
@@ -222,7 +217,7 @@ func (c *Collector) findDaemon(ctx context.Context) {
 }
 
 func (c *Collector) readDatabase(ctx context.Context) map[string]*bridgeInfo {
-	infos, err := c.database.read(ctx)
+	infos, err := readDatabase(ctx, c.databasePath())
 	c.problem("database", err)
 	if err != nil {
 		return nil
@@ -240,9 +235,11 @@ func (c *Collector) readDatabase(ctx context.Context) map[string]*bridgeInfo {
 	return infos
 }
 
+func (c *Collector) databasePath() string { return filepath.Join(c.dir, databaseSocket) }
+
 // bridgeInfo asks the database again.
 func (c *Collector) bridgeInfo(ctx context.Context, name string) *bridgeInfo {
-	infos, err := c.database.read(ctx)
+	infos, err := readDatabase(ctx, c.databasePath())
 	if err != nil {
 		return nil
 	}

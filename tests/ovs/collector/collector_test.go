@@ -22,7 +22,8 @@ type bench struct {
 	rules     *ovs.RuleBook
 	events    events
 	registry  *prometheus.Registry
-	clock     time.Time // ahead of time, so that ports are old enough
+	clock     time.Time     // ahead of time, so that ports are old enough; zero for the real one
+	step      time.Duration // of the clock between two polls
 }
 
 type events struct{ all []any }
@@ -31,9 +32,14 @@ func (e *events) Emit(event any) { e.all = append(e.all, event) }
 
 func newBench(t *testing.T, round int, pods ...pod) *bench {
 	t.Helper()
-	b := &bench{Switch: lab.Start(t, lab.Options{Dummy: true}), t: t, rules: ovs.NewRuleBook(), registry: prometheus.NewPedanticRegistry(), clock: time.Now()}
+	b := &bench{Switch: lab.Start(t, lab.Options{Dummy: true}), t: t, rules: ovs.NewRuleBook(), registry: prometheus.NewPedanticRegistry(), clock: time.Now(), step: time.Minute}
 	b.collector = ovs.New(ovs.Options{
-		RunDir: b.Dir, Interval: time.Nanosecond, Rules: b.rules, Events: &b.events, Now: func() time.Time { return b.clock },
+		RunDir: b.Dir, Interval: time.Nanosecond, Rules: b.rules, Events: &b.events, Now: func() time.Time {
+			if b.clock.IsZero() {
+				return time.Now()
+			}
+			return b.clock
+		},
 	})
 	t.Cleanup(b.collector.Close)
 	b.registry.MustRegister(b.collector)
@@ -77,7 +83,7 @@ func (b *bench) addPods(pods ...pod) {
 // poll all; the clock of the collector goes on.
 func (b *bench) poll() {
 	b.t.Helper()
-	b.clock = b.clock.Add(time.Minute)
+	b.clock = b.clock.Add(b.step)
 	b.Appctl("revalidator/wait")
 	if err := b.collector.PollAll(b.t.Context()); err != nil {
 		b.t.Fatal(err)
