@@ -28,6 +28,7 @@ type commands struct {
 	Quickstart quickstartCmd    `cmd:"" help:"Start the agent on sample logs, with S3, Loki and Prometheus beside it on loopback."`
 	Replay     replayCmd        `cmd:"" help:"Push archived lines into Loki again, each once."`
 	Ledger     ledgerCmd        `cmd:"" help:"Show what became of every line, over all restarts."`
+	OVS        ovsCmd           `cmd:"" name:"ovs" help:"Show the Open vSwitch of this node, live: tables, flows, drops, ports."`
 	Version    kong.VersionFlag `help:"Print the version and exit."`
 }
 

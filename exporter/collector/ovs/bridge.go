@@ -247,27 +247,12 @@ func (b *bridge) countTables(stats *[256]ovs.TableStats) {
 // readPorts counts what the ports have moved, and puts them together with the
 // rows of the database.
 func (b *bridge) readPorts(ctx context.Context, c *Collector) error {
-	known := map[int]Port{}
-	if b.info != nil {
-		for _, p := range b.info.ports {
-			known[p.Number] = p
-		}
-	}
+	known := b.knownPorts()
 	for _, p := range b.ports {
 		p.seen = false
 	}
 	err := b.client.PortStats(ctx, func(s *ovs.PortStats) error {
-		number := s.Number
-		if s.Port == "LOCAL" {
-			number = localPort
-		}
-		p, ok := known[number]
-		if !ok {
-			p = Port{Number: number, Name: s.Port, Type: "unknown"}
-			if number == localPort {
-				p.Name, p.Type = b.name, "internal"
-			}
-		}
+		p := b.portOf(known, s)
 		b.countPort(c, &p, s)
 		return nil
 	})
@@ -280,6 +265,33 @@ func (b *bridge) readPorts(ctx context.Context, c *Collector) error {
 		}
 	}
 	return nil
+}
+
+// knownPorts are those of the database by their numbers.
+func (b *bridge) knownPorts() map[int]Port {
+	known := map[int]Port{}
+	if b.info != nil {
+		for _, p := range b.info.ports {
+			known[p.Number] = p
+		}
+	}
+	return known
+}
+
+// portOf says whose the counters are.
+func (b *bridge) portOf(known map[int]Port, s *ovs.PortStats) Port {
+	number := s.Number
+	if s.Port == "LOCAL" {
+		number = localPort
+	}
+	p, ok := known[number]
+	if !ok {
+		p = Port{Number: number, Name: s.Port, Type: "unknown"}
+		if number == localPort {
+			p.Name, p.Type = b.name, "internal"
+		}
+	}
+	return p
 }
 
 const localPort = 65534
