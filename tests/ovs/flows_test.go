@@ -50,7 +50,7 @@ func matches() []string {
 // actions has every action and instruction.
 func actions() []string {
 	return []string{
-		"drop", "output:1", "output:LOCAL", "1", "LOCAL", "IN_PORT", "NORMAL", "FLOOD", "ALL", "CONTROLLER", "CONTROLLER:128", `output:"pod-b"`, "output:NXM_NX_REG1[]", "output:NXM_NX_REG1[0..15]",
+		"drop", "output:1", "output:LOCAL", "1", "LOCAL", "IN_PORT", "NORMAL", "FLOOD", "ALL", "CONTROLLER", "CONTROLLER:128", "output:pod2", "output:NXM_NX_REG1[]", "output:NXM_NX_REG1[0..15]",
 		"output:NXM_NX_XXREG0[0..15]", "output(port=1,max_len=100)", "output(port=LOCAL,max_len=1000)", "output:1,2,LOCAL",
 		"controller(reason=no_match)", "controller(max_len=128,id=7)", "controller(userdata=01.02.ff)", "controller(pause)", "controller(reason=invalid_ttl,max_len=64,id=1,userdata=00,pause,meter_id=5)",
 		"controller(userdata=)", "controller(meter_id=5)", "controller(reason=action,id=65535)",
@@ -104,7 +104,7 @@ func ipActions() map[string][]string {
 			"learn(table=9,limit=5,eth_type=0x86dd,nw_proto=17,NXM_OF_UDP_DST[],NXM_NX_IPV6_SRC[]=NXM_NX_IPV6_DST[],load:NXM_NX_XXREG3[]->NXM_NX_XXREG3[])",
 		},
 		"tcp,ct_state=+est+trk": {"ct(alg=ftp,commit)", "resubmit(,9,ct)", "resubmit(1,9,ct)"},
-		"udp":               {"ct(alg=tftp,commit)", "set_field:53->udp_src", "mod_tp_dst:53"},
+		"udp":                   {"ct(alg=tftp,commit)", "set_field:53->udp_src", "mod_tp_dst:53"},
 		"tcp": {
 			"learn(table=9,idle_timeout=10,hard_timeout=20,fin_idle_timeout=5,fin_hard_timeout=6,priority=192,send_flow_rem,delete_learned,cookie=0x203000000000a,eth_type=0x800,nw_proto=6,NXM_OF_TCP_DST[],NXM_OF_IP_SRC[]=NXM_OF_IP_DST[],load:NXM_NX_REG3[]->NXM_NX_REG3[],load:0x3->NXM_NX_REG0[0..3],load:0x1->NXM_NX_REG4[19],output:NXM_NX_REG1[])",
 			"mod_tp_src:80", "mod_tp_dst:8080", "set_field:443->tcp_dst", "load:0x5->NXM_OF_TCP_DST[0..7]", "load:0->NXM_OF_TCP_DST[3]", "fin_timeout(idle_timeout=5)", "fin_timeout(idle_timeout=5,hard_timeout=9)", "load:0x50->NXM_OF_TCP_DST[]", "fin_timeout()"},

@@ -603,14 +603,19 @@ func (g *Group) AppendText(to []byte, names *Names) []byte {
 	}
 	if !g.HashFields.Empty() {
 		to = append(to, ",fields("...)
+		open, n := len(to)-1, 0
 		for f := range g.HashFields.Fields() {
 			to = append(to, f.ID.String()...)
 			if !allOnes(f.Value) {
 				to = f.appendValue(append(to, '='), nil)
 			}
 			to = append(to, ',')
+			n++
 		}
-		to = closed(to)
+		if to = closed(to); n == 1 {
+			to[open] = '='
+			to = to[:len(to)-1]
+		}
 	}
 	for i := range g.Buckets {
 		to = g.Buckets[i].appendText(append(to, ",bucket="...), g, names)
