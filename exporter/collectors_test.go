@@ -116,20 +116,21 @@ func TestAgent_Collector(t *testing.T) {
 	b.exposes("!corkline_conntrack_entries ", `corkline_collector_up{collector="conntrack"} 0`)
 
 	event := func(n int) string {
-		return fmt.Sprintf(`{"time":"2026-11-21T18:00:00.00000000%dZ","event":"flood"}`, n)
+		return fmt.Sprintf(`{"time":"2026-11-21T18:00:00.00000000%dZ","event":"flood","phase":"start"}`, n)
 	}
 	type emitted struct {
 		Time  string `json:"time"`
 		Event string `json:"event"`
+		Phase string `json:"phase"`
 	}
 	emit := func(n int) emitted {
-		return emitted{fmt.Sprintf("2026-11-21T18:00:00.00000000%dZ", n), "flood"}
+		return emitted{fmt.Sprintf("2026-11-21T18:00:00.00000000%dZ", n), "flood", "start"}
 	}
 	f.polls <- poll{value: 7, event: emit(1)}
 	b.arrived(event(1))
 	b.exposes("corkline_conntrack_entries 7\n", `corkline_collector_up{collector="conntrack"} 1`, `corkline_collector_absent{collector="conntrack"} 0`,
 		`corkline_collector_polls_total{collector="conntrack",result="success"} 1`, `corkline_collector_events_total{collector="conntrack"} 1`,
-		`corkline_conntrack_events_total{event="flood"} 1`)
+		`corkline_conntrack_events_total{event="flood",phase="start"} 1`)
 	if _, page := b.get("GET", "/"); !strings.Contains(page, "last polled ") || !strings.Contains(page, `<td class="bad">blue</td>`) {
 		t.Errorf("the page does not show the collector:\n%s", page)
 	}
@@ -224,6 +225,8 @@ func TestParseConfig_Collectors(t *testing.T) {
 	f("collectors: {conntrack: {interval: 0s}}", `c.yaml:1:36: collectors.conntrack.interval: must be at least 1s`)
 	f("collectors: {conntrack: {timeout: 0s}}", `collectors.conntrack.timeout: must be above 0`)
 	f("collectors: {contrack: {}}", `did you mean "conntrack"?`)
+	f("collectors: {conntrack: {names: {192.0.2: shop/web-0}}}", `collectors.conntrack.names: "192.0.2" is not an address or a CIDR`)
+	f("collectors: {conntrack: {names: {192.0.2.1: shop/}}}", `"shop/" is neither namespace/pod nor a name`)
 	f("sources: [{definition: hubble, name: conntrack-events}]", `"conntrack-events" is the source of a collector's events`)
 }
 

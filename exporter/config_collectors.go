@@ -28,6 +28,7 @@ func defaultCollectors() CollectorsConfig {
 // collectors checks what all collectors have, and adds the sources of their
 // events to those of the configuration.
 func (c *configCheck) collectors() {
+	c.conntrack()
 	c.ovs()
 	for _, k := range collectorKinds() {
 		config := k.poll(&c.config.Collectors)

@@ -1,0 +1,404 @@
+package analysis
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	// A service's own clients stay unanswered for up to as long as Linux tries
+	// SYN (127 s at tcp_syn_retries 6) and the kernel keeps the last of them
+	// (63 s after the last but one, 120 s; clients seldom wait so long).
+	dyingSeconds = 190
+	// manyPorts, or hosts: fewer may be one program's.
+	manyPorts = 64
+	// rawPorts: one that tries many ports from so few of its own forges its
+	// packets, and need not tell connections apart: a scanner.
+	rawPorts = 16
+	// carpetEntries at each of the services that a source tries are more than a
+	// scan takes.
+	carpetEntries = 16
+)
+
+// judgement of a key, and what it rests on.
+type judgement struct {
+	kind           Kind // 0: nothing
+	shape          Shape
+	half, answered float64
+	above, share   float64 // half-open entries above what is usual, and their share of all that are
+	clients, known float64
+	sources        []Top
+	distinct       [3]uint64 // sources, ports, hosts
+}
+
+// judge looks at all that is watched, and begins, goes on with or ends events.
+// What explains more comes first, and is taken off the rest: a flooded port
+// from its host, a flooded host from the source that does it.
+func (a *Analyzer) judge(s *Snapshot) {
+	j := judge{Analyzer: a, at: s.End, seconds: s.End.Sub(a.last).Seconds(), falseShare: -1}
+	if a.polls > 0 && j.seconds > 0 {
+		j.step = 1 - math.Exp(-j.seconds/a.options.Memory.Seconds())
+	}
+	for i := range a.services.watches {
+		if w := &a.services.watches[i]; w.used {
+			j.conclude(w, j.service(w))
+			if w.event == nil {
+				continue
+			}
+			for i := range w.heavy.n {
+				j.explained = append(j.explained, explained{w.heavy.keys[i], w.to.address, w.scaled(w.heavy.counts[i]), true})
+			}
+		}
+	}
+	for i := range a.conversations.watches {
+		if w := &a.conversations.watches[i]; w.used {
+			j.conclude(w, j.conversation(w))
+		}
+	}
+	for i := range a.hosts.watches {
+		if w := &a.hosts.watches[i]; w.used {
+			j.conclude(w, j.host(w))
+		}
+	}
+	for i := range a.origins.watches {
+		if w := &a.origins.watches[i]; w.used {
+			j.conclude(w, j.origin(w))
+		}
+	}
+	slices.SortFunc(a.events, func(x, y *Event) int { return int(x.ID) - int(y.ID) })
+	for _, e := range a.events {
+		s.Events = append(s.Events, *e)
+	}
+	a.events = slices.DeleteFunc(a.events, func(e *Event) bool { return e.Phase == Ended })
+}
+
+// conclude begins, goes on with or ends an event of the key, or learns what is
+// usual without one.
+func (j *judge) conclude(w *watch, v judgement) {
+	e, flood := w.event, float64(j.options.FloodEntries)
+	switch {
+	case e == nil && v.kind != 0 && len(j.events) < MaxEvents:
+		j.lastID++
+		e = &Event{
+			ID: j.lastID, Kind: v.kind, Shape: v.shape, Phase: Started, Protocol: w.protocol(), Since: j.poll.Start,
+			Port: w.to.port, Baseline: uint64(w.usual.mean),
+		}
+		if v.shape != OneToHosts {
+			e.Victim = netip.AddrFrom16(w.to.address).Unmap()
+		}
+		w.usual.mean = min(w.usual.mean, max(0, v.half-v.above))
+		w.event, w.quiet = e, 0
+		j.events = append(j.events, e)
+	case e == nil:
+		j.learn(w, v)
+		return
+	case v.half-w.usual.mean >= flood/2:
+		e.Phase, w.quiet = Ongoing, 0
+		if v.kind == Flood {
+			e.Kind = Flood
+		}
+		if v.kind != 0 {
+			e.Shape = v.shape
+		}
+	default:
+		if w.quiet++; w.quiet >= j.options.EndPolls {
+			e.Phase = Ended
+			w.event = nil
+			return
+		}
+		e.Phase = Ongoing
+	}
+
+	w.alive = w.isAlive(j.seconds)
+	j.explained = append(j.explained, explained{w.source, w.to.address, v.half, false})
+	if w.quiet > 0 {
+		return
+	}
+	e.Until = j.at
+	e.HalfOpen, e.Answered, e.Share = uint64(v.half), uint64(v.answered), v.share
+	e.Peak = max(e.Peak, e.HalfOpen)
+	e.Sources, e.Clients, e.Known = v.sources, v.clients, v.known
+	e.DistinctSources, e.DistinctPorts, e.DistinctHosts = v.distinct[0], v.distinct[1], v.distinct[2]
+	e.Handshakes, e.NotAllowed = uint64(w.scaled(w.handshakes)), uint64(w.scaled(w.notAllowed))
+	e.Backend = netip.Addr{}
+	if w.votes > w.looked/4 {
+		e.Backend = netip.AddrFrom16(w.backend).Unmap()
+	}
+}
+
+// learn moves what is usual for the key.
+func (j *judge) learn(w *watch, v judgement) {
+	handshakes := w.scaled(w.handshakes)
+	if j.polls == 0 {
+		w.usual, w.usualHandshakes = level{v.half, v.half / 8}, level{handshakes, handshakes / 8}
+	} else {
+		w.usual.observe(v.half, j.step)
+		w.usualHandshakes.observe(handshakes, j.step)
+		if j.seconds > 0 {
+			w.alive = w.isAlive(j.seconds)
+			if rate := float64(w.newClients) / j.seconds; w.arrivals.mean == 0 {
+				w.arrivals.mean = rate
+			} else {
+				w.arrivals.observe(rate, j.step)
+			}
+		}
+	}
+	w.answered.observe(j.at, v.answered, j.options.Memory)
+}
+
+// judge is what one poll's judgements share.
+type judge struct {
+	*Analyzer
+	at         time.Time
+	seconds    float64 // since the last poll
+	step       float64 // of the way from what was usual to what is
+	falseShare float64 // of the memory; -1: not counted yet
+	explained  []explained
+}
+
+// explained half-open entries: those of an event that is judged already.
+type explained struct {
+	source, victim [16]byte
+	entries        float64
+	isPart         bool // of another one, which is of all sources
+}
+
+// enough reports whether so many half-open entries above the usual, and so big
+// a share of them, may be an event.
+func (j *judge) enough(above, share float64) bool {
+	return above >= float64(j.options.FloodEntries) && share >= j.options.FloodShare
+}
+
+// aboveUsual half-open entries, and their share of all entries that are.
+func (j *judge) aboveUsual(w *watch, half, answered float64) (above, share float64) {
+	if j.polls == 0 { // all that there is, is usual
+		return 0, 0
+	}
+	above = w.usual.above(half)
+	return above, shareOf(above, j.moreAnswered(w, answered))
+}
+
+func (j *judge) moreAnswered(w *watch, answered float64) float64 {
+	return max(0, answered-1.1*w.answered.value()-16)
+}
+
+func shareOf(part, rest float64) float64 {
+	if part <= 0 {
+		return 0
+	}
+	return part / (part + rest)
+}
+
+// remembered is the share of the hashes that are remembered, without those that
+// are by mistake.
+func (j *judge) remembered(hashes []uint64, key func(uint64) uint64) float64 {
+	if len(hashes) == 0 {
+		return 0
+	}
+	if j.falseShare < 0 {
+		j.falseShare = j.Analyzer.answered.falseShare()
+	}
+	n := 0
+	for _, hash := range hashes {
+		if j.Analyzer.answered.has(key(hash)) {
+			n++
+		}
+	}
+	return max(0, (float64(n)/float64(len(hashes))-j.falseShare)/max(1-j.falseShare, 1e-9))
+}
+
+func itself(hash uint64) uint64 { return hash }
+
+// service judges what goes to one port of a host.
+func (j *judge) service(w *watch) judgement {
+	half := w.halfOpen()
+	v := judgement{half: half, answered: float64(w.total) - half, shape: ManyToPort}
+	v.above, v.share = j.aboveUsual(w, half, v.answered)
+	handshakes := w.usualHandshakes.above(w.scaled(w.handshakes))
+	handshakesShare := shareOf(handshakes, j.moreAnswered(w, v.answered))
+	if w.event == nil && !j.enough(v.above, v.share) && !j.enough(handshakes, handshakesShare) {
+		return v
+	}
+
+	// Sources with many entries are judged one by one, the others by a sample.
+	var fromHeavy, strangers float64
+	var light []uint64
+	many := float64(max(j.options.FloodEntries/8, 16))
+	for i := range w.heavy.n {
+		n := w.scaled(w.heavy.counts[i])
+		v.sources = append(v.sources, Top{
+			Source:  netip.AddrFrom16(w.heavy.keys[i]).Unmap(),
+			AtLeast: uint64(w.heavy.counts[i]), AtMost: uint64(w.heavy.counts[i]) + uint64(w.heavy.offset) + uint64(w.missed),
+		})
+		if n >= half/2 {
+			v.shape = OneToPort
+		}
+		if n >= many {
+			fromHeavy += n
+			if !j.Analyzer.answered.has(j.hash.pair(w.heavy.hashes[i], w.hash)) {
+				strangers += n
+			}
+		}
+	}
+	slices.SortFunc(v.sources, compareTops)
+	v.sources = v.sources[:min(len(v.sources), j.options.K)]
+	for _, hash := range w.clients.sample() {
+		i := slices.Index(w.heavy.hashes[:w.heavy.n], hash)
+		if i < 0 || w.scaled(w.heavy.counts[i]) < many {
+			light = append(light, hash)
+		}
+	}
+	asClient := func(hash uint64) uint64 { return j.hash.pair(hash, w.hash) }
+	v.clients, v.known = j.remembered(w.clients.sample(), asClient), j.remembered(w.clients.sample(), itself)
+	unknown := 1 - max(j.remembered(light, asClient), j.remembered(light, itself))
+	sources := float64(w.clients.estimate())
+	v.distinct[0] = uint64(sources)
+
+	// A service that dies leaves its new clients unanswered, too, as many as come
+	// while it does. One that goes on to answer new ones has not died.
+	seconds := float64(dyingSeconds)
+	if alive := w.isAlive(j.seconds); alive && w.alive {
+		seconds = 0
+	} else if alive {
+		seconds = min(seconds, j.seconds)
+	}
+	if lightStrangers := sources * unknown; lightStrangers > 0 && len(light) > 0 {
+		come := 3 * w.arrivals.mean * seconds
+		strangers += max(0, half-fromHeavy) * unknown * max(0, 1-come/lightStrangers)
+	}
+
+	switch {
+	case j.enough(handshakes, handshakesShare):
+		v.kind = Flood
+		if v.above < handshakes {
+			v.above, v.share = handshakes, handshakesShare
+		}
+	case !j.enough(v.above, v.share):
+	case strangers >= float64(j.options.FloodEntries) || strangers >= v.above/2:
+		v.kind = Flood
+	default:
+		v.kind = Unanswered
+	}
+	return v
+}
+
+// isAlive reports whether about as many new clients as usual were answered.
+func (w *watch) isAlive(seconds float64) bool {
+	usual := w.arrivals.mean * seconds
+	return usual > 0 && float64(w.newClients) >= 0.4*usual
+}
+
+// conversation judges what one source sends to many ports of a host.
+func (j *judge) conversation(w *watch) judgement {
+	half := w.halfOpen()
+	for _, x := range j.explained {
+		if x.source == w.source && x.victim == w.to.address {
+			half -= x.entries
+		}
+	}
+	key := pair{w.source, w.to.address}
+	v := judgement{half: max(0, half), shape: OneToPorts}
+	j.restOf(&v, w, j.pairs.entries(&key, w.hash), j.pairsWas.entries(&key, w.hash))
+	if w.event == nil && !j.enough(v.above, v.share) {
+		return v
+	}
+	once, twice, more := w.ports.times()
+	ports := once + twice + more
+	v.distinct = [3]uint64{1, uint64(ports), 1}
+	v.sources = []Top{{Source: netip.AddrFrom16(w.source).Unmap(), AtLeast: uint64(v.half), AtMost: uint64(w.total)}}
+	v.clients, v.known = j.remembered(w.clients.sample(), itself), 0
+	if j.Analyzer.answered.has(j.hash.address(&w.source)) {
+		v.known = 1
+	}
+	switch {
+	case !j.enough(v.above, v.share) || ports < 2:
+	case v.clients >= 0.5:
+		v.kind = Unanswered
+	case ports >= manyPorts && (w.others.estimate() <= rawPorts || w.ports.eachOnce()):
+		v.kind = Scan
+	default:
+		v.kind = Flood
+	}
+	return v
+}
+
+// restOf fills in what a key has beside its half-open entries, and how that
+// compares with before.
+func (j *judge) restOf(v *judgement, w *watch, now, was float64) {
+	v.answered = max(0, now-float64(w.total))
+	if w.answered.since.IsZero() && was > 0 { // not watched before: it was not half-open
+		w.answered.observe(j.last, was, j.options.Memory)
+	}
+	v.above, v.share = j.aboveUsual(w, v.half, v.answered)
+}
+
+// host judges what many sources send to many ports of a host.
+func (j *judge) host(w *watch) judgement {
+	half := w.halfOpen()
+	for _, x := range j.explained {
+		if x.victim == w.to.address && !x.isPart {
+			half -= x.entries
+		}
+	}
+	v := judgement{half: max(0, half), shape: ManyToPorts}
+	j.restOf(&v, w, j.destinations.entries(&w.to.address, w.hash), j.destinationsWas.entries(&w.to.address, w.hash))
+	if w.event == nil && !j.enough(v.above, v.share) {
+		return v
+	}
+	v.distinct = [3]uint64{w.clients.estimate(), w.others.estimate(), 1}
+	v.sources = j.conversations.sketch.topOf(j.options.K, toPair, func(p pair) bool { return p.destination == w.to.address })
+	fromHeavy := 0.0
+	for _, t := range v.sources {
+		if n := float64(t.AtLeast); n >= float64(max(j.options.FloodEntries/8, 16)) {
+			fromHeavy += n
+		}
+	}
+	fromHeavy = min(fromHeavy, v.half)
+	v.known = j.remembered(w.clients.sample(), itself)
+	strangers := (v.half - fromHeavy) * (1 - v.known)
+	if v.distinct[1] >= manyPorts { // not a host's services that are dead
+		strangers += fromHeavy
+	}
+	switch {
+	case !j.enough(v.above, v.share):
+	case strangers >= float64(j.options.FloodEntries) || strangers >= v.above/2:
+		v.kind = Flood
+	default:
+		v.kind = Unanswered
+	}
+	return v
+}
+
+// origin judges what one source sends to many hosts.
+func (j *judge) origin(w *watch) judgement {
+	half := w.halfOpen()
+	for _, x := range j.explained {
+		if x.source == w.source {
+			half -= x.entries
+		}
+	}
+	v := judgement{half: max(0, half), shape: OneToHosts}
+	j.restOf(&v, w, j.sources.entries(&w.source, w.hash), j.sourcesWas.entries(&w.source, w.hash))
+	if w.event == nil && !j.enough(v.above, v.share) {
+		return v
+	}
+	services := w.clients.estimate()
+	v.distinct = [3]uint64{1, 0, w.others.estimate()}
+	v.sources = []Top{{Source: netip.AddrFrom16(w.source).Unmap(), AtLeast: uint64(v.half), AtMost: uint64(w.total)}}
+	v.clients, v.known = j.remembered(w.clients.sample(), itself), 0
+	if j.Analyzer.answered.has(w.hash) {
+		v.known = 1
+	}
+	switch {
+	case !j.enough(v.above, v.share) || v.distinct[2] < 2:
+	case v.clients >= 0.5:
+		v.kind = Unanswered
+	case v.half >= carpetEntries*float64(services):
+		v.kind = Flood
+	default:
+		v.kind = Scan
+	}
+	return v
+}
