@@ -280,7 +280,7 @@ func (b *book) settle(p *pending, names *RuleBook) {
 	key := ruleKey{table: b.pipeline.tables[p.table].label, action: action}
 	if known {
 		key.table, key.priority = b.pipeline.tables[r.table].label, strconv.Itoa(int(r.priority))
-		key.policy, key.rule = names.lookUp(key.table, key.priority, action)
+		key.policy, key.rule = names.Name(key.table, key.priority, action)
 	}
 	sum := b.ruled[key]
 	if sum == nil && len(b.ruled) >= b.maxSeries {

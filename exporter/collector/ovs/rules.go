@@ -55,8 +55,8 @@ func (b *RuleBook) Show(table, priority, action, policy, rule []byte, at time.Ti
 	b.names[place{string(table), string(priority), string(action)}] = n
 }
 
-// lookUp gives the names of the only rule at a place, or none.
-func (b *RuleBook) lookUp(table, priority, action string) (policy, rule string) {
+// Name gives the names of the only rule at a place, or none.
+func (b *RuleBook) Name(table, priority, action string) (policy, rule string) {
 	if b == nil {
 		return "", ""
 	}
