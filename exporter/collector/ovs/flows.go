@@ -1,10 +1,8 @@
 package ovs
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -27,11 +25,12 @@ type flow struct {
 
 // flowState is what is remembered of a flow.
 type flowState struct {
+	id             uint64 // hash of table, priority and match
 	packets, bytes uint64 // as last seen
 	body           uint32 // hash of cookie and actions
 	meaning
 	table uint8
-	seen  uint8 // the dump that had it last
+	seen  uint8 // the dump that had it last; 0 of a free place
 	anew  bool  // to be understood, for the tables have changed
 }
 
@@ -54,11 +53,13 @@ type book struct {
 	maxSeries int // of rules
 	pipeline  *pipeline
 	seed      maphash.Seed
-	flows     map[uint64]flowState
-	plain     int // of flows
+	places    map[uint64]uint32 // of the flows in states, by their id
+	states    []flowState
+	free      []uint32
+	next      uint32 // where the next flow of a dump is, when they come as before
+	plain     int    // flows that mean nothing but themselves
 	dump      uint8
 	last      time.Time // of the last whole dump; zero before the first
-	buffer    []byte
 
 	reasons reasons
 	rules   map[uint32]ruleFlow // of the last whole dump, by number
@@ -101,8 +102,8 @@ type pending struct {
 // round is what one dump has.
 type round struct {
 	flows, forgotten             int
-	counts                       [256]int       // flows of each table
-	cookies                      map[uint32]int // flows by round and category
+	counts                       [256]int // flows of each table
+	cookies                      cookies
 	rules                        map[uint32]ruleFlow
 	ttl                          map[uint8]uint8 // the table behind each of those that decrease the TTL
 	adds, deletes, modifications int
@@ -111,7 +112,7 @@ type round struct {
 func newBook(maxSeries int) *book {
 	return &book{
 		maxSeries: maxSeries,
-		seed:      maphash.MakeSeed(), flows: map[uint64]flowState{}, rules: map[uint32]ruleFlow{},
+		seed:      maphash.MakeSeed(), places: map[uint64]uint32{}, rules: map[uint32]ruleFlow{},
 		labels: map[string]*tableSum{}, drops: map[dropKey]uint64{}, ruled: map[ruleKey]*ruleSum{},
 	}
 }
@@ -121,9 +122,8 @@ func (b *book) take(p *pipeline) {
 	if b.pipeline != nil && b.pipeline.same(p) {
 		return
 	}
-	for id, s := range b.flows {
-		s.anew = true
-		b.flows[id] = s
+	for i := range b.states {
+		b.states[i].anew = true
 	}
 	b.pipeline = p
 	for id := range b.tables {
@@ -137,16 +137,17 @@ func (b *book) take(p *pipeline) {
 
 // begin a dump.
 func (b *book) begin() {
-	b.dump++
+	b.dump = b.dump%250 + 1 // 0 is that of free places
+	b.next = 0
 	b.pending = b.pending[:0]
-	b.round = round{cookies: map[uint32]int{}, rules: map[uint32]ruleFlow{}, ttl: map[uint8]uint8{}}
+	b.round = round{rules: map[uint32]ruleFlow{}, ttl: map[uint8]uint8{}}
 }
 
 // restart forgets the flows of a switch that is no more; those that it has now
 // add all they have.
 func (b *book) restart() {
-	clear(b.flows)
-	b.plain = 0
+	clear(b.places)
+	b.states, b.free, b.plain = nil, nil, 0
 }
 
 // add a flow of the dump.
@@ -154,23 +155,23 @@ func (b *book) add(f *flow, now time.Time) {
 	r := &b.round
 	r.flows++
 	r.counts[f.table]++
-	r.cookies[uint32(f.cookie>>40)]++
+	r.cookies.add(uint32(f.cookie >> 40))
 	id, body := b.hash(f)
-	s, known := b.flows[id]
-	packets, bytes, remember := f.packets, f.bytes, true
+	s := b.find(id)
+	packets, bytes := f.packets, f.bytes
 	sum := b.tables[f.table]
-	if !known {
-		s.table, s.meaning = f.table, b.understand(f)
-		if !b.last.IsZero() && f.age <= now.Sub(b.last)+time.Second {
+	if s == nil {
+		isNew := !b.last.IsZero() && f.age <= now.Sub(b.last)+time.Second
+		if isNew {
 			sum.adds++
 			r.adds++
-		} else {
-			packets, bytes = 0, 0
 		}
-		if remember = b.room(s.meaning); remember {
-			b.note(s.meaning, 1)
-		} else {
+		if s = b.remember(id, b.understand(f)); s == nil {
 			r.forgotten++
+			return
+		}
+		s.table = f.table
+		if !isNew {
 			packets, bytes = 0, 0
 		}
 	} else {
@@ -187,25 +188,73 @@ func (b *book) add(f *flow, now time.Time) {
 			b.note(s.meaning, 1)
 		}
 	}
-	if s.flags&isPolicy != 0 {
-		r.rules[s.rule] = ruleFlow{f.table, f.priority, s.flags}
-	}
-	if s.flags&isTTL != 0 {
-		r.ttl[f.table] = uint8(s.rule)
-	}
 	s.packets, s.bytes, s.body, s.seen = f.packets, f.bytes, body, b.dump
-	if remember {
-		b.flows[id] = s
-	}
 	sum.packets += packets
 	sum.bytes += bytes
-	switch s.kind {
+	if s.meaning != (meaning{}) {
+		b.count(f, s.meaning, packets, bytes)
+	}
+}
+
+// count what the packets of a flow mean.
+func (b *book) count(f *flow, m meaning, packets, bytes uint64) {
+	r := &b.round
+	if m.flags&isPolicy != 0 {
+		r.rules[m.rule] = ruleFlow{f.table, f.priority, m.flags}
+	}
+	if m.flags&isTTL != 0 {
+		r.ttl[f.table] = uint8(m.rule)
+	}
+	switch m.kind {
 	case plain:
 	case ends:
-		b.drops[dropKey{b.pipeline.tables[s.table].label, b.reasons[s.reason]}] += packets
+		b.drops[dropKey{b.pipeline.tables[f.table].label, b.reasons[m.reason]}] += packets
 	default:
-		b.pending = append(b.pending, pending{s.table, s.meaning, packets, bytes})
+		b.pending = append(b.pending, pending{f.table, m, packets, bytes})
 	}
+}
+
+// find a flow that is remembered. A switch hands out flows in about the same
+// order each time, so it mostly is behind the last one.
+func (b *book) find(id uint64) *flowState {
+	if int(b.next) >= len(b.states) || b.states[b.next].id != id || b.states[b.next].seen == 0 {
+		place, known := b.places[id]
+		if !known {
+			return nil
+		}
+		b.next = place
+	}
+	b.next++
+	return &b.states[b.next-1]
+}
+
+// remember a flow, or give nil when there is no room.
+func (b *book) remember(id uint64, m meaning) *flowState {
+	if !b.room(m) {
+		return nil
+	}
+	b.note(m, 1)
+	place := uint32(len(b.states))
+	if n := len(b.free); n > 0 {
+		place, b.free = b.free[n-1], b.free[:n-1]
+	} else {
+		b.states = append(b.states, flowState{})
+	}
+	b.states[place] = flowState{id: id, meaning: m}
+	b.places[id] = place
+	b.next = place + 1
+	return &b.states[place]
+}
+
+// forget a flow that is gone.
+func (b *book) forget(place uint32) {
+	s := &b.states[place]
+	b.tables[s.table].deletes++
+	b.round.deletes++
+	b.note(s.meaning, -1)
+	delete(b.places, s.id)
+	*s = flowState{}
+	b.free = append(b.free, place)
 }
 
 // understand says what a flow means.
@@ -228,29 +277,23 @@ func (b *book) room(m meaning) bool {
 	if m == (meaning{}) {
 		return b.plain < maxPlain
 	}
-	return len(b.flows)-b.plain < maxMeaning
+	return len(b.places)-b.plain < maxMeaning
 }
 
 // hash gives what a flow is known by, and its body.
 func (b *book) hash(f *flow) (id uint64, body uint32) {
-	b.buffer = append(b.buffer[:0], f.table, byte(f.priority>>8), byte(f.priority))
-	b.buffer = append(b.buffer, f.match...)
-	id = maphash.Bytes(b.seed, b.buffer)
-	b.buffer = binary.BigEndian.AppendUint64(b.buffer[:0], uint64(f.cookie))
-	b.buffer = append(b.buffer, f.actions...)
-	return id, uint32(maphash.Bytes(b.seed, b.buffer))
+	const odd = 0x9e3779b97f4a7c15 // spreads what is mixed in
+	id = maphash.Bytes(b.seed, f.match) ^ (uint64(f.table)<<16|uint64(f.priority)+1)*odd
+	return id, uint32((maphash.Bytes(b.seed, f.actions) ^ (uint64(f.cookie)+1)*odd) >> 32)
 }
 
 // end a dump: a whole one forgets the flows that it did not have.
 func (b *book) end(whole bool, now time.Time, names *RuleBook) {
 	if whole {
 		b.rules = b.round.rules
-		for id, s := range b.flows {
-			if s.seen != b.dump {
-				b.tables[s.table].deletes++
-				b.round.deletes++
-				b.note(s.meaning, -1)
-				delete(b.flows, id)
+		for i := range b.states {
+			if seen := b.states[i].seen; seen != 0 && seen != b.dump {
+				b.forget(uint32(i))
 			}
 		}
 		b.last = now
@@ -302,8 +345,8 @@ func (b *book) settle(p *pending, names *RuleBook) {
 // and how many are not of the newest round.
 func (b *book) categories(current uint16) (categories map[string]int, stale int) {
 	categories = map[string]int{}
-	for key, n := range b.round.cookies {
-		c := ovs.Cookie(key) << 40
+	for _, k := range b.round.cookies {
+		c, n := ovs.Cookie(k.key)<<40, k.flows
 		categories[b.pipeline.category(c)] += n
 		if c.Round() != current && c != 0 {
 			stale += n
@@ -313,10 +356,39 @@ func (b *book) categories(current uint16) (categories map[string]int, stale int)
 }
 
 // newestRound of the flows' cookies; what is added by hand has none.
-func (b *book) newestRound() uint16 {
-	keys := slices.Collect(maps.Keys(b.round.cookies))
-	if len(keys) == 0 {
-		return 0
+func (b *book) newestRound() (newest uint16) {
+	for _, k := range b.round.cookies {
+		newest = max(newest, (ovs.Cookie(k.key) << 40).Round())
 	}
-	return (ovs.Cookie(slices.Max(keys)) << 40).Round()
+	return newest
+}
+
+// cookies counts flows by round and category. There are a few of them, and they
+// come in rows.
+type cookies []cookieCount
+
+type cookieCount struct {
+	key   uint32
+	flows int
+}
+
+// maxCookies are told apart; the rest of somebody's own are counted with the last.
+const maxCookies = 256
+
+func (c *cookies) add(key uint32) {
+	list := *c
+	for i := range list {
+		if list[i].key == key {
+			list[i].flows++
+			if i > 0 { // for the next one
+				list[i], list[0] = list[0], list[i]
+			}
+			return
+		}
+	}
+	if len(list) == maxCookies {
+		list[maxCookies-1].flows++
+		return
+	}
+	*c = append(list, cookieCount{key, 1})
 }

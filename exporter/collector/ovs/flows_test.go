@@ -199,13 +199,13 @@ func TestBook_Bounded(t *testing.T) {
 		b.add(&flow{priority: 1, match: match[:], drops: true, text: text}, now)
 	}
 	b.end(true, now, nil)
-	if b.round.forgotten != 12 || len(b.flows) != maxPlain+maxMeaning {
-		t.Errorf("%d are forgotten, %d remembered", b.round.forgotten, len(b.flows))
+	if b.round.forgotten != 12 || len(b.places) != maxPlain+maxMeaning {
+		t.Errorf("%d are forgotten, %d remembered", b.round.forgotten, len(b.places))
 	}
 	b.begin()
 	b.end(true, now, nil)
-	if len(b.flows) != 0 || b.plain != 0 {
-		t.Errorf("%d are left, %d plain", len(b.flows), b.plain)
+	if len(b.places) != 0 || b.plain != 0 || len(b.free) != len(b.states) {
+		t.Errorf("%d are left, %d plain", len(b.places), b.plain)
 	}
 }
 

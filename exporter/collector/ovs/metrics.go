@@ -275,7 +275,7 @@ func everything(d *descriptions) static {
 	}
 	b.book.take(b.pipeline)
 	b.book.begin()
-	b.book.round.cookies[0] = 1
+	b.book.round.cookies.add(0)
 	b.tables[0] = &tableCount{}
 	b.book.drops[dropKey{"table", "reason"}] = 0
 	b.book.ruled[ruleKey{}] = &ruleSum{}
