@@ -17,7 +17,7 @@ import (
 // bench is a switch with Antrea's pipeline, and a collector of it.
 type bench struct {
 	*lab.Switch
-	t         *testing.T
+	t         testing.TB
 	collector *ovs.Collector
 	rules     *ovs.RuleBook
 	events    events
@@ -30,7 +30,7 @@ type events struct{ all []any }
 
 func (e *events) Emit(event any) { e.all = append(e.all, event) }
 
-func newBench(t *testing.T, round int, pods ...pod) *bench {
+func newBench(t testing.TB, round int, pods ...pod) *bench {
 	t.Helper()
 	b := &bench{Switch: lab.Start(t, lab.Options{Dummy: true}), t: t, rules: ovs.NewRuleBook(), registry: prometheus.NewPedanticRegistry(), clock: time.Now(), step: time.Minute}
 	b.collector = ovs.New(ovs.Options{
