@@ -251,7 +251,13 @@ func (t *table) send() (refusal error) {
 // fill the table with n established TCP connections of 10.0.0.0/8.
 func (t *table) fill(n int) {
 	t.Helper()
-	for i := range n {
+	t.more(0, n)
+}
+
+// more connections after the first ones.
+func (t *table) more(first, n int) {
+	t.Helper()
+	for i := first; i < first+n; i++ {
 		t.create(&connection{
 			src: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), dst: netip.AddrFrom4([4]byte{198, 51, 100, 7}),
 			protocol: unix.IPPROTO_TCP, srcPort: uint16(20000 + i%40000), dstPort: 443, state: 3, status: seenReply | assured, timeout: 3600,

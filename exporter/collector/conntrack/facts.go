@@ -45,6 +45,13 @@ func procFacts(proc string) (f facts, err error) {
 	return f, nil
 }
 
+// Size gives the table's entries, and how many it may have, where procfs is
+// mounted at proc.
+func Size(proc string) (entries, limit uint64, err error) {
+	f, err := procFacts(proc)
+	return f.entries, f.limit, err
+}
+
 // counter is one of those that the kernel has for each CPU.
 type counter uint8
 

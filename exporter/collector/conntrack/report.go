@@ -213,6 +213,10 @@ func (s *snapshot) report() *Forecast {
 	if !s.growing {
 		return nil
 	}
-	f := &s.forecast
+	return NewForecast(s.forecast)
+}
+
+// NewForecast gives a forecast of the analysis in seconds.
+func NewForecast(f analysis.Forecast) *Forecast {
 	return &Forecast{f.Full.Seconds(), f.Earliest.Seconds(), f.Latest.Seconds(), f.Confidence, f.Growth}
 }

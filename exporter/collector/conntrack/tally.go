@@ -210,14 +210,17 @@ func antrea(zone uint16) bool {
 
 func (t *tally) stateCounts() (counts []StateEntries) {
 	for protocol := range t.states {
-		sum := map[string]uint64{} // protocols without states may have numbers all the same
+		first := len(counts)
 		for state, n := range t.states[protocol] {
-			if n > 0 {
-				sum[StateName(uint8(protocol), uint8(state))] += uint64(n)
+			if n == 0 {
+				continue
 			}
-		}
-		for state, n := range sum {
-			counts = append(counts, StateEntries{ProtocolName(uint8(protocol)), state, n})
+			one := StateEntries{ProtocolName(uint8(protocol)), StateName(uint8(protocol), uint8(state)), uint64(n)}
+			if last := len(counts) - 1; last >= first && counts[last].State == one.State { // a number that means nothing
+				counts[last].Entries += one.Entries
+				continue
+			}
+			counts = append(counts, one)
 		}
 	}
 	return counts

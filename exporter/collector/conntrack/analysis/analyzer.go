@@ -34,6 +34,9 @@ type Analyzer struct {
 	origins, hosts group[[16]byte]
 	conversations  group[pair]
 
+	batch  [batch]queued
+	queued int
+
 	answered *memory // sources, and sources with services
 	events   []*Event
 	lastID   uint64
@@ -123,7 +126,7 @@ func (a *Analyzer) Bytes() int {
 // Begin begins a poll. One that was begun and did not end is forgotten, but for
 // the clients it had.
 func (a *Analyzer) Begin(at time.Time) {
-	a.poll = Snapshot{Start: at}
+	a.poll, a.queued = Snapshot{Start: at}, 0
 	// What is unanswered must not become a flood because its clients are forgotten.
 	if !slices.ContainsFunc(a.events, func(e *Event) bool { return e.Kind == Unanswered }) || a.answered.falseShare() > 0.02 {
 		a.answered.rotate(at, a.options.Memory)
@@ -138,6 +141,20 @@ func (a *Analyzer) Begin(at time.Time) {
 	a.conversations.begin(max(flood/4, 1))
 }
 
+// batch is how many entries are taken at a time: each sketch in turn looks at all
+// of them, so that what it needs stays in the processor's cache.
+const batch = 1024
+
+// queued is an entry of a batch.
+type queued struct {
+	Entry
+	halfOpen, judged                      bool
+	toRemember                            bool // the source was answered, and is not yet known to be
+	toRememberClient                      bool
+	source, destination, pair, to, client uint64 // hashes
+	service                               *watch
+}
+
 // Add takes an entry of the poll. It allocates nothing and keeps nothing of e.
 func (a *Analyzer) Add(e *Entry) {
 	a.poll.Entries++
@@ -145,59 +162,113 @@ func (a *Analyzer) Add(e *Entry) {
 		a.poll.Skipped++
 		return
 	}
-	source, destination := a.hash.address(&e.Source), a.hash.address(&e.Destination)
-	both, bothHash := pair{e.Source, e.Destination}, a.hash.pair(source, destination)
-	a.sources.at(&e.Source, source).count++
-	a.destinations.at(&e.Destination, destination).count++
-	a.pairs.at(&both, bothHash).count++
+	q := &a.batch[a.queued]
+	q.Entry = *e
+	q.halfOpen = e.HalfOpen()
+	q.judged = (e.Protocol == TCP || e.Protocol == UDP) && !slices.Contains(a.options.OneWay, e.DestinationPort)
+	q.source, q.destination = a.hash.address(&e.Source), a.hash.address(&e.Destination)
+	q.pair = a.hash.pair(q.source, q.destination)
+	q.to = a.hash.service(q.destination, e.DestinationPort, e.Protocol)
+	q.client = a.hash.pair(q.source, q.to)
+	if a.queued++; a.queued == batch {
+		a.addBatch()
+	}
+}
 
-	halfOpen := e.HalfOpen()
-	judged := (e.Protocol == TCP || e.Protocol == UDP) && !slices.Contains(a.options.OneWay, e.DestinationPort)
-	var client uint64
-	if judged {
-		to := service{e.Destination, e.DestinationPort, e.Protocol}
-		toHash := a.hash.service(destination, e.DestinationPort, e.Protocol)
-		client = a.hash.pair(source, toHash)
-		w := a.services.count(&to, toHash, halfOpen)
-		if !halfOpen {
-			a.answered.add(source)
-			if a.answered.add(client) && w != nil {
-				w.newClients++
-			}
-		} else if w != nil {
-			w.look(e, source)
-			w.heavy.add(&e.Source, source)
-			w.vote(&e.ReplySource)
+func (a *Analyzer) addBatch() {
+	all := a.batch[:a.queued]
+	a.queued = 0
+	halfOpen := false
+	for i := range all {
+		q := &all[i]
+		c := a.sources.at(&q.Source, q.source)
+		c.count++
+		// To remember what was just remembered takes time, and changes nothing.
+		q.toRemember = q.judged && !q.halfOpen && c.noted == 0
+		if q.toRemember {
+			c.noted = 1
+		}
+		halfOpen = halfOpen || q.halfOpen
+	}
+	for i := range all {
+		a.destinations.at(&all[i].Destination, all[i].destination).count++
+	}
+	for i := range all {
+		q := &all[i]
+		c := a.pairs.at(&pair{q.Source, q.Destination}, q.pair)
+		c.count++
+		part := uint32(q.client) | 1
+		q.toRememberClient = q.judged && !q.halfOpen && c.noted != part
+		if q.toRememberClient {
+			c.noted = part
 		}
 	}
-	if !halfOpen {
-		return
+	for i := range all {
+		if q := &all[i]; q.judged {
+			q.service = a.services.count(&service{q.Destination, q.DestinationPort, q.Protocol}, q.to, q.halfOpen)
+		}
 	}
-	a.poll.HalfOpen++
-	origin := a.origins.count(&e.Source, source, true)
-	host := a.hosts.count(&e.Destination, destination, true)
-	conversation := a.conversations.count(&both, bothHash, true)
-	if !judged {
-		return
+	for i := range all {
+		q := &all[i]
+		if q.toRemember {
+			a.answered.add(q.source)
+		}
+		if q.toRememberClient && a.answered.add(q.client) && q.service != nil && q.service.hash == q.to {
+			q.service.newClients++
+		}
 	}
-	if origin != nil {
-		origin.look(e, client)
-		origin.others.add(destination)
+	if halfOpen {
+		a.addHalfOpen(all)
 	}
-	if host != nil {
-		host.look(e, source)
-		host.others.add(a.hash.port(e.DestinationPort))
+}
+
+// addHalfOpen takes those of a batch that are half-open.
+func (a *Analyzer) addHalfOpen(all []queued) {
+	for i := range all {
+		if q := &all[i]; q.halfOpen && q.judged && q.service != nil && q.service.hash == q.to {
+			q.service.look(&q.Entry, q.source)
+			q.service.heavy.add(&q.Source, q.source)
+			q.service.vote(&q.ReplySource)
+		}
 	}
-	if conversation != nil {
-		conversation.look(e, client)
-		conversation.others.add(a.hash.port(e.SourcePort))
-		conversation.ports.add(e.DestinationPort)
+	for i := range all {
+		q := &all[i]
+		if !q.halfOpen {
+			continue
+		}
+		a.poll.HalfOpen++
+		if w := a.origins.count(&q.Source, q.source, true); w != nil && q.judged {
+			w.look(&q.Entry, q.client)
+			w.others.add(q.destination)
+		}
+	}
+	for i := range all {
+		q := &all[i]
+		if !q.halfOpen {
+			continue
+		}
+		if w := a.hosts.count(&q.Destination, q.destination, true); w != nil && q.judged {
+			w.look(&q.Entry, q.source)
+			w.others.add(a.hash.port(q.DestinationPort))
+		}
+	}
+	for i := range all {
+		q := &all[i]
+		if !q.halfOpen {
+			continue
+		}
+		if w := a.conversations.count(&pair{q.Source, q.Destination}, q.pair, true); w != nil && q.judged {
+			w.look(&q.Entry, q.client)
+			w.others.add(a.hash.port(q.SourcePort))
+			w.ports.add(q.DestinationPort)
+		}
 	}
 }
 
 // End ends the poll, and tells what it found. One that could not be read to its
 // end is to be left without it.
 func (a *Analyzer) End(at time.Time) *Snapshot {
+	a.addBatch()
 	s := a.poll
 	s.End = at
 	k := a.options.K

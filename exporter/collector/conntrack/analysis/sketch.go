@@ -13,6 +13,7 @@ type counter[K comparable] struct {
 	hash  uint64
 	count uint32 // at least; the sketch's offset is what may be missing
 	half  uint32 // half-open ones of them, where the owner counts them
+	noted uint32 // what the owner wants to know again when the key comes
 	watch int32  // 1 + the index of the key's watch, 0 for none, -1 if there was no room
 }
 

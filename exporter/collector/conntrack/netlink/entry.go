@@ -35,7 +35,7 @@ type Entry struct {
 	Mark    uint32
 	Timeout uint32 // seconds until the entry goes; 0 when it is offloaded
 	ID      uint32
-	Labels  [16]byte // words in the kernel's order
+	Labels  [16]byte // see Rules
 	// Start and Stop in Unix nanoseconds; 0 unless nf_conntrack_timestamp is on.
 	// Stop is that of a destroyed one.
 	Start, Stop uint64
@@ -349,4 +349,11 @@ func be64(b []byte) (uint64, bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(b), true
+}
+
+// Rules gives the ids that Antrea has put into the labels, which Open vSwitch
+// writes as a number of 128 bits in network order: the lowest 32 bits are the
+// ingress rule that let the connection pass, the next the egress rule.
+func (e *Entry) Rules() (ingress, egress uint32) {
+	return binary.BigEndian.Uint32(e.Labels[12:]), binary.BigEndian.Uint32(e.Labels[8:])
 }

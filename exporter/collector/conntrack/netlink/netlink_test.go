@@ -121,6 +121,13 @@ func TestEntry_DecodeCut(t *testing.T) {
 	}
 }
 
+func TestEntry_Rules(t *testing.T) {
+	e := Entry{Labels: [16]byte{8: 0, 0, 0, 2, 0, 0, 1, 7}} // ct_label=0x200000107
+	if ingress, egress := e.Rules(); ingress != 0x107 || egress != 2 {
+		t.Errorf("rules %d and %d", ingress, egress)
+	}
+}
+
 func FuzzEntry(f *testing.F) {
 	f.Add(tcp())
 	f.Add(payload(familyIPv6, tuple(attrTupleOrig, "2001:db8::1", "2001:db8::2", 58, attr(attrICMPv6ID, 1, 2))))
