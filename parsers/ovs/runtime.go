@@ -31,9 +31,9 @@ func Coverage(text string) ([]CoverageEvent, error) {
 		if name == "" || !ok {
 			return s.Expected("rates, and a total")
 		}
-		total := dump.Scanner{Text: []byte(after)}
-		n, ok := total.Number(math.MaxUint64)
-		if !ok || !total.End() {
+		s.At = len(s.Text) - len(after)
+		n, ok := s.Number(math.MaxUint64)
+		if !ok || !s.End() {
 			return s.Expected("a total at the end")
 		}
 		events = append(events, CoverageEvent{name, n})

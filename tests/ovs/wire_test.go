@@ -202,7 +202,7 @@ func TestForms(t *testing.T) {
 		f("plain", s.Ofctl("-O", name, "--no-names", "dump-flows", s.Bridge))
 		// With colours there is a comma too many behind exec(…).
 		colored := s.Ofctl("-O", name, "--no-names", "--color=always", "dump-flows", s.Bridge)
-		f("color", regexp.MustCompile(`,(\x1b\[[0-9;]*m\x1b\[K\))`).ReplaceAllString(colored, "$1"))
+		f("color", regexp.MustCompile(`,((\x1b\[[0-9;]*[mK])+\))`).ReplaceAllString(colored, "$1"))
 		f("sorted", s.Ofctl("-O", name, "--no-names", "--sort", "dump-flows", s.Bridge))
 		f("names", s.Ofctl("-O", name, "--names", "dump-flows", s.Bridge), "Match", "Actions")
 		f("no stats", s.Ofctl("-O", name, "--no-names", "--no-stats", "dump-flows", s.Bridge), "Packets", "Bytes")

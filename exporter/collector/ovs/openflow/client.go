@@ -1,6 +1,7 @@
 package openflow
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"math/bits"
 	"net"
+	"os"
 	"time"
 )
 
@@ -93,8 +95,9 @@ func (c *Client) do(ctx context.Context, request func() error) error {
 	if answer := (Error{}); errors.As(err, &answer) && c.version != 0 {
 		return err
 	}
-	if ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// The connection's clock may be a little ahead of the context's.
+		err = fmt.Errorf("%w: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded), err)
 	}
 	c.err = err
 	_ = c.conn.Close() // broken anyway

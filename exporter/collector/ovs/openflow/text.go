@@ -41,8 +41,12 @@ func (f *Flow) AppendText(to []byte, names *Names) []byte {
 	}
 	timeout("idle_timeout=", f.IdleTimeout)
 	timeout("hard_timeout=", f.HardTimeout)
-	for flags := f.Flags; flags != 0; flags &= flags - 1 { // the lowest bit
+	const named = ovs.NoReadonlyTable<<1 - 1
+	for flags := f.Flags & named; flags != 0; flags &= flags - 1 { // the lowest bit
 		to = append((flags & -flags).Append(to), ' ')
+	}
+	if other := f.Flags &^ named; other != 0 {
+		to = append(appendHex(append(to, "flags:0x"...), uint64(other)), ' ')
 	}
 	timeout("importance=", f.Importance)
 	if f.HasIdleAge {
@@ -167,7 +171,7 @@ var (
 // appendFlags appends +a-b of those in the mask, or a|b when all are in it.
 func appendFlags(to []byte, names []string, value, mask, all uint64) []byte {
 	switch {
-	case mask == all && value&all == 0, mask == 0:
+	case mask == all && value&all == 0, mask&(1<<len(names)-1) == 0:
 		return append(to, '0')
 	case mask == all:
 		first := true
