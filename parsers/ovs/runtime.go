@@ -144,7 +144,7 @@ func (p *DatapathPort) read(s *dump.Scanner) error {
 		if p.RxBytes, ok = count(s); !ok {
 			return s.Expected("a number of bytes, or ?")
 		}
-		_, after, ok := strings.Cut(string(s.Rest()), "TX bytes:")
+		_, after, _ := strings.Cut(string(s.Rest()), "TX bytes:")
 		tx := dump.Scanner{Text: []byte(after)}
 		if p.TxBytes, ok = count(&tx); !ok {
 			return s.Expected("TX bytes:, and a number or ?")

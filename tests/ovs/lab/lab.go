@@ -51,7 +51,7 @@ func Start(t testing.TB, options Options) *Switch {
 		options.Protocols = []string{"OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"}
 	}
 	install(t)
-	dir, err := os.MkdirTemp("", "corkline-ovs-") // a socket's path is short
+	dir, err := os.MkdirTemp("", "corkline-ovs-") //nolint:usetesting // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,11 +60,11 @@ func (c *Client) Version() Version { return c.version }
 
 // Close ends the connection; a second time it does nothing.
 func (c *Client) Close() error {
-	if c.err != nil {
-		return nil
+	if c.err == nil {
+		c.err = net.ErrClosed
+		return c.conn.Close()
 	}
-	c.err = net.ErrClosed
-	return c.conn.Close()
+	return nil
 }
 
 // do runs a request under the context's deadline, and closes the connection

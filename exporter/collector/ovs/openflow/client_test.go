@@ -227,7 +227,7 @@ func checkAccessors(t *testing.T, f *Flow) {
 // served gives a client of a switch that a function plays.
 func served(t *testing.T, play func(s *fake)) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "of") // a socket's path is short
+	dir, err := os.MkdirTemp("", "of") //nolint:usetesting // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,9 @@ func use(l Actions) {
 				s.Register(n)
 			}
 		}
-		a.CT().Table()
+		if table, ok := a.CT().Table(); ok && table == AllTables {
+			panic("no table is one")
+		}
 		use(a.Nested())
 	}
 }

@@ -212,12 +212,27 @@ var rfc2819 = [...]struct {
 	rx   bool
 	name string
 }{
-	{true, "1_to_64_packets"}, {true, "65_to_127_packets"}, {true, "128_to_255_packets"}, {true, "256_to_511_packets"},
-	{true, "512_to_1023_packets"}, {true, "1024_to_1522_packets"}, {true, "1523_to_max_packets"},
-	{false, "1_to_64_packets"}, {false, "65_to_127_packets"}, {false, "128_to_255_packets"}, {false, "256_to_511_packets"},
-	{false, "512_to_1023_packets"}, {false, "1024_to_1522_packets"}, {false, "1523_to_max_packets"},
-	{false, "multicast_packets"}, {true, "broadcast_packets"}, {false, "broadcast_packets"}, {true, "undersized_errors"}, {true, "oversize_errors"},
-	{true, "rx_fragmented_errors"}, {true, "rx_jabber_errors"},
+	{true, "1_to_64_packets"},
+	{true, "65_to_127_packets"},
+	{true, "128_to_255_packets"},
+	{true, "256_to_511_packets"},
+	{true, "512_to_1023_packets"},
+	{true, "1024_to_1522_packets"},
+	{true, "1523_to_max_packets"},
+	{false, "1_to_64_packets"},
+	{false, "65_to_127_packets"},
+	{false, "128_to_255_packets"},
+	{false, "256_to_511_packets"},
+	{false, "512_to_1023_packets"},
+	{false, "1024_to_1522_packets"},
+	{false, "1523_to_max_packets"},
+	{false, "multicast_packets"},
+	{true, "broadcast_packets"},
+	{false, "broadcast_packets"},
+	{true, "undersized_errors"},
+	{true, "oversize_errors"},
+	{true, "rx_fragmented_errors"},
+	{true, "rx_jabber_errors"},
 }
 
 // decodeIntelStats reads what ovs-ofctl prints as rfc2819 and CUSTOM Statistics.

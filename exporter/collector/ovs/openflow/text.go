@@ -584,10 +584,10 @@ func appendLong(to, b []byte) []byte {
 
 // fragmentName is what nw_frag is of: 1 any, 2 later fragments.
 func fragmentName(value, mask uint64) string {
-	switch {
-	case mask == 3:
+	switch mask {
+	case 3:
 		return [...]string{"no", "first", "<error>", "later"}[value&3]
-	case mask == 1:
+	case 1:
 		return [...]string{"no", "yes"}[value&1]
 	default:
 		return [...]string{"not_later", "later"}[value>>1&1]

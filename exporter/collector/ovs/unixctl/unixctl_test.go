@@ -39,7 +39,7 @@ func daemon(t *testing.T, path string, answer func(conn net.Conn)) {
 // folder has a short path, as a socket needs.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "uc")
+	dir, err := os.MkdirTemp("", "uc") //nolint:usetesting // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
