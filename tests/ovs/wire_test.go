@@ -567,3 +567,35 @@ func TestRecord(t *testing.T) {
 		}
 	}
 }
+
+// Counters that only some devices have are told, too: those of the dummy ones.
+func TestCustomCounters(t *testing.T) {
+	s := lab.Start(t, lab.Options{Dummy: true})
+	s.Vsctl("add-port", s.Bridge, "p1", "--", "set", "interface", "p1", "type=dummy", "ofport_request=7")
+	s.AddFlows("actions=IN_PORT\n")
+	for range 3 {
+		s.Appctl("netdev-dummy/receive", "p1", "in_port(7),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x88cc)")
+	}
+	c := dial(t, s, openflow.Version15)
+	settled(t, func() (list []ovs.PortStats) {
+		if err := c.PortStats(t.Context(), func(p *ovs.PortStats) error {
+			same := *p
+			same.Duration, same.More = 0, slices.Clone(p.More)
+			list = append(list, same)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}, func() []ovs.PortStats {
+		text := s.Ofctl("-O", "OpenFlow15", "--no-names", "dump-ports", s.Bridge)
+		if !strings.Contains(text, "CUSTOM Statistics") {
+			t.Errorf("no custom counters: %s", text)
+		}
+		list := all(t, ovs.Ports(bytes.Lines([]byte(text))))
+		for i := range list {
+			list[i].Duration = 0
+		}
+		return list
+	})
+}

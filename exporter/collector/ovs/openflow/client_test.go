@@ -472,7 +472,7 @@ func TestOldLayout(t *testing.T) {
 	old := &Client{version: Version15}
 	var f Flow
 	for range 2 {
-		if err := old.decodeFlow(&f, entry); err != nil || f.Importance != 7 || f.Cookie != 0x0001_0004_0000_0000 || old.old15 != layout13 {
+		if err := old.decodeFlow(&f, entry); err != nil || f.Importance != 7 || f.Cookie != 0x0001_0004_0000_0000 || old.flows15 != layout13 {
 			t.Errorf("%v, %+v", err, f)
 		}
 	}
@@ -484,4 +484,66 @@ func TestOldLayout(t *testing.T) {
 	if err := a.decode(body, Version15); err != nil || a != (Aggregate{3, known(1), known(2)}) {
 		t.Errorf("%v, %+v", err, a)
 	}
+}
+
+// What only some devices count has two places in a reply of OpenFlow 1.5.
+func TestRFC2819(t *testing.T) {
+	property := binary.BigEndian.AppendUint32([]byte{0xff, 0xff, 0, 184}, experimenterIntel)
+	property = append(property, 0, 0, 0, 1, 0, 0, 0, 0)
+	for n := range uint64(21) {
+		if n == 8 {
+			n = 1<<64 - 1 // not known
+		}
+		property = binary.BigEndian.AppendUint64(property, n)
+	}
+	body := append(make([]byte, 80), property...)
+	body[1], body[0], body[7] = 8, 1, 7
+	var p ovs.PortStats
+	n, err := decodePortStats(&p, body, Version15)
+	var got strings.Builder
+	for _, c := range p.More {
+		fmt.Fprintf(&got, "%s %s=%d\n", c.Set, c.Name, c.Value)
+	}
+	const want = `rx rfc2819 1_to_64_packets=0
+rx rfc2819 65_to_127_packets=1
+rx rfc2819 128_to_255_packets=2
+rx rfc2819 256_to_511_packets=3
+rx rfc2819 512_to_1023_packets=4
+rx rfc2819 1024_to_1522_packets=5
+rx rfc2819 1523_to_max_packets=6
+rx rfc2819 broadcast_packets=15
+rx rfc2819 undersized_errors=17
+rx rfc2819 oversize_errors=18
+rx rfc2819 rx_fragmented_errors=19
+rx rfc2819 rx_jabber_errors=20
+tx rfc2819 1_to_64_packets=7
+tx rfc2819 128_to_255_packets=9
+tx rfc2819 256_to_511_packets=10
+tx rfc2819 512_to_1023_packets=11
+tx rfc2819 1024_to_1522_packets=12
+tx rfc2819 1523_to_max_packets=13
+tx rfc2819 multicast_packets=14
+tx rfc2819 broadcast_packets=16
+`
+	if err != nil || n != len(body) || p.Port != "7" {
+		t.Errorf("%d, %v: %+v", n, err, p)
+	}
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	f := func(d time.Duration, want string) {
+		t.Helper()
+		if got := string(appendFraction(nil, d)); got != want {
+			t.Errorf("%d: want %s, got %s", d, want, got)
+		}
+	}
+	f(0, "")
+	f(10*time.Millisecond, ".010")
+	f(123456*time.Microsecond, ".123456")
+	f(2, ".000000002")
+	f(999999999, ".999999999")
+	f(time.Microsecond, ".000001")
 }

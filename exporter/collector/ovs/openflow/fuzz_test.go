@@ -40,7 +40,7 @@ func FuzzFlow(f *testing.F) {
 			c.version = Version15
 		}
 		if old {
-			c.old15 = layout13
+			c.flows15 = layout13
 		}
 		var flow Flow
 		if c.decodeFlow(&flow, entry) != nil {

@@ -26,9 +26,7 @@ func (f *Flow) AppendText(to []byte, names *Names) []byte {
 	to = appendHex(append(to, "cookie=0x"...), uint64(f.Cookie))
 	to = append(to, ", duration="...)
 	to = appendDecimal(to, uint64(f.Duration/time.Second))
-	if ms := f.Duration % time.Second / time.Millisecond; f.Duration%time.Second != 0 {
-		to = append(to, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
-	}
+	to = appendFraction(to, f.Duration%time.Second)
 	to = append(to, "s, table="...)
 	to = names.appendTable(to, f.Table)
 	to = appendCount(append(to, ", n_packets="...), f.Packets)
@@ -64,6 +62,21 @@ func (f *Flow) AppendText(to []byte, names *Names) []byte {
 	}
 	to = append(to, "actions="...)
 	return f.Instructions.AppendText(to, names)
+}
+
+// appendFraction appends a point and three, six or nine decimals, as many as it takes.
+func appendFraction(to []byte, d time.Duration) []byte {
+	if d == 0 {
+		return to
+	}
+	to = append(to, '.')
+	for unit := 100 * time.Millisecond; unit > 0; unit /= 10 {
+		if (unit == 100*time.Microsecond || unit == 100) && d == 0 {
+			break
+		}
+		to, d = append(to, byte('0'+d/unit)), d%unit
+	}
+	return to
 }
 
 func appendCount(to []byte, c ovs.Count) []byte {
