@@ -25,8 +25,8 @@ import (
 	"github.com/corkline/corkline/samples"
 )
 
-// benchmarkLines is how many lines an iteration takes through the agent.
-const benchmarkLines = 100_000
+// benchmarkBytes of lines are what an iteration takes through the agent.
+const benchmarkBytes = 64 << 20
 
 // regexpNetworkPolicy is what an agent that parses with one regular expression
 // would run on the same lines.
@@ -125,8 +125,8 @@ func application(b *testing.B) any {
 func endToEnd(b *testing.B, definition string, next func(dst []byte) []byte, standard func(line []byte) bool) {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "a.log")
-	var text []byte
-	for range benchmarkLines {
+	text, count := make([]byte, 0, benchmarkBytes+64<<10), 0
+	for ; len(text) < benchmarkBytes; count++ {
 		text = next(text)
 	}
 	if err := os.WriteFile(path, text, 0o600); err != nil {
@@ -152,7 +152,7 @@ func endToEnd(b *testing.B, definition string, next func(dst []byte) []byte, sta
 		b.StopTimer()
 		config := benchmarkConfig(b, definition, path, receiver.URL)
 		start := cpuTime(b)
-		for _, line := range lines[:benchmarkLines/10] {
+		for _, line := range lines[:count/10] {
 			if !standard(line) {
 				b.Fatalf("%q does not match", line)
 			}
@@ -174,12 +174,12 @@ func endToEnd(b *testing.B, definition string, next func(dst []byte) []byte, sta
 		agentCPU += cpuTime(b) - start
 		allocated += mallocs() - before
 		account := agent.ledger.account(definition)
-		if shipped, bad := account.shipped.Load(), account.unparsed.Load(); shipped != benchmarkLines || bad != 0 {
-			b.Fatalf("shipped %d of %d lines, %d of them not parsed", shipped, benchmarkLines, bad)
+		if shipped, bad := account.shipped.Load(), account.unparsed.Load(); shipped != int64(count) || bad != 0 {
+			b.Fatalf("shipped %d of %d lines, %d of them not parsed", shipped, count, bad)
 		}
 		b.StartTimer()
 	}
-	total := float64(b.N) * benchmarkLines
+	total := float64(b.N * count)
 	b.ReportMetric(float64(agentCPU.Nanoseconds())/total, "cpu-ns/line")
 	b.ReportMetric(float64(standardCPU.Nanoseconds())/total, "standard-cpu-ns/line")
 	b.ReportMetric(float64(agentCPU)/float64(standardCPU), "cpu/standard")

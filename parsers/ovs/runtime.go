@@ -31,9 +31,9 @@ func Coverage(text string) ([]CoverageEvent, error) {
 		if name == "" || !ok {
 			return s.Expected("rates, and a total")
 		}
-		total := dump.Scanner{Text: []byte(after)}
-		n, ok := total.Number(math.MaxUint64)
-		if !ok || !total.End() {
+		s.At = len(s.Text) - len(after)
+		n, ok := s.Number(math.MaxUint64)
+		if !ok || !s.End() {
 			return s.Expected("a total at the end")
 		}
 		events = append(events, CoverageEvent{name, n})
@@ -144,7 +144,7 @@ func (p *DatapathPort) read(s *dump.Scanner) error {
 		if p.RxBytes, ok = count(s); !ok {
 			return s.Expected("a number of bytes, or ?")
 		}
-		_, after, ok := strings.Cut(string(s.Rest()), "TX bytes:")
+		_, after, _ := strings.Cut(string(s.Rest()), "TX bytes:")
 		tx := dump.Scanner{Text: []byte(after)}
 		if p.TxBytes, ok = count(&tx); !ok {
 			return s.Expected("TX bytes:, and a number or ?")

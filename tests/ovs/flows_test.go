@@ -86,7 +86,6 @@ func actions() []string {
 func ipActions() map[string][]string {
 	return map[string][]string{
 		"ip": {
-
 			"ct()", "ct(commit)", "ct(commit,force)", "ct(table=9)", "ct(table=9,zone=65520)", "ct(zone=NXM_NX_REG8[0..15],table=9)", "ct(commit,zone=5,exec(set_field:0x1->ct_mark))",
 			"ct(commit,exec(set_field:0x10/0x10->ct_mark,move:NXM_NX_REG0[0..3]->NXM_NX_CT_MARK[0..3],set_field:0x5/0xffffffff->ct_label,load:0x1->NXM_NX_CT_LABEL[127]))",
 			"ct(commit,exec(load:0x1->NXM_NX_CT_MARK[4],load:0xf->NXM_NX_CT_LABEL[0..31]))",
@@ -107,7 +106,8 @@ func ipActions() map[string][]string {
 		"udp":                   {"ct(alg=tftp,commit)", "set_field:53->udp_src", "mod_tp_dst:53"},
 		"tcp": {
 			"learn(table=9,idle_timeout=10,hard_timeout=20,fin_idle_timeout=5,fin_hard_timeout=6,priority=192,send_flow_rem,delete_learned,cookie=0x203000000000a,eth_type=0x800,nw_proto=6,NXM_OF_TCP_DST[],NXM_OF_IP_SRC[]=NXM_OF_IP_DST[],load:NXM_NX_REG3[]->NXM_NX_REG3[],load:0x3->NXM_NX_REG0[0..3],load:0x1->NXM_NX_REG4[19],output:NXM_NX_REG1[])",
-			"mod_tp_src:80", "mod_tp_dst:8080", "set_field:443->tcp_dst", "load:0x5->NXM_OF_TCP_DST[0..7]", "load:0->NXM_OF_TCP_DST[3]", "fin_timeout(idle_timeout=5)", "fin_timeout(idle_timeout=5,hard_timeout=9)", "load:0x50->NXM_OF_TCP_DST[]", "fin_timeout()"},
+			"mod_tp_src:80", "mod_tp_dst:8080", "set_field:443->tcp_dst", "load:0x5->NXM_OF_TCP_DST[0..7]", "load:0->NXM_OF_TCP_DST[3]", "fin_timeout(idle_timeout=5)", "fin_timeout(idle_timeout=5,hard_timeout=9)", "load:0x50->NXM_OF_TCP_DST[]", "fin_timeout()",
+		},
 		"sctp":                            {"set_field:1->sctp_src"},
 		"icmp":                            {"set_field:0->icmp_type", "set_field:1->icmp_code"},
 		"icmp6,icmp_type=135,icmp_code=0": {"set_field:2001:db8::2->nd_target", "set_field:02:00:00:00:00:ee->nd_sll", "set_field:0->icmpv6_code"},

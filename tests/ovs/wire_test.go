@@ -202,7 +202,7 @@ func TestForms(t *testing.T) {
 		f("plain", s.Ofctl("-O", name, "--no-names", "dump-flows", s.Bridge))
 		// With colours there is a comma too many behind exec(…).
 		colored := s.Ofctl("-O", name, "--no-names", "--color=always", "dump-flows", s.Bridge)
-		f("color", regexp.MustCompile(`,(\x1b\[[0-9;]*m\x1b\[K\))`).ReplaceAllString(colored, "$1"))
+		f("color", regexp.MustCompile(`,((\x1b\[[0-9;]*[mK])+\))`).ReplaceAllString(colored, "$1"))
 		f("sorted", s.Ofctl("-O", name, "--no-names", "--sort", "dump-flows", s.Bridge))
 		f("names", s.Ofctl("-O", name, "--names", "dump-flows", s.Bridge), "Match", "Actions")
 		f("no stats", s.Ofctl("-O", name, "--no-names", "--no-stats", "dump-flows", s.Bridge), "Packets", "Bytes")
@@ -566,4 +566,36 @@ func TestRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Counters that only some devices have are told, too: those of the dummy ones.
+func TestCustomCounters(t *testing.T) {
+	s := lab.Start(t, lab.Options{Dummy: true})
+	s.Vsctl("add-port", s.Bridge, "p1", "--", "set", "interface", "p1", "type=dummy", "ofport_request=7")
+	s.AddFlows("actions=IN_PORT\n")
+	for range 3 {
+		s.Appctl("netdev-dummy/receive", "p1", "in_port(7),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x88cc)")
+	}
+	c := dial(t, s, openflow.Version15)
+	settled(t, func() (list []ovs.PortStats) {
+		if err := c.PortStats(t.Context(), func(p *ovs.PortStats) error {
+			same := *p
+			same.Duration, same.More = 0, slices.Clone(p.More)
+			list = append(list, same)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}, func() []ovs.PortStats {
+		text := s.Ofctl("-O", "OpenFlow15", "--no-names", "dump-ports", s.Bridge)
+		if !strings.Contains(text, "CUSTOM Statistics") {
+			t.Errorf("no custom counters: %s", text)
+		}
+		list := all(t, ovs.Ports(bytes.Lines([]byte(text))))
+		for i := range list {
+			list[i].Duration = 0
+		}
+		return list
+	})
 }

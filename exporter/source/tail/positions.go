@@ -142,19 +142,25 @@ const positionsFile = "positions"
 
 func (p *Positions) path() string { return filepath.Join(p.dir, positionsFile) }
 
-// Commit makes the End and Time of each chunk durable, in one write. Chunks of
-// a file are to be committed in the order in which they were read; one whose
-// file was truncated since, or that was read with Count, changes nothing.
+// Commit makes the End and Time of each chunk durable, in one write: it keeps
+// them, and syncs.
 //
 // If it fails, nothing has changed on disk, and the next Commit or Sync
 // writes these chunks, too.
-func (p *Positions) Commit(chunks []Chunk) error { return p.CommitNote(chunks, "", nil) }
+func (p *Positions) Commit(chunks []Chunk) error {
+	p.Keep(chunks, "", nil)
+	return p.Sync()
+}
 
-// CommitNote commits chunks together with a JSON object that the owner keeps
-// of their source, instead of the one before: both are durable, or none.
-func (p *Positions) CommitNote(chunks []Chunk, source string, body []byte) error {
+// Keep takes over the End and Time of each chunk, together with a JSON object
+// that the owner keeps of their source, instead of the one before: the next
+// Sync makes both durable, or none. Chunks of a file are to be kept in the
+// order in which they were read; one whose file was truncated since, or that
+// was read with Count, changes nothing.
+func (p *Positions) Keep(chunks []Chunk, source string, body []byte) {
 	p.mu.Lock()
-	if source != "" {
+	defer p.mu.Unlock()
+	if body != nil {
 		p.notes[source] = body
 		p.dirty = true
 	}
@@ -174,8 +180,6 @@ func (p *Positions) CommitNote(chunks []Chunk, source string, body []byte) error
 			p.dirty = true
 		}
 	}
-	p.mu.Unlock()
-	return p.Sync()
 }
 
 // Sync makes durable what has changed since the last write. It fails as
@@ -209,7 +213,7 @@ func (p *Positions) Sync() error {
 	return nil
 }
 
-// Notes are what was kept of sources with CommitNote.
+// Notes are what was kept of sources with Keep.
 func (p *Positions) Notes() map[string]json.RawMessage {
 	p.mu.Lock()
 	defer p.mu.Unlock()

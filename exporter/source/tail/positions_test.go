@@ -342,10 +342,12 @@ func TestPositions_Notes(t *testing.T) {
 		return p
 	}
 	p := open()
-	if err := p.CommitNote(nil, "np", []byte(`{"read":1}`)); err != nil {
+	p.Keep(nil, "np", []byte(`{"read":1}`))
+	if err := p.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.CommitNote(nil, "np", []byte(`{"read":2}`)); err != nil {
+	p.Keep(nil, "np", []byte(`{"read":2}`))
+	if err := p.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]json.RawMessage{"np": json.RawMessage(`{"read":2}`)}

@@ -51,7 +51,7 @@ func Start(t testing.TB, options Options) *Switch {
 		options.Protocols = []string{"OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"}
 	}
 	install(t)
-	dir, err := os.MkdirTemp("", "corkline-ovs-") // a socket's path is short
+	dir, err := os.MkdirTemp("", "corkline-ovs-") //nolint:usetesting // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func Start(t testing.TB, options Options) *Switch {
 	s.database = s.daemon("ovsdb-server", s.path("conf.db"), "--remote=punix:"+s.path("db.sock"), "--pidfile", "--log-file", "--no-chdir", "-vconsole:off")
 	s.wait(s.path("db.sock"))
 	s.Vsctl("--no-wait", "init")
-	s.StartForwarder()
+	s.startForwarder()
 	s.Vsctl("--may-exist", "add-br", s.Bridge, "--", "set", "bridge", s.Bridge, "datapath_type="+s.datapath(), "fail_mode=secure",
 		"protocols="+strings.Join(options.Protocols, ","))
 	s.wait(s.Management())
@@ -248,8 +248,14 @@ func (s *Switch) AddFlows(flows string) {
 	s.Ofctl("-O", "OpenFlow15", "--bundle", "add-flows", s.Bridge, file)
 }
 
-// StartForwarder starts ovs-vswitchd.
+// StartForwarder starts ovs-vswitchd after KillForwarder. It has no flows.
 func (s *Switch) StartForwarder() {
+	s.t.Helper()
+	s.startForwarder()
+	s.wait(s.Management())
+}
+
+func (s *Switch) startForwarder() {
 	s.t.Helper()
 	arguments := []string{"unix:" + s.path("db.sock"), "--pidfile", "--log-file", "--no-chdir", "-vconsole:off"}
 	if s.options.Dummy {
@@ -269,11 +275,13 @@ func (s *Switch) RestartForwarder() {
 	s.Appctl("exit")
 	_ = s.forwarder.Wait() // its exit code says nothing more
 	s.StartForwarder()
-	s.wait(s.Management())
 }
 
-// ForwarderCPU is the time that ovs-vswitchd has computed for, in user and
-// system mode.
+// ForwarderPID is the process of ovs-vswitchd.
+func (s *Switch) ForwarderPID() int { return s.forwarder.Process.Pid }
+
+// ForwarderCPU is the time that the main thread of ovs-vswitchd, which answers
+// OpenFlow, has computed for.
 func (s *Switch) ForwarderCPU() time.Duration {
 	s.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", s.forwarder.Process.Pid))
@@ -284,7 +292,7 @@ func (s *Switch) ForwarderCPU() time.Duration {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return time.Duration(nanoseconds) // of the main thread, which answers OpenFlow
+	return time.Duration(nanoseconds)
 }
 
 // Pod is a network namespace that is joined to the bridge.

@@ -155,14 +155,16 @@ func takeAction(b []byte) (a Action, n int, ok bool) {
 	if len(b) < 4 {
 		return a, 0, false
 	}
+	kind := be16(b)
+	if kind < uint16(len(standardActions)) {
+		a.Kind = standardActions[kind]
+	}
 	n = int(be16(b[2:]))
 	if n < 8 || n%8 != 0 || n > len(b) {
 		return a, 0, false
 	}
 	a.b = b[:n:n]
-	switch kind := be16(b); {
-	case kind < uint16(len(standardActions)):
-		a.Kind = standardActions[kind]
+	switch {
 	case kind == 0xffff && n >= 16 && be32(b[4:]) == experimenterNicira:
 		if subtype := a.subtype(); subtype < uint16(len(niciraActions)) {
 			a.Kind = niciraActions[subtype]

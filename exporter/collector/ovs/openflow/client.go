@@ -1,6 +1,7 @@
 package openflow
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"math/bits"
 	"net"
+	"os"
 	"time"
 )
 
@@ -18,7 +20,7 @@ type Client struct {
 	conn    net.Conn
 	version Version
 	xid     uint32
-	old15   layout // how the switch writes flows in OpenFlow 1.5
+	flows15   layout // how the switch writes flows in OpenFlow 1.5
 
 	buffer     []byte // of what was read and not yet handled, from read to write
 	start, end int
@@ -58,11 +60,11 @@ func (c *Client) Version() Version { return c.version }
 
 // Close ends the connection; a second time it does nothing.
 func (c *Client) Close() error {
-	if c.err != nil {
-		return nil
+	if c.err == nil {
+		c.err = net.ErrClosed
+		return c.conn.Close()
 	}
-	c.err = net.ErrClosed
-	return c.conn.Close()
+	return nil
 }
 
 // do runs a request under the context's deadline, and closes the connection
@@ -93,8 +95,9 @@ func (c *Client) do(ctx context.Context, request func() error) error {
 	if answer := (Error{}); errors.As(err, &answer) && c.version != 0 {
 		return err
 	}
-	if ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// The connection's clock may be a little ahead of the context's.
+		err = fmt.Errorf("%w: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded), err)
 	}
 	c.err = err
 	_ = c.conn.Close() // broken anyway

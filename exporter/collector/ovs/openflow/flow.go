@@ -96,7 +96,7 @@ func (c *Client) decodeFlow(f *Flow, entry []byte) error {
 	if c.version == Version13 {
 		return f.decode13(entry, false)
 	}
-	switch c.old15 {
+	switch c.flows15 {
 	case layout15:
 		return f.decode15(entry)
 	case layout13:
@@ -104,9 +104,9 @@ func (c *Client) decodeFlow(f *Flow, entry []byte) error {
 	}
 	// The first flow tells: only one of them can be read to its end.
 	err := f.decode15(entry)
-	c.old15 = layout15
+	c.flows15 = layout15
 	if err != nil && f.decode13(entry, true) == nil {
-		c.old15, err = layout13, nil
+		c.flows15, err = layout13, nil
 	}
 	return err
 }

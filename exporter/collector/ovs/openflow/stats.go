@@ -212,36 +212,52 @@ var rfc2819 = [...]struct {
 	rx   bool
 	name string
 }{
-	{true, "1_to_64_packets"}, {true, "65_to_127_packets"}, {true, "128_to_255_packets"}, {true, "256_to_511_packets"},
-	{true, "512_to_1023_packets"}, {true, "1024_to_1522_packets"}, {true, "1523_to_max_packets"},
-	{false, "1_to_64_packets"}, {false, "65_to_127_packets"}, {false, "128_to_255_packets"}, {false, "256_to_511_packets"},
-	{false, "512_to_1023_packets"}, {false, "1024_to_1522_packets"}, {false, "1523_to_max_packets"},
-	{false, "multicast_packets"}, {true, "broadcast_packets"}, {false, "broadcast_packets"}, {true, "undersized_errors"}, {true, "oversize_errors"},
-	{true, "rx_fragmented_errors"}, {true, "rx_jabber_errors"},
+	{true, "1_to_64_packets"},
+	{true, "65_to_127_packets"},
+	{true, "128_to_255_packets"},
+	{true, "256_to_511_packets"},
+	{true, "512_to_1023_packets"},
+	{true, "1024_to_1522_packets"},
+	{true, "1523_to_max_packets"},
+	{false, "1_to_64_packets"},
+	{false, "65_to_127_packets"},
+	{false, "128_to_255_packets"},
+	{false, "256_to_511_packets"},
+	{false, "512_to_1023_packets"},
+	{false, "1024_to_1522_packets"},
+	{false, "1523_to_max_packets"},
+	{false, "multicast_packets"},
+	{true, "broadcast_packets"},
+	{false, "broadcast_packets"},
+	{true, "undersized_errors"},
+	{true, "oversize_errors"},
+	{true, "rx_fragmented_errors"},
+	{true, "rx_jabber_errors"},
 }
 
 // decodeIntelStats reads what ovs-ofctl prints as rfc2819 and CUSTOM Statistics.
 func decodeIntelStats(p *ovs.PortStats, b []byte) error {
 	switch be32(b[8:]) {
 	case 1:
-		for i, c := range rfc2819 {
-			at := 16 + 8*i
-			if at+8 > len(b) {
-				return DecodeError{"rfc2819 statistics", at}
-			}
+		if at := 16 + 8*len(rfc2819); at > len(b) {
+			return DecodeError{"rfc2819 statistics", at}
+		}
+		for _, rx := range []bool{true, false} { // as they are printed
 			set := "tx rfc2819"
-			if c.rx {
+			if rx {
 				set = "rx rfc2819"
 			}
-			if n := count(b[at:]); n.Known {
-				p.More = append(p.More, ovs.PortCounter{Set: set, Name: c.name, Count: n})
+			for i, c := range rfc2819 {
+				if n := count(b[16+8*i:]); c.rx == rx && n.Known {
+					p.More = append(p.More, ovs.PortCounter{Set: set, Name: c.name, Count: n})
+				}
 			}
 		}
 	case 2:
-		if len(b) < 14 {
+		if len(b) < 16 {
 			return DecodeError{"custom statistics", 12}
 		}
-		for at, left := 14, be16(b[12:]); left > 0; left-- {
+		for at, left := 16, be16(b[14:]); left > 0; left-- {
 			if at >= len(b) || at+1+int(b[at])+8 > len(b) {
 				return DecodeError{"a custom statistic", at}
 			}

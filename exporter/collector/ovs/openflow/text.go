@@ -26,9 +26,7 @@ func (f *Flow) AppendText(to []byte, names *Names) []byte {
 	to = appendHex(append(to, "cookie=0x"...), uint64(f.Cookie))
 	to = append(to, ", duration="...)
 	to = appendDecimal(to, uint64(f.Duration/time.Second))
-	if ms := f.Duration % time.Second / time.Millisecond; f.Duration%time.Second != 0 {
-		to = append(to, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
-	}
+	to = appendFraction(to, f.Duration%time.Second)
 	to = append(to, "s, table="...)
 	to = names.appendTable(to, f.Table)
 	to = appendCount(append(to, ", n_packets="...), f.Packets)
@@ -41,8 +39,12 @@ func (f *Flow) AppendText(to []byte, names *Names) []byte {
 	}
 	timeout("idle_timeout=", f.IdleTimeout)
 	timeout("hard_timeout=", f.HardTimeout)
-	for flags := f.Flags; flags != 0; flags &= flags - 1 { // the lowest bit
+	const named = ovs.NoReadonlyTable<<1 - 1
+	for flags := f.Flags & named; flags != 0; flags &= flags - 1 { // the lowest bit
 		to = append((flags & -flags).Append(to), ' ')
+	}
+	if other := f.Flags &^ named; other != 0 {
+		to = append(appendHex(append(to, "flags:0x"...), uint64(other)), ' ')
 	}
 	timeout("importance=", f.Importance)
 	if f.HasIdleAge {
@@ -60,6 +62,21 @@ func (f *Flow) AppendText(to []byte, names *Names) []byte {
 	}
 	to = append(to, "actions="...)
 	return f.Instructions.AppendText(to, names)
+}
+
+// appendFraction appends a point and three, six or nine decimals, as many as it takes.
+func appendFraction(to []byte, d time.Duration) []byte {
+	if d == 0 {
+		return to
+	}
+	to = append(to, '.')
+	for unit := 100 * time.Millisecond; unit > 0; unit /= 10 {
+		if (unit == 100*time.Microsecond || unit == 100) && d == 0 {
+			break
+		}
+		to, d = append(to, byte('0'+d/unit)), d%unit
+	}
+	return to
 }
 
 func appendCount(to []byte, c ovs.Count) []byte {
@@ -167,7 +184,7 @@ var (
 // appendFlags appends +a-b of those in the mask, or a|b when all are in it.
 func appendFlags(to []byte, names []string, value, mask, all uint64) []byte {
 	switch {
-	case mask == all && value&all == 0, mask == 0:
+	case mask == all && value&all == 0, mask&(1<<len(names)-1) == 0:
 		return append(to, '0')
 	case mask == all:
 		first := true
@@ -580,10 +597,10 @@ func appendLong(to, b []byte) []byte {
 
 // fragmentName is what nw_frag is of: 1 any, 2 later fragments.
 func fragmentName(value, mask uint64) string {
-	switch {
-	case mask == 3:
+	switch mask {
+	case 3:
 		return [...]string{"no", "first", "<error>", "later"}[value&3]
-	case mask == 1:
+	case 1:
 		return [...]string{"no", "yes"}[value&1]
 	default:
 		return [...]string{"not_later", "later"}[value>>1&1]

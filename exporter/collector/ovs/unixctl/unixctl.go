@@ -3,6 +3,7 @@
 package unixctl
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -103,8 +104,9 @@ var ErrTooLong = errors.New("the reply is too long")
 func (c Client) Call(ctx context.Context, method string, args ...string) (string, error) {
 	reply, err := c.call(ctx, method, args)
 	if err != nil {
-		if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
-			err = fmt.Errorf("%w: %w", ctx.Err(), err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			// The connection's clock may be a little ahead of the context's.
+			err = fmt.Errorf("%w: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded), err)
 		}
 		return "", fmt.Errorf("call %s: %w", method, err)
 	}
@@ -148,7 +150,12 @@ func (c Client) call(ctx context.Context, method string, args []string) (string,
 	if limit <= 0 {
 		limit = 16 << 20
 	}
-	from := &io.LimitedReader{R: conn, N: limit}
+	return decode(conn, limit)
+}
+
+// decode reads a reply of so many bytes at most.
+func decode(r io.Reader, limit int64) (string, error) {
+	from := &io.LimitedReader{R: r, N: limit}
 	var reply struct {
 		Result *string `json:"result"`
 		Error  *string `json:"error"`
