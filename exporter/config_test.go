@@ -53,7 +53,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 			Conntrack: ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second},
 			OVS:       OVSConfig{Enabled: true, Interval: 15 * time.Second, FullInterval: time.Minute, Timeout: 10 * time.Second},
 		},
-		Sources:    sources, DefinitionsDir: "/etc/corkline/definitions",
+		Sources: sources, DefinitionsDir: "/etc/corkline/definitions",
 	}
 	f := func(text string) {
 		t.Helper()

@@ -141,11 +141,6 @@ func (c *ovsCmd) page(ctx context.Context, show func(context.Context, io.Writer)
 	return nil
 }
 
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // view gives what shows one look.
 func (c *ovsCmd) view(v *ovs.Viewer) func(context.Context, io.Writer) error {
 	switch c.View {
