@@ -41,7 +41,7 @@ const (
 	// Highs and lows that are remembered.
 	spans = 180
 	// What a trend needs at least.
-	trendPoints  = 5
+	trendPoints  = 6
 	trendSeconds = 60
 	// A trend is not drawn out to more than so many times its length.
 	reach = 8
@@ -49,7 +49,9 @@ const (
 	firstTrendSeconds = 600
 	nearLimit         = 0.85
 	// Growth beside its standard error.
-	significance = 5
+	significance = 8
+	// A trend is told when it has been there for so long.
+	holdSeconds = 45
 )
 
 // point is a count, or an average of some, at seconds since the first.
@@ -76,6 +78,12 @@ type Forecaster struct {
 	spans   []span
 	weights []float64 // of a regression
 	xs      []float64
+
+	differences []float64 // of spans
+
+	current  trend // if it has one, towards the limit
+	has      bool
+	hasSince float64
 }
 
 // NewForecaster makes a Forecaster.
@@ -91,13 +99,11 @@ func NewForecaster(o ForecastOptions) *Forecaster {
 	}
 	return &Forecaster{
 		options: o, points: make([]point, 0, 2*windowPoints), spans: make([]span, 0, spans+1),
-		weights: make([]float64, 2*windowPoints), xs: make([]float64, 2*windowPoints),
+		weights: make([]float64, 2*windowPoints), xs: make([]float64, 2*windowPoints), differences: make([]float64, 0, 64),
 	}
 }
 
-// Observe takes a count of entries, and the table's limit: 0 for none. Times
-// that do not go forward begin anew.
-func (f *Forecaster) Observe(at time.Time, entries, limit uint64) {
+func (f *Forecaster) remember(at time.Time, entries, limit uint64) {
 	seconds := at.Sub(f.start).Seconds()
 	if len(f.points) == 0 || seconds <= f.last.at {
 		f.start, seconds, f.points, f.spans = at, 0, f.points[:0], f.spans[:0]
@@ -131,12 +137,26 @@ func (f *Forecaster) Observe(at time.Time, entries, limit uint64) {
 	f.spans = append(slices.Delete(f.spans, 0, old), span{seconds, count, count})
 }
 
+// Observe takes a count of entries, and the table's limit: 0 for none. Times
+// that do not go forward begin anew.
+func (f *Forecaster) Observe(at time.Time, entries, limit uint64) {
+	f.remember(at, entries, limit)
+	had := f.has
+	if f.current, f.has = f.trend(); f.has && f.roseAndFell(&f.current) {
+		f.has = false
+	}
+	if !had {
+		f.hasSince = f.last.at
+	}
+}
+
 // trend is a curve through counts: count(t) = level + growth·(e^(bend·t)-1)/bend,
 // t seconds after the newest; growth·t where there is no bend.
 type trend struct {
 	level, growth, bend float64
 	since               float64 // seconds
 	error               float64 // standard error of the growth
+	other               float64 // growth with a bend, if the curve has none, and without one
 	explains            float64 // share of the variance
 }
 
@@ -164,18 +184,18 @@ func (f *Forecaster) Forecast() (Forecast, bool) {
 	if f.last.count >= f.limit {
 		return Forecast{Confidence: 1, Since: f.start.Add(seconds(f.last.at))}, true
 	}
-	t, ok := f.trend()
-	if !ok || f.roseAndFell(&t) {
+	if !f.has || f.last.at-f.hasSince < holdSeconds {
 		return Forecast{}, false
 	}
+	t := f.current
 	lasts := f.last.at - t.since
 	full := t.left(t.growth, f.limit)
 	if full > reach*lasts || full > f.options.Horizon.Seconds() {
 		return Forecast{}, false
 	}
-	latest := min(t.left(t.growth-1.64*t.error, f.limit), f.options.Horizon.Seconds())
+	latest := min(t.left(t.growth*0.97-1.64*t.error, f.limit), f.options.Horizon.Seconds())
 	return Forecast{
-		Full: seconds(full), Earliest: seconds(t.left(t.growth+1.64*t.error, f.limit)), Latest: seconds(latest),
+		Full: seconds(full), Earliest: seconds(t.left(t.growth*1.03+1.64*t.error, f.limit)), Latest: seconds(latest),
 		Confidence: max(0, t.explains) * (1 - full/(reach*lasts)/2),
 		Growth:     t.growth, Since: f.start.Add(seconds(t.since)),
 	}, true
@@ -183,17 +203,24 @@ func (f *Forecaster) Forecast() (Forecast, bool) {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// trend finds the curve of the longest part of the window that has one.
+// trend finds the curve of the longest part of the window that has one, whose
+// growth is one that all shorter parts allow, too (Lepski's rule).
 func (f *Forecaster) trend() (best trend, ok bool) {
 	n := len(f.points)
+	noise := f.noise()
+	slowest, fastest := math.Inf(-1), math.Inf(1)
 	for from := n - trendPoints; from >= 0; {
 		part := f.points[from:]
-		lasts := f.last.at - part[0].at
-		if lasts >= trendSeconds {
-			if t, fits := f.fit(part); fits {
+		if lasts := f.last.at - part[0].at; lasts >= trendSeconds {
+			t, fits := f.fit(part, noise)
+			tolerance := 2*t.error + 0.03*math.Abs(t.growth)
+			if ok && (t.growth < slowest || t.growth > fastest) {
+				break
+			}
+			if fits {
 				best, ok = t, true
-			} else if ok && lasts > 3*(f.last.at-best.since) {
-				break // a longer part has the same change in it
+				slowest = max(slowest, min(t.growth, t.other)-tolerance)
+				fastest = min(fastest, max(t.growth, t.other)+tolerance)
 			}
 		}
 		if from == 0 {
@@ -201,25 +228,48 @@ func (f *Forecaster) trend() (best trend, ok bool) {
 		}
 		from = max(0, min(from-1, n-(n-from)*5/4))
 	}
-	ok = ok && best.growth > significance*best.error
-	return best, ok
+	return best, ok && best.growth > significance*best.error
 }
 
-// fit finds the curve of a part, and whether it is one.
-func (f *Forecaster) fit(part []point) (trend, bool) {
+// noise is the deviation of counts that are minutes apart, from the median of
+// what they differ from the middle of their neighbours.
+func (f *Forecaster) noise() float64 {
+	from := max(0, len(f.spans)-60)
+	ds := f.differences[:0]
+	for i := from + 2; i < len(f.spans); i++ {
+		a, b, c := f.spans[i-2], f.spans[i-1], f.spans[i]
+		ds = append(ds, math.Abs(a.low+a.high-2*(b.low+b.high)+c.low+c.high)/2)
+	}
+	if len(ds) < 3 {
+		return 0
+	}
+	slices.Sort(ds)
+	return 1.48 * ds[len(ds)/2] / math.Sqrt(6)
+}
+
+// fit finds the curve of a part, and whether it is one, of counts that have such
+// noise by themselves.
+func (f *Forecaster) fit(part []point, noise float64) (best trend, fits bool) {
 	lasts := f.last.at - part[0].at
-	best, bestSquares := f.regress(part, 0)
+	best, squares := f.regress(part, 0)
+	best.other = best.growth
 	if bend := f.bend(part, lasts); bend != 0 {
 		// A bend must explain much of what an even growth does not.
-		bent, squares := f.regress(part, bend)
-		if free := float64(len(part) - 3); (bestSquares-squares)*free > 12*squares {
-			best, bestSquares = bent, squares
+		bent, less := f.regress(part, bend)
+		free := float64(len(part) - 3)
+		if squares-less > 12*max(less/free, noise*noise*max(1, 120*free/lasts)) {
+			bent.other = best.growth
+			best, squares = bent, less
+		} else {
+			best.other = bent.growth
 		}
 	}
+	best.since = part[0].at
 
-	// Residuals that go with their neighbours are of another curve.
+	// Residuals that go with their neighbours are of another curve, or of noise
+	// that has a memory, which shows in short parts as growth.
+	var jumps, mean, deviations float64
 	residual := func(p point) float64 { return p.count - best.at(p.at-f.last.at) }
-	var jumps, mean float64
 	for i, p := range part {
 		mean += p.count / float64(len(part))
 		if i > 0 {
@@ -227,24 +277,32 @@ func (f *Forecaster) fit(part []point) (trend, bool) {
 			jumps += d * d / 2
 		}
 	}
-	n := float64(len(part))
-	deviation, noise := math.Sqrt(bestSquares/n), math.Sqrt(jumps/(n-1))
-	rise := math.Abs(best.at(0) - best.at(-lasts))
-	best.since = part[0].at
-	memory := max(1, deviation/max(noise, 1e-9))
-	best.error *= memory
-	var squares float64
 	for _, p := range part {
-		squares += (p.count - mean) * (p.count - mean)
+		deviations += (p.count - mean) * (p.count - mean)
 	}
-	best.explains = 1 - bestSquares/max(squares, 1e-9)
-	// The newest counts must not leave the curve.
+	best.explains = 1 - squares/max(deviations, 1e-9)
+	n := float64(len(part))
+	deviation, jump := math.Sqrt(squares/n), math.Sqrt(jumps/(n-1))
+	rise := math.Abs(best.at(0) - best.at(-lasts))
+	best.error = math.Hypot(best.error*max(1, deviation/max(jump, 1e-9)), noise*math.Sqrt(12*120/lasts)/lasts)
+	if deviation > 2*max(jump, noise) && deviation > 0.02*rise {
+		return best, false
+	}
+
+	// The newest counts must not leave the curve, neither by level nor by growth.
 	var end float64
 	for _, p := range part[len(part)-3:] {
 		end += residual(p) / 3
 	}
-	fits := deviation <= 2*noise || deviation <= 0.02*rise
-	return best, fits && math.Abs(end) <= max(2*deviation, 0.02*rise, 1)
+	if math.Abs(end) > max(2*deviation, 2*noise, 0.02*rise, 1) {
+		return best, false
+	}
+	newest := part[len(part)-max(len(part)/3, 3):]
+	line, _ := f.regress(newest, 0)
+	middle := (newest[0].at+newest[len(newest)-1].at)/2 - f.last.at
+	span := f.last.at - newest[0].at
+	allowed := 0.05*math.Abs(best.growth) + 3*line.error + 2*noise*math.Sqrt(12*120/span)/span
+	return best, math.Abs(line.growth-best.growth*math.Exp(best.bend*middle)) <= allowed
 }
 
 // bend of the growth: the newer half of a part grows by that much faster than
@@ -318,26 +376,27 @@ func (f *Forecaster) regress(part []point, bend float64) (t trend, squares float
 // roseAndFell reports whether the counts before the trend make it doubtful:
 // they were as high and fell again, or there are too few of them.
 func (f *Forecaster) roseAndFell(t *trend) bool {
-	low, high, fastest, first := math.Inf(1), math.Inf(-1), 0.0, f.last.at
+	lasts := f.last.at - t.since
+	low, high, fastest, before := math.Inf(1), math.Inf(-1), 0.0, 0.0
 	for i, s := range f.spans {
 		if s.at >= t.since {
 			break
 		}
-		first = min(first, s.at)
+		before = t.since - f.spans[0].at
 		low, high = min(low, s.low), max(high, s.high)
-		if i > 2 {
-			was := f.spans[i-3]
-			fastest = max(fastest, (s.high-was.low)/max(s.at-was.at, 1))
+		for k := i - 1; k >= 0; k-- {
+			if d := s.at - f.spans[k].at; d >= lasts || k == 0 {
+				fastest = max(fastest, (s.high-f.spans[k].low)/max(d, lasts))
+				break
+			}
 		}
 	}
-	lasts := f.last.at - t.since
-	if t.since-first < lasts/2 && t.since-first < firstTrendSeconds {
-		return lasts < firstTrendSeconds && f.last.count < nearLimit*f.limit
-	}
-	if high >= 0.97*f.limit { // it was full: that it fell is no comfort
+	switch {
+	case before < min(lasts/2, firstTrendSeconds):
+		return lasts < firstTrendSeconds && (lasts < firstTrendSeconds/2 || f.last.count < nearLimit*f.limit)
+	case high >= 0.97*f.limit: // it was full: that it fell is no comfort
 		return false
-	}
-	if t.growth > 2.5*fastest {
+	case before >= firstTrendSeconds && t.growth > 2.5*fastest:
 		return false
 	}
 	return f.last.count < high+min((high-low)/4, (f.limit-high)/2)

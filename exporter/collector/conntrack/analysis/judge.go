@@ -44,11 +44,8 @@ func (a *Analyzer) judge(s *Snapshot) {
 	for i := range a.services.watches {
 		if w := &a.services.watches[i]; w.used {
 			j.conclude(w, j.service(w))
-			if w.event == nil {
-				continue
-			}
 			for i := range w.heavy.n {
-				j.explained = append(j.explained, explained{w.heavy.keys[i], w.to.address, w.scaled(w.heavy.counts[i]), true})
+				j.explain(w, w.heavy.keys[i], w.scaled(w.heavy.counts[i]), true)
 			}
 		}
 	}
@@ -77,6 +74,7 @@ func (a *Analyzer) judge(s *Snapshot) {
 // conclude begins, goes on with or ends an event of the key, or learns what is
 // usual without one.
 func (j *judge) conclude(w *watch, v judgement) {
+	defer func() { j.explain(w, w.source, w.halfOpen(), false) }()
 	e, flood := w.event, float64(j.options.FloodEntries)
 	switch {
 	case e == nil && v.kind != 0 && len(j.events) < MaxEvents:
@@ -112,7 +110,6 @@ func (j *judge) conclude(w *watch, v judgement) {
 	}
 
 	w.alive = w.isAlive(j.seconds)
-	j.explained = append(j.explained, explained{w.source, w.to.address, v.half, false})
 	if w.quiet > 0 {
 		return
 	}
@@ -134,8 +131,14 @@ func (j *judge) learn(w *watch, v judgement) {
 	if j.polls == 0 {
 		w.usual, w.usualHandshakes = level{v.half, v.half / 8}, level{handshakes, handshakes / 8}
 	} else {
-		w.usual.observe(v.half, j.step)
-		w.usualHandshakes.observe(handshakes, j.step)
+		// What may become an event is not usual soon, nor what comes with it.
+		step := j.step
+		if flood := float64(j.options.FloodEntries); max(w.usual.above(v.half), w.usualHandshakes.above(handshakes)) > flood/8 {
+			step /= 10
+			defer func(was recent) { w.answered = was }(w.answered)
+		}
+		w.usual.observe(v.half, step)
+		w.usualHandshakes.observe(handshakes, step)
 		if j.seconds > 0 {
 			w.alive = w.isAlive(j.seconds)
 			if rate := float64(w.newClients) / j.seconds; w.arrivals.mean == 0 {
@@ -158,11 +161,37 @@ type judge struct {
 	explained  []explained
 }
 
-// explained half-open entries: those of an event that is judged already.
+// explained half-open entries: those of what is judged already.
 type explained struct {
 	source, victim [16]byte
 	entries        float64
 	isPart         bool // of another one, which is of all sources
+	isEvent        bool // or else it may become one
+}
+
+func (j *judge) explain(w *watch, source [16]byte, entries float64, isPart bool) {
+	if w.event != nil || entries >= float64(j.options.FloodEntries)/4 {
+		j.explained = append(j.explained, explained{source, w.to.address, entries, isPart, w.event != nil})
+	}
+}
+
+// unexplained is what remains of half-open entries without what belongs to
+// events. It is nothing if most of it belongs to what may become one.
+func (j *judge) unexplained(half float64, belongs func(*explained) bool) float64 {
+	most := 0.0
+	for i := range j.explained {
+		switch x := &j.explained[i]; {
+		case !belongs(x):
+		case x.isEvent:
+			half -= x.entries
+		default:
+			most = max(most, x.entries)
+		}
+	}
+	if half < 0 || most > half/2 {
+		return 0
+	}
+	return half
 }
 
 // enough reports whether so many half-open entries above the usual, and so big
@@ -264,9 +293,11 @@ func (j *judge) service(w *watch) judgement {
 	} else if alive {
 		seconds = min(seconds, j.seconds)
 	}
+	sure := strangers // would not be there if the service had merely died
 	if lightStrangers := sources * unknown; lightStrangers > 0 && len(light) > 0 {
-		come := 3 * w.arrivals.mean * seconds
-		strangers += max(0, half-fromHeavy) * unknown * max(0, 1-come/lightStrangers)
+		unexpected := max(0, 1-3*w.arrivals.mean*seconds/lightStrangers)
+		strangers += max(0, half-fromHeavy) * unknown * unexpected
+		sure += lightStrangers * unexpected
 	}
 
 	switch {
@@ -276,7 +307,7 @@ func (j *judge) service(w *watch) judgement {
 			v.above, v.share = handshakes, handshakesShare
 		}
 	case !j.enough(v.above, v.share):
-	case strangers >= float64(j.options.FloodEntries) || strangers >= v.above/2:
+	case strangers >= v.above/2 || sure >= float64(j.options.FloodEntries):
 		v.kind = Flood
 	default:
 		v.kind = Unanswered
@@ -292,14 +323,9 @@ func (w *watch) isAlive(seconds float64) bool {
 
 // conversation judges what one source sends to many ports of a host.
 func (j *judge) conversation(w *watch) judgement {
-	half := w.halfOpen()
-	for _, x := range j.explained {
-		if x.source == w.source && x.victim == w.to.address {
-			half -= x.entries
-		}
-	}
+	half := j.unexplained(w.halfOpen(), func(x *explained) bool { return x.source == w.source && x.victim == w.to.address })
 	key := pair{w.source, w.to.address}
-	v := judgement{half: max(0, half), shape: OneToPorts}
+	v := judgement{half: half, shape: OneToPorts}
 	j.restOf(&v, w, j.pairs.entries(&key, w.hash), j.pairsWas.entries(&key, w.hash))
 	if w.event == nil && !j.enough(v.above, v.share) {
 		return v
@@ -336,13 +362,8 @@ func (j *judge) restOf(v *judgement, w *watch, now, was float64) {
 
 // host judges what many sources send to many ports of a host.
 func (j *judge) host(w *watch) judgement {
-	half := w.halfOpen()
-	for _, x := range j.explained {
-		if x.victim == w.to.address && !x.isPart {
-			half -= x.entries
-		}
-	}
-	v := judgement{half: max(0, half), shape: ManyToPorts}
+	half := j.unexplained(w.halfOpen(), func(x *explained) bool { return x.victim == w.to.address && !x.isPart })
+	v := judgement{half: half, shape: ManyToPorts}
 	j.restOf(&v, w, j.destinations.entries(&w.to.address, w.hash), j.destinationsWas.entries(&w.to.address, w.hash))
 	if w.event == nil && !j.enough(v.above, v.share) {
 		return v
@@ -373,13 +394,8 @@ func (j *judge) host(w *watch) judgement {
 
 // origin judges what one source sends to many hosts.
 func (j *judge) origin(w *watch) judgement {
-	half := w.halfOpen()
-	for _, x := range j.explained {
-		if x.source == w.source {
-			half -= x.entries
-		}
-	}
-	v := judgement{half: max(0, half), shape: OneToHosts}
+	half := j.unexplained(w.halfOpen(), func(x *explained) bool { return x.source == w.source })
+	v := judgement{half: half, shape: OneToHosts}
 	j.restOf(&v, w, j.sources.entries(&w.source, w.hash), j.sourcesWas.entries(&w.source, w.hash))
 	if w.event == nil && !j.enough(v.above, v.share) {
 		return v

@@ -36,7 +36,6 @@ type Step struct {
 // Life is the steps of an entry in the table.
 type Life []Step
 
-// Lives of entries.
 func (l Life) length() (sum time.Duration) {
 	for _, s := range l {
 		sum += s.For
