@@ -3,6 +3,8 @@ package collector
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -13,11 +15,7 @@ import (
 // What polls of 100,000 flows cost, beside ovs-ofctl in the same run.
 func BenchmarkPoll(b *testing.B) {
 	s := newBench(b, 7, newPod(1), newPod(2))
-	var flows strings.Builder
-	for i := range 100_000 {
-		flows.WriteString(flow(7, categoryPolicy, "IngressRule", 200, fmt.Sprintf("tcp,nw_src=10.%d.%d.%d,tp_dst=%d", i>>16, i>>8&255, i&255, 1+i%60000), fmt.Sprintf("conjunction(%d,1/3)", 100+i%3000)))
-	}
-	s.AddFlows(flows.String())
+	s.AddFlows(manyFlows())
 	runtime.GC()
 	before := rss()
 	s.poll()
@@ -81,4 +79,55 @@ func computed(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// What the agent holds in memory before and after it has polled 100,000 flows.
+func BenchmarkAgent_Memory(b *testing.B) {
+	binary := build(b)
+	s := newBench(b, 7, newPod(1), newPod(2))
+	config := filepath.Join(b.TempDir(), "c.yaml")
+	text := fmt.Sprintf("state_dir: %s\nlisten: 127.0.0.1:0\nsources: []\ncollectors: {conntrack: {enabled: false}, ovs: {run_dir: %s, interval: 1s, full_interval: 2s}}\n", b.TempDir(), s.Dir)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	agent := exec.CommandContext(b.Context(), binary, "agent", "--config", config)
+	if err := agent.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		_ = agent.Process.Kill()
+		_ = agent.Wait()
+	}()
+	for b.Loop() {
+		wait(b, 15*time.Second)
+		idle := resident(b, agent.Process.Pid)
+		s.AddFlows(manyFlows())
+		wait(b, 30*time.Second)
+		b.Logf("RSS of the agent: %s with few flows, %s with 100,000", idle, resident(b, agent.Process.Pid))
+	}
+}
+
+func wait(b *testing.B, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-b.Context().Done():
+	}
+}
+
+func resident(b *testing.B, pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	line, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(line)
+}
+
+func manyFlows() string {
+	var flows strings.Builder
+	for i := range 100_000 {
+		flows.WriteString(flow(7, categoryPolicy, "IngressRule", 200, fmt.Sprintf("tcp,nw_src=10.%d.%d.%d,tp_dst=%d", i>>16, i>>8&255, i&255, 1+i%60000), fmt.Sprintf("conjunction(%d,1/3)", 100+i%3000)))
+	}
+	return flows.String()
 }
