@@ -181,8 +181,12 @@ func (c *conntrackTopCmd) Run(ctx context.Context, log *slog.Logger) error {
 			name string
 			top  []conntrack.Talker
 		}{
-			{"SOURCES", r.Top.Sources}, {"DESTINATIONS", r.Top.Destinations}, {"PAIRS", r.Top.Pairs},
-			{"SOURCES, HALF-OPEN", r.Top.HalfOpenSources}, {"DESTINATIONS, HALF-OPEN", r.Top.HalfOpenDestinations}, {"PAIRS, HALF-OPEN", r.Top.HalfOpenPairs},
+			{"SOURCES", r.Top.Sources},
+			{"DESTINATIONS", r.Top.Destinations},
+			{"PAIRS", r.Top.Pairs},
+			{"SOURCES, HALF-OPEN", r.Top.HalfOpenSources},
+			{"DESTINATIONS, HALF-OPEN", r.Top.HalfOpenDestinations},
+			{"PAIRS, HALF-OPEN", r.Top.HalfOpenPairs},
 		} {
 			if i > 0 {
 				fmt.Fprintln(w)

@@ -73,8 +73,14 @@ func newDescriptions() *descriptions {
 		memory:        desc("memory_objects", "Objects that ovs-vswitchd holds in memory.", "object"),
 	}
 	for i, p := range [portCounters][2]string{
-		{"received_packets", "Packets that came in"}, {"received_bytes", "Bytes that came in"}, {"received_dropped", "Packets that came in and were dropped"}, {"received_errors", "Errors of what came in"},
-		{"sent_packets", "Packets that went out"}, {"sent_bytes", "Bytes that went out"}, {"sent_dropped", "Packets that should have gone out and were dropped"}, {"sent_errors", "Errors of what went out"},
+		{"received_packets", "Packets that came in"},
+		{"received_bytes", "Bytes that came in"},
+		{"received_dropped", "Packets that came in and were dropped"},
+		{"received_errors", "Errors of what came in"},
+		{"sent_packets", "Packets that went out"},
+		{"sent_bytes", "Bytes that went out"},
+		{"sent_dropped", "Packets that should have gone out and were dropped"},
+		{"sent_errors", "Errors of what went out"},
 	} {
 		d.ports[i] = desc("port_"+p[0]+"_total", p[1]+" at a port; what a pod sends comes in here.", port...)
 	}
