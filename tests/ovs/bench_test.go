@@ -49,7 +49,8 @@ func (c *cost) report(b *testing.B, name string, dump cost) {
 
 // BenchmarkPoll compares, in turns, with "ovs-ofctl -O OpenFlow15 dump-flows
 // br-int | wc -c": a poll of all 100,000 flows that looks at their fields and
-// actions, and one of the counts of all tables and ports.
+// actions, at once and table by table, and one of the counts of all tables and
+// ports.
 func BenchmarkPoll(b *testing.B) {
 	s := lab.Start(b, lab.Options{})
 	s.AddFlows(manyFlows(100_000))
@@ -65,8 +66,9 @@ func BenchmarkPoll(b *testing.B) {
 	defer client.Close()
 
 	var drops, fields uint64
-	full := func() error {
-		return client.Flows(ctx, openflow.FlowFilter{Table: openflow.AllTables}, func(f *openflow.Flow) error {
+	var used []uint8
+	flows := func(table uint8) error {
+		return client.Flows(ctx, openflow.FlowFilter{Table: table}, func(f *openflow.Flow) error {
 			for field := range f.Match.Fields() {
 				fields += uint64(field.ID)
 			}
@@ -79,7 +81,15 @@ func BenchmarkPoll(b *testing.B) {
 			return nil
 		})
 	}
-	var used []uint8
+	full := func() error { return flows(openflow.AllTables) }
+	tables := func() error {
+		for _, table := range used {
+			if err := flows(table); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	routine := func() error {
 		used = used[:0]
 		err := client.Tables(ctx, func(t *ovs.TableStats) error {
@@ -116,17 +126,19 @@ func BenchmarkPoll(b *testing.B) {
 		return ofctl.Wait()
 	}
 
-	var dumps, fulls, routines cost
+	var dumps, fulls, byTable, routines cost
 	for b.Loop() {
 		dumps.add(b, s, dump)
 		fulls.add(b, s, full)
 		routines.add(b, s, routine)
+		byTable.add(b, s, tables)
 	}
 	if len(used) != 30 {
 		b.Errorf("%d tables", len(used))
 	}
 	dumps.report(b, "ovs-ofctl", cost{})
 	fulls.report(b, "full", dumps)
+	byTable.report(b, "by-table", dumps)
 	routines.report(b, "routine", dumps)
 	b.ReportMetric(0, "ns/op") // of all three, which says nothing
 }

@@ -206,19 +206,27 @@ func TestForms(t *testing.T) {
 		f("sorted", s.Ofctl("-O", name, "--no-names", "--sort", "dump-flows", s.Bridge))
 		f("names", s.Ofctl("-O", name, "--names", "dump-flows", s.Bridge), "Match", "Actions")
 		f("no stats", s.Ofctl("-O", name, "--no-names", "--no-stats", "dump-flows", s.Bridge), "Packets", "Bytes")
-		f("OpenFlow 1.4", s.Ofctl("-O", "OpenFlow14", "--no-names", "dump-flows", s.Bridge), "Actions", "Importance")
+		untold := []string{"Importance"}
+		if version == openflow.Version15 { // which has no load
+			untold = append(untold, "Actions")
+		}
+		f("OpenFlow 1.4", s.Ofctl("-O", "OpenFlow14", "--no-names", "dump-flows", s.Bridge), untold...)
 		f("bridge/dump-flows", s.Appctl("bridge/dump-flows", s.Bridge), "Match", "Actions", "Cookie", "Flags", "Importance", "Idle", "Hard")
 	}
 
 	// OpenFlow before 1.3 does not have every field, nor groups in every form.
-	older := slices.DeleteFunc(mixed()[:len(matches())], func(flow string) bool { return strings.Contains(flow, "packet_type=") })
+	older := slices.DeleteFunc(mixed()[:len(matches())], func(flow string) bool {
+		// ovs-ofctl does not know how long an option of a tunnel is, the switch does.
+		return strings.Contains(flow, "packet_type=") || strings.Contains(flow, "tun_metadata1=0x5/0xff")
+	})
 	s.Ofctl("-O", "OpenFlow15", "del-flows", s.Bridge)
 	s.AddFlows(join(older))
 	for version := range versions() {
 		f := comparison(t, s, version, len(older))
 		f("OpenFlow 1.0", s.Ofctl("-O", "OpenFlow10", "--no-names", "dump-flows", s.Bridge), "Flags", "Importance")
-		f("OpenFlow 1.1", s.Ofctl("-O", "OpenFlow11", "--no-names", "dump-flows", s.Bridge), "Flags", "Importance", "Match")
+		f("OpenFlow 1.1", s.Ofctl("-O", "OpenFlow11", "--no-names", "dump-flows", s.Bridge), "Flags", "Importance")
 		f("OpenFlow 1.2", s.Ofctl("-O", "OpenFlow12", "--no-names", "dump-flows", s.Bridge), "Flags", "Importance")
+		f("bridge/dump-flows", s.Appctl("bridge/dump-flows", s.Bridge), "Cookie", "Flags", "Importance", "Idle", "Hard")
 	}
 }
 

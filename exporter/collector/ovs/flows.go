@@ -390,5 +390,5 @@ func (c *cookies) add(key uint32) {
 		list[maxCookies-1].flows++
 		return
 	}
-	*c = append(list, cookieCount{key, 1})
+	*c = append(*c, cookieCount{key, 1})
 }

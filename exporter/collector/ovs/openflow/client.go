@@ -20,7 +20,7 @@ type Client struct {
 	conn    net.Conn
 	version Version
 	xid     uint32
-	flows15   layout // how the switch writes flows in OpenFlow 1.5
+	flows15 layout // how the switch writes flows in OpenFlow 1.5
 
 	buffer     []byte // of what was read and not yet handled, from read to write
 	start, end int

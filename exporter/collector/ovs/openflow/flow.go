@@ -53,6 +53,10 @@ func (f FlowFilter) request() []byte {
 
 // Flows hands on the flows that a filter chooses, in no order, each in the
 // same Flow. An error of the callback ends it, and closes the client.
+//
+// A switch puts a whole reply together before it sends the first part, and
+// does nothing else meanwhile: asked table by table it takes less memory,
+// waits less for its other clients, and is no slower.
 func (c *Client) Flows(ctx context.Context, filter FlowFilter, each func(*Flow) error) error {
 	var f Flow
 	return c.multipart(ctx, multipartFlow, filter.request(), func(body []byte) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"math/bits"
 	"net/netip"
 	"strconv"
 	"time"
@@ -325,6 +326,7 @@ func protocolName(ether uint16, protocol uint8) (name string, whole bool) {
 // printed is a match sorted for printing.
 type printed struct {
 	at           [fieldCount]uint16 // where a field is in the match, from 1
+	present      [4]uint64          // a bit for each field that is there
 	value, mask  [16]uint32         // of the registers
 	ether        uint16
 	protocol     uint8
@@ -339,6 +341,7 @@ func (m Match) sorted() (p printed) {
 			break
 		}
 		p.at[f.ID] = uint16(at + 1)
+		p.present[f.ID/64] |= 1 << (f.ID % 64)
 		at += n
 		v, mask := f.Uint64()
 		switch {
@@ -371,37 +374,38 @@ func (m Match) AppendText(to []byte, names *Names) []byte {
 	p, start := m.sorted(), len(to)
 	name, whole := protocolName(p.ether, p.protocol)
 	named, vlan, registers := false, false, false
-	for id := FieldID(1); id < fieldCount; id++ {
-		if id >= Reg0 && !named && (p.at[EthType] != 0) { // before the registers
-			named = true
-			if name != "" {
-				to = append(append(to, name...), ',')
+	for i, word := range p.present {
+		for ; word != 0; word &= word - 1 { // the lowest bit
+			id := FieldID(64*i + bits.TrailingZeros64(word))
+			if id >= Reg0 && !named && p.at[EthType] != 0 { // before the registers
+				named = true
+				if name != "" {
+					to = append(append(to, name...), ',')
+				}
 			}
-		}
-		switch {
-		case id >= Reg0 && id <= XXReg3:
-			if !registers {
-				registers = true
-				to = p.appendRegisters(to)
+			switch {
+			case id == UnknownField, id == EthType && name != "", id == IPProto && whole && p.at[EthType] != 0:
+				continue
+			case id >= Reg0 && id <= XXReg3:
+				if !registers {
+					registers = true
+					to = p.appendRegisters(to)
+				}
+				continue
+			case id == VLANVID || id == VLANPCP || id == VLANTCI:
+				if !vlan {
+					vlan = true
+					to = p.appendVLAN(to)
+				}
+				continue
 			}
-			continue
-		case p.at[id] == 0:
-			continue
-		case id == VLANVID || id == VLANPCP || id == VLANTCI:
-			if !vlan {
-				vlan = true
-				to = p.appendVLAN(to)
+			var f Field
+			takeField(m.oxm[p.at[id]-1:], &f)
+			if id == PacketType && allZeros(f.Value) { // Ethernet, as ever
+				continue
 			}
-			continue
-		case id == EthType && name != "", id == IPProto && whole && named && p.at[EthType] != 0:
-			continue
+			to = append(f.appendMatch(to, names), ',')
 		}
-		var f Field
-		takeField(m.oxm[p.at[id]-1:], &f)
-		if id == PacketType && allZeros(f.Value) { // Ethernet, as ever
-			continue
-		}
-		to = append(f.appendMatch(to, names), ',')
 	}
 	if p.at[UnknownField] != 0 {
 		to = m.appendUnknown(to)
