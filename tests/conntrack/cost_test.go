@@ -59,7 +59,7 @@ const maxExtra = 8 << 20
 // What a poll costs, beside what others take for the same table in turn. Times
 // are shown, memory is held.
 func TestCost(t *testing.T) {
-	clear(t)
+	emptyTable(t)
 	table := openTable(t)
 	at := 0
 	for _, size := range []int{50_000, 100_000, 200_000, 260_000} {
@@ -103,7 +103,7 @@ func TestCost(t *testing.T) {
 		t.Errorf("%+v, %v", stats, err)
 	}
 	t.Logf("unreplied entries only: %s", time.Since(start).Round(time.Millisecond))
-	clear(t)
+	emptyTable(t)
 }
 
 func dumpOnly(t *testing.T, want uint64) time.Duration {

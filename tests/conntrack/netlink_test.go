@@ -19,7 +19,7 @@ const patience = 30 * time.Second
 // The kernel itself leaves out what a filter does not want, and what it hands
 // out is just that.
 func TestFilters(t *testing.T) {
-	clear(t)
+	emptyTable(t)
 	table := openTable(t)
 	for i := range 90 {
 		e := connection{
@@ -73,13 +73,13 @@ func TestFilters(t *testing.T) {
 	if _, err := conn.Dump(ctx, netlink.Filter{}, func(*netlink.Entry) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
-	clear(t)
+	emptyTable(t)
 }
 
 // Every new and destroyed connection is told of; those for which there was no
 // room are counted.
 func TestEvents(t *testing.T) {
-	clear(t)
+	emptyTable(t)
 	writeSysctl(t, "nf_conntrack_timestamp", "1")
 	defer writeSysctl(t, "nf_conntrack_timestamp", "0")
 	table := openTable(t)
@@ -91,7 +91,7 @@ func TestEvents(t *testing.T) {
 		}
 		defer events.Close()
 		table.fill(n)
-		clear(t)
+		emptyTable(t)
 		if !slow { // nothing may be lost of what fits
 			n = min(n, 1000)
 		}

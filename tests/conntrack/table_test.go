@@ -106,7 +106,7 @@ func same(t *testing.T, c *conntrack.Collector) sums {
 	return got
 }
 
-func clear(t testing.TB) {
+func emptyTable(t testing.TB) {
 	t.Helper()
 	for _, family := range []string{"ipv4", "ipv6"} {
 		command(t, "conntrack", "-F", "-f", family)
@@ -117,7 +117,7 @@ func clear(t testing.TB) {
 func TestSums(t *testing.T) {
 	table := openTable(t)
 	c := conntrack.New(conntrack.Options{Interval: time.Minute})
-	clear(t)
+	emptyTable(t)
 	if got := same(t, c); got["entries"] != 0 || got["dump_up"] != 1 || got["entries_limit"] == 0 {
 		t.Errorf("an empty table: %v", got)
 	}
@@ -190,12 +190,12 @@ func TestSums(t *testing.T) {
 	if got["service_entries ipv4"] != 4+6+9 || got["service_entries ipv6"] != 4+6 || got["not_allowed_entries ipv4"] != 9 || got["not_allowed_entries ipv6"] != 0 {
 		t.Errorf("Antrea's marks: %v", got)
 	}
-	clear(t)
+	emptyTable(t)
 	table.fill(1000)
 	if got := same(t, c); got["entries"] != 1000 {
 		t.Errorf("a thousand entries: %v", got)
 	}
-	clear(t)
+	emptyTable(t)
 	table.fill(200_000)
 	if got := same(t, c); got["entries"] != 200_000 {
 		t.Errorf("200,000 entries: %v", got)
@@ -203,7 +203,7 @@ func TestSums(t *testing.T) {
 	if pace := c.Interval(); pace >= time.Minute { // three quarters full
 		t.Errorf("polls again in %s", pace)
 	}
-	clear(t)
+	emptyTable(t)
 }
 
 // kernelCounters adds up what the kernel's statistics say.
@@ -226,7 +226,7 @@ func kernelCounters(t *testing.T) map[string]float64 {
 // Of a table that is full of assured entries, what is dropped is counted just
 // as the kernel counts it; unassured ones are evicted early.
 func TestFull(t *testing.T) {
-	clear(t)
+	emptyTable(t)
 	table := openTable(t)
 	command(t, "ip", "link", "set", "lo", "up")
 	command(t, "nft", "add table inet tracking; add chain inet tracking out { type filter hook output priority 0; }; add rule inet tracking out ct state new counter")
@@ -234,7 +234,7 @@ func TestFull(t *testing.T) {
 	c := conntrack.New(conntrack.Options{Interval: time.Minute})
 	before := poll(t, c)
 	limit := int(before["entries_limit"])
-	for i := 0; i < limit; i++ {
+	for i := range limit {
 		table.create(&connection{
 			src: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), dst: netip.AddrFrom4([4]byte{198, 51, 100, 7}),
 			protocol: unix.IPPROTO_TCP, srcPort: 1000, dstPort: 443, state: 3, status: seenReply | assured, timeout: 3600,
@@ -263,7 +263,7 @@ func TestFull(t *testing.T) {
 		t.Errorf("%v entries of %d", got["entries"], limit)
 	}
 	t.Logf("%d sends refused, %v drops, %v of %d entries, polls again in %s", refused, got["drops_total"], got["entries"], limit, c.Interval())
-	clear(t)
+	emptyTable(t)
 }
 
 func sendUDP(t *testing.T, port int) error {
@@ -278,7 +278,7 @@ func sendUDP(t *testing.T, port int) error {
 
 // Without the capability the cheap facts go on.
 func TestWithoutCapability(t *testing.T) {
-	clear(t)
+	emptyTable(t)
 	openTable(t).fill(3)
 	got, facts := pollUnprivileged(t)
 	if got["entries"] != 3 || got["dump_up"] != 0 {
@@ -287,5 +287,5 @@ func TestWithoutCapability(t *testing.T) {
 	if text := fmt.Sprint(facts); !strings.Contains(text, "NET_ADMIN") {
 		t.Errorf("the status does not say what is missing: %s", text)
 	}
-	clear(t)
+	emptyTable(t)
 }

@@ -31,6 +31,8 @@ type Table interface {
 // Options configure a Collector.
 type Options struct {
 	Proc string // where procfs is mounted; empty for /proc
+	// Datapath to poll in place of the kernel's table; nil for that.
+	Datapath *Datapath
 	// Interval between two polls of a table that is up to half full. Fuller ones
 	// are polled more often.
 	Interval time.Duration
@@ -125,13 +127,30 @@ func (c *Collector) Name() string { return "conntrack" }
 // Poll implements collector.Collector. It fails when not even the table's size
 // can be read; Status tells what else could not.
 func (c *Collector) Poll(ctx context.Context) error {
-	start := c.options.Now()
+	s := &snapshot{at: c.options.Now()}
+	var err error
+	if c.options.Datapath != nil {
+		err = c.pollDatapath(ctx, s)
+	} else {
+		err = c.pollKernel(ctx, s)
+	}
+	if err != nil {
+		return err
+	}
+	s.interrupted, s.overruns = c.interrupted, c.overruns
+	s.forecast, s.growing = c.observe(s.at, s.facts)
+	c.tell(s)
+	c.pace(s, c.options.Now().Sub(s.at))
+	c.snapshot.Store(s)
+	return nil
+}
+
+func (c *Collector) pollKernel(ctx context.Context, s *snapshot) (err error) {
 	conn, dialErr := netlink.Dial() // nil when there is none
 	if dialErr == nil {
 		defer conn.Close()
 	}
-	s := &snapshot{at: start, why: dialErr}
-	var err error
+	s.why = dialErr
 	if s.facts, err = c.facts(ctx, conn); err != nil {
 		return err
 	}
@@ -146,11 +165,17 @@ func (c *Collector) Poll(ctx context.Context) error {
 			s.why = errors.Join(s.why, err)
 		}
 	}
-	s.interrupted, s.overruns = c.interrupted, c.overruns
-	s.forecast, s.growing = c.observe(s.at, s.facts)
-	c.tell(s)
-	c.pace(s, c.options.Now().Sub(start))
-	c.snapshot.Store(s)
+	return nil
+}
+
+// pollDatapath finds no counters: Open vSwitch has none of them.
+func (c *Collector) pollDatapath(ctx context.Context, s *snapshot) (err error) {
+	if s.facts.entries, s.facts.limit, err = c.options.Datapath.Size(ctx); err != nil {
+		return err
+	}
+	if s.table, err = c.dump(ctx, c.options.Datapath); err != nil {
+		s.why = err
+	}
 	return nil
 }
 

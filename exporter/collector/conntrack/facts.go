@@ -29,8 +29,11 @@ func procFacts(proc string) (f facts, err error) {
 		to       *uint64
 		required bool
 	}{
-		{"count", &f.entries, true}, {"max", &f.limit, true},
-		{"buckets", &f.buckets, false}, {"acct", &accounting, false}, {"timestamp", &timestamps, false},
+		{"count", &f.entries, true},
+		{"max", &f.limit, true},
+		{"buckets", &f.buckets, false},
+		{"acct", &accounting, false},
+		{"timestamp", &timestamps, false},
 	} {
 		var text []byte
 		text, err = os.ReadFile(filepath.Join(proc, "sys/net/netfilter/nf_conntrack_"+sysctl.name))

@@ -123,8 +123,12 @@ type summary struct {
 // statuses by their names, in order.
 func (s *summary) statuses() []statusCount {
 	return []statusCount{
-		{"unreplied", s.unreplied}, {"half_open", s.halfOpen}, {"assured", s.assured},
-		{"offloaded", s.offloaded}, {"snat", s.sourceNAT}, {"dnat", s.destNAT},
+		{"unreplied", s.unreplied},
+		{"half_open", s.halfOpen},
+		{"assured", s.assured},
+		{"offloaded", s.offloaded},
+		{"snat", s.sourceNAT},
+		{"dnat", s.destNAT},
 	}
 }
 

@@ -74,45 +74,49 @@ func (a *Analyzer) judge(s *Snapshot) {
 // conclude begins, goes on with or ends an event of the key, or learns what is
 // usual without one.
 func (j *judge) conclude(w *watch, v judgement) {
-	defer func() { j.explain(w, w.source, w.halfOpen(), false) }()
-	e, flood := w.event, float64(j.options.FloodEntries)
-	switch {
-	case e == nil && v.kind != 0 && len(j.events) < MaxEvents:
-		j.lastID++
-		e = &Event{
-			ID: j.lastID, Kind: v.kind, Shape: v.shape, Phase: Started, Protocol: w.protocol(), Since: j.poll.Start,
-			Port: w.to.port, Baseline: uint64(w.usual.mean),
-		}
-		if v.shape != OneToHosts {
-			e.Victim = netip.AddrFrom16(w.to.address).Unmap()
-		}
-		w.usual.mean = min(w.usual.mean, max(0, v.half-v.above))
-		w.event, w.quiet = e, 0
-		j.events = append(j.events, e)
-	case e == nil:
+	switch e := w.event; {
+	case e == nil && (v.kind == 0 || len(j.events) == MaxEvents):
 		j.learn(w, v)
-		return
-	case v.half-w.usual.mean >= flood/2:
-		e.Phase, w.quiet = Ongoing, 0
-		if v.kind == Flood {
-			e.Kind = Flood
+	case e == nil:
+		w.usual.mean = min(w.usual.mean, max(0, v.half-v.above))
+		j.begin(w, v)
+	case v.half-w.usual.mean < float64(j.options.FloodEntries)/2:
+		e.Phase = Ongoing
+		if w.quiet++; w.quiet >= j.options.EndPolls {
+			e.Phase, w.event = Ended, nil
 		}
-		if v.kind != 0 {
+	case v.kind == Flood && e.Kind != Flood && len(j.events) < MaxEvents: // one has joined it
+		e.Phase = Ended
+		j.begin(w, v)
+	default:
+		e.Phase, w.quiet = Ongoing, 0
+		if v.kind == e.Kind {
 			e.Shape = v.shape
 		}
-	default:
-		if w.quiet++; w.quiet >= j.options.EndPolls {
-			e.Phase = Ended
-			w.event = nil
-			return
-		}
-		e.Phase = Ongoing
+		j.tell(w, v)
 	}
+	j.explain(w, w.source, w.halfOpen(), false)
+}
 
-	w.alive = w.isAlive(j.seconds)
-	if w.quiet > 0 {
-		return
+// begin an event.
+func (j *judge) begin(w *watch, v judgement) {
+	j.lastID++
+	w.quiet = 0
+	w.event = &Event{
+		ID: j.lastID, Kind: v.kind, Shape: v.shape, Phase: Started, Protocol: w.protocol(), Since: j.poll.Start,
+		Port: w.to.port, Baseline: uint64(w.usual.mean),
 	}
+	if v.shape != OneToHosts {
+		w.event.Victim = netip.AddrFrom16(w.to.address).Unmap()
+	}
+	j.events = append(j.events, w.event)
+	j.tell(w, v)
+}
+
+// tell in the event what it is judged by.
+func (j *judge) tell(w *watch, v judgement) {
+	e := w.event
+	w.alive = w.isAlive(j.seconds)
 	e.Until = j.at
 	e.HalfOpen, e.Answered, e.Share = uint64(v.half), uint64(v.answered), v.share
 	e.Peak = max(e.Peak, e.HalfOpen)
@@ -125,30 +129,32 @@ func (j *judge) conclude(w *watch, v judgement) {
 	}
 }
 
-// learn moves what is usual for the key.
+// learn moves what is usual for the key. What may become an event is not usual
+// soon, nor what comes with it.
 func (j *judge) learn(w *watch, v judgement) {
 	handshakes := w.scaled(w.handshakes)
 	if j.polls == 0 {
 		w.usual, w.usualHandshakes = level{v.half, v.half / 8}, level{handshakes, handshakes / 8}
-	} else {
-		// What may become an event is not usual soon, nor what comes with it.
-		step := j.step
-		if flood := float64(j.options.FloodEntries); max(w.usual.above(v.half), w.usualHandshakes.above(handshakes)) > flood/8 {
-			step /= 10
-			defer func(was recent) { w.answered = was }(w.answered)
-		}
-		w.usual.observe(v.half, step)
-		w.usualHandshakes.observe(handshakes, step)
-		if j.seconds > 0 {
-			w.alive = w.isAlive(j.seconds)
-			if rate := float64(w.newClients) / j.seconds; w.arrivals.mean == 0 {
-				w.arrivals.mean = rate
-			} else {
-				w.arrivals.observe(rate, j.step)
-			}
-		}
+		w.answered.observe(j.at, v.answered, j.options.Memory)
+		return
 	}
-	w.answered.observe(j.at, v.answered, j.options.Memory)
+	step := j.step
+	if max(w.usual.above(v.half), w.usualHandshakes.above(handshakes)) > float64(j.options.FloodEntries)/8 {
+		step /= 10
+	} else {
+		w.answered.observe(j.at, v.answered, j.options.Memory)
+	}
+	w.usual.observe(v.half, step)
+	w.usualHandshakes.observe(handshakes, step)
+	if j.seconds <= 0 {
+		return
+	}
+	w.alive = w.isAlive(j.seconds)
+	if rate := float64(w.newClients) / j.seconds; w.arrivals.mean == 0 {
+		w.arrivals.mean = rate
+	} else {
+		w.arrivals.observe(rate, j.step)
+	}
 }
 
 // judge is what one poll's judgements share.

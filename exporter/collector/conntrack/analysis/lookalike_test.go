@@ -19,7 +19,7 @@ type lookalike struct {
 }
 
 // begins is when what is told of begins.
-const begins = start + 3*time.Minute + 7*time.Second
+const begins = start + 67*time.Second
 
 func lookalikes(seed uint64) []lookalike {
 	service := mix.Target{Address: "10.96.2.1", Port: 8080, Protocol: analysis.TCP}
@@ -100,14 +100,14 @@ func TestNoFloods(t *testing.T) {
 		for _, b := range backgrounds() {
 			seed += 1000
 			l := lookalikes(seed)[n]
-			every := []time.Duration{10 * time.Second, 15 * time.Second, 30 * time.Second}[seed/1000%3]
+			every := []time.Duration{15 * time.Second, 20 * time.Second, 30 * time.Second}[seed/1000%3]
 			all := slices.Concat(b.mix(seed+100), l.mix)
 			analyzer := analysis.New(analysis.Options{})
 			var table []analysis.Entry
 			isNamed := false
 			mixes++
 			total++
-			for at := start; at < begins+3*time.Minute; at += every {
+			for at := start; at < begins+130*time.Second; at += every {
 				table = all.Append(table[:0], at)
 				for _, e := range look(analyzer, table, at).Events {
 					switch {

@@ -16,7 +16,8 @@ type Filter struct {
 // Unreplied is a Filter for entries to which no packet came back.
 func Unreplied() Filter { return Filter{StatusMask: SeenReply} }
 
-func (f *Filter) matches(e *Entry) bool {
+// Matches tells whether an entry is one of those to dump.
+func (f *Filter) Matches(e *Entry) bool {
 	return (f.Family == 0 || f.Family == e.Family) && e.Mark&f.MarkMask == f.Mark&f.MarkMask &&
 		e.Status&f.StatusMask == f.Status&f.StatusMask && (!f.OnlyZone || f.Zone == e.Zone)
 }

@@ -28,7 +28,7 @@ const (
 
 	subsystem = 1 << 8 // NFNL_SUBSYS_CTNETLINK
 
-	conntrackNew      = subsystem | 0
+	conntrackNew      = subsystem
 	conntrackGet      = subsystem | 1
 	conntrackDelete   = subsystem | 2
 	conntrackStatsCPU = subsystem | 4
@@ -115,7 +115,7 @@ func (d *dump) entries(buffer []byte) (done bool, err error) {
 			if err := d.entry.Decode(m.payload); err != nil {
 				return true, err
 			}
-			if !d.filter.matches(&d.entry) {
+			if !d.filter.Matches(&d.entry) {
 				d.stats.Filtered++
 				continue
 			}

@@ -112,7 +112,9 @@ func TestEntry_DecodeCut(t *testing.T) {
 	for _, a := range [][]byte{
 		attr(attrStatus, 1), attr(attrZone, 1), attr(attrTimestamp, attr(attrStart, 1)...), attr(attrProtoInfo, 1, 2), attr(attrProtoInfo, attr(1, attr(1)...)...),
 		attr(attrTupleOrig, attr(attrTupleIP, attr(attrIPv4Src, 1)...)...), attr(attrTupleOrig, attr(attrTupleIP, attr(attrIPv6Dst, 1)...)...),
-		attr(attrTupleReply, attr(attrTupleProto, attr(attrProtoNum)...)...), attr(attrCountersOrig, attr(attrBytes, 1)...), {3, 0, 1, 0}, {1},
+		attr(attrTupleReply, attr(attrTupleProto, attr(attrProtoNum)...)...), attr(attrCountersOrig, attr(attrBytes, 1)...),
+		{3, 0, 1, 0},
+		{1},
 	} {
 		var e Entry
 		if err := e.Decode(payload(familyIPv4, a)); err == nil {
@@ -244,7 +246,7 @@ func TestFilter(t *testing.T) {
 	}
 	f := func(filter Filter, want bool, attrs ...[]byte) {
 		t.Helper()
-		if filter.matches(&e) != want {
+		if filter.Matches(&e) != want {
 			t.Errorf("%+v matches: %t", filter, !want)
 		}
 		var all []byte
