@@ -252,13 +252,14 @@ func TestMemoryIsBounded(t *testing.T) {
 func FuzzAnalyzer(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{1}, 64*40), int64(15), uint16(10))
 	f.Add(bytes.Repeat([]byte("0123456789abcdef0123456789abcdef0"), 300), int64(-1), uint16(1))
-	analyzer := analysis.New(analysis.Options{FloodEntries: 1})
 	f.Fuzz(func(t *testing.T, data []byte, step int64, perPoll uint16) {
+		analyzer := analysis.New(analysis.Options{FloodEntries: 1})
+		data = data[:min(len(data), 61*200)]
 		at := time.Unix(0, 0)
 		for len(data) > 0 {
 			analyzer.Begin(at)
 			var added uint64
-			for ; len(data) > 0 && added < uint64(perPoll)+1; added++ {
+			for ; len(data) > 0 && added < uint64(perPoll)+8; added++ {
 				var raw [61]byte
 				data = data[copy(raw[:], data):]
 				var e analysis.Entry
