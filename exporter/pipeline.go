@@ -1,19 +1,19 @@
 package exporter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/corkline/corkline/exporter/source/tail"
 	"github.com/corkline/corkline/parsers"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Sink takes records to where they are kept. Consume is synchronous: nil means
@@ -40,20 +40,27 @@ type pipeline struct {
 	maxLine     int
 	implied     bool // no files are no problem
 	now         func() time.Time
-	// onCommit is told of each batch whose positions were to be committed, and
-	// onIdle when all that was read is committed.
-	onCommit func(*parsers.Batch, error)
-	onIdle   func()
-	spool    *syslog.Spool // of a source with syslog: its files are ours
+	// onCommit is told of batches whose positions are durable, of those with dead
+	// letters for sure, and onIdle when all that was read is.
+	onCommit  func(*parsers.Batch)
+	onIdle    func()
+	unwritten prometheus.Counter // failures to write positions
+	spool     *syslog.Spool      // of a source with syslog: its files are ours
 
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead
 	idle  int     // ticks without a flight
-	// unwritten tells that the last commit failed.
-	unwritten bool
-	tally     tally
-	// truncations that the account knows of
+	// shippedBytes of lines, by this process.
+	shippedBytes int64
+	// pending are positions that were taken over but not written yet, and
+	// written is when they last were.
+	pending bool
+	written time.Time
+	tally   tally
+	// truncations that the account knows of, and what the kept one has of
+	// losses
 	truncations uint64
+	losses      int64
 	logged      map[string]bool // problems of the last look at the files, logged once
 }
 
@@ -88,6 +95,18 @@ func (t *tally) book(a *account) {
 // as it may have.
 const bufferBytes = 256 << 10
 
+// writeInterval is how long the positions of a backlog may stay unwritten.
+const writeInterval = 20 * time.Millisecond
+
+// A crash repeats what is on its way, while a backlog goes faster in large
+// batches. So a batch is a share of what waits, and of what this process has
+// shipped, but leastBytes at least.
+const (
+	waitingShare = 16
+	shippedShare = 32
+	leastBytes   = 16 << 10
+)
+
 // idleTicks without a line make a source give its buffers back.
 const idleTicks = 30
 
@@ -98,6 +117,10 @@ const (
 	maxLead = 9 * time.Minute
 	maxLag  = 55 * time.Minute
 )
+
+// maxSpread is how far one file of a source may get ahead of another, since they
+// may share a stream. What one sends twice lies as far back once more.
+const maxSpread = 25 * time.Minute
 
 // flight is a batch on its way to the sink.
 type flight struct {
@@ -123,12 +146,13 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 				return err
 			}
 			inFlight = p.launch(abort, w)
-			if !once && w.bytes < bufferBytes/2 {
+			if !once && w.bytes < w.buffer.Most/2 && !w.buffer.Held {
 				break // all there was; let a batch gather until the next tick
 			}
 		}
 		if once || ctx.Err() != nil {
 			err := p.land(ctx, inFlight, ticker.C)
+			p.write()
 			if err == nil && once && ctx.Err() != nil && p.behind() {
 				err = fmt.Errorf("read source %q to its end: %w", p.source, ctx.Err())
 			}
@@ -146,6 +170,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 
 // pause waits for the next tick, and settles a flight that ends meanwhile.
 func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) (*flight, error) {
+	p.write()
 	if f == nil {
 		p.settled()
 		// Idle sources hold no memory. One that has half a line will need it.
@@ -174,7 +199,7 @@ func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) 
 
 // settled is called when nothing is left of what can be read.
 func (p *pipeline) settled() {
-	if !p.unwritten {
+	if !p.pending {
 		p.onIdle()
 	}
 }
@@ -217,9 +242,23 @@ func (p *pipeline) publish() {
 	truncations := p.tailer.Truncations()
 	p.account.truncatedFiles.Add(int64(truncations - p.truncations))
 	p.truncations = truncations
-	lost := p.tailer.TakeLost()
-	p.account.lost.Add(lost)
-	p.account.waiting.Add(-lost)
+	a := p.account
+	if lost := p.tailer.TakeLost(); lost > 0 {
+		// Nobody knows which of them were parsed: as many as of all that wait.
+		a.waitingParsed -= a.waitingParsed * lost / max(lost, a.waiting.Load())
+		a.waiting.Add(-lost)
+		a.lost.Add(lost)
+	}
+	if losses := a.lost.Load() + a.lostFiles.Load() + a.truncatedFiles.Load(); losses != p.losses {
+		// Perhaps no commit follows. The next look at the files syncs it.
+		note, err := a.note(p.source, p.now())
+		if err != nil {
+			p.log.Error("keep the account", "source", p.source, "error", err)
+			return
+		}
+		p.positions.Keep(nil, p.source, note)
+		p.losses = losses
+	}
 }
 
 // behind tells whether a file holds more than was committed, without a buffer.
@@ -235,17 +274,68 @@ func (p *pipeline) behind() bool {
 // fill reads and parses the next lines to ship; nil when there are none.
 func (p *pipeline) fill(once bool) *work {
 	w := p.takeWork()
-	err := p.tailer.Fill(w.buffer, tail.Ship)
-	if once && w.buffer.Len() == 0 && err == nil {
-		err = p.tailer.Drain(w.buffer, tail.Ship)
+	w.buffer.Most = p.batchBytes()
+	for {
+		err := p.tailer.Fill(w.buffer, tail.Ship)
+		if once && w.buffer.Len() == 0 && err == nil {
+			err = p.tailer.Drain(w.buffer, tail.Ship)
+		}
+		p.readError(err)
+		if w.buffer.Len() == 0 {
+			p.free = append(p.free, w)
+			return nil
+		}
+		p.parse(w)
+		if p.hold(w); len(w.batch.Records) > 0 {
+			return w
+		}
 	}
-	p.readError(err)
-	if w.buffer.Len() == 0 {
-		p.free = append(p.free, w)
-		return nil
+}
+
+// hold gives back the records behind the buffer's horizon: Loki would refuse
+// what is behind them by an hour, and may wait in another file.
+func (p *pipeline) hold(w *work) {
+	b := w.buffer
+	if b.Horizon == math.MaxInt64 {
+		return
 	}
-	p.parse(w)
-	return w
+	kept, at := w.batch.Records[:0], 0
+	var cut *tail.Chunk
+	for i := range b.Chunks {
+		c := &b.Chunks[i]
+		records := w.batch.Records[at : at+len(c.Lines)]
+		at += len(c.Lines)
+		n := slices.IndexFunc(records, func(r parsers.Record) bool { return r.Time > b.Horizon })
+		if cut != nil && c.Follows(cut) {
+			n = 0
+		}
+		if n >= 0 {
+			next, last := records[n].Time, records[max(0, n-1)].Time
+			records, cut, b.Held = records[:n], c, true
+			p.readError(p.tailer.Return(c, n, last, next))
+		}
+		kept = append(kept, records...)
+	}
+	b.Chunks = slices.DeleteFunc(b.Chunks, func(c tail.Chunk) bool { return len(c.Lines) == 0 })
+	w.batch.Records, w.bytes, w.parsed = kept, 0, 0
+	for i := range kept {
+		w.bytes += len(kept[i].Line)
+		if kept[i].Layout != nil {
+			w.parsed++
+		}
+	}
+}
+
+// batchBytes is how much the next batch is to hold.
+func (p *pipeline) batchBytes() int {
+	if p.sink == nil {
+		return bufferBytes
+	}
+	var lag int64
+	for _, f := range *p.account.files.Load() {
+		lag += f.Lag
+	}
+	return int(min(max(min(lag/waitingShare, p.shippedBytes/shippedShare), leastBytes), bufferBytes))
 }
 
 func (p *pipeline) readError(err error) {
@@ -319,10 +409,6 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 	if line.Truncated {
 		r.Flags |= parsers.Truncated
 	}
-	if !utf8.Valid(r.Line) {
-		r.Line = bytes.ToValidUTF8(r.Line, []byte("\uFFFD"))
-		r.Flags |= parsers.InvalidUTF8
-	}
 	err := p.parser.Parse(r)
 	if !count {
 		return err == nil
@@ -393,6 +479,7 @@ func (p *pipeline) land(ctx context.Context, f *flight, tick <-chan time.Time) e
 		case err := <-f.done:
 			return p.settle(f, err)
 		case <-tick:
+			p.write()
 			if ctx.Err() == nil {
 				p.scan()
 				p.countAhead(f)
@@ -407,6 +494,7 @@ func (p *pipeline) settle(f *flight, err error) error {
 		// The lines stay in their files, behind the committed position.
 		return fmt.Errorf("ship lines of source %q: %w", p.source, err)
 	}
+	p.shippedBytes += int64(f.work.bytes)
 	lines := int64(len(f.work.batch.Records))
 	p.account.waiting.Add(-lines)
 	p.account.waitingParsed -= int64(f.work.parsed)
@@ -419,19 +507,37 @@ func (p *pipeline) settle(f *flight, err error) error {
 		p.account.lastShipped.Store(p.now().UnixNano())
 	}
 	note, err := p.account.note(p.source, p.now())
-	if err == nil {
-		err = p.positions.CommitNote(f.work.buffer.Chunks, p.source, note)
-	}
-	p.unwritten = err != nil
-	p.onCommit(&f.work.batch, err)
 	if err != nil {
-		// Kept in memory, and written with the next commit; a crash until
-		// then repeats lines, and Loki folds what repeats.
-		p.log.Error("commit positions", "source", p.source, "error", err)
+		p.log.Error("write the account down", "source", p.source, "error", err)
+	}
+	p.positions.Keep(f.work.buffer.Chunks, p.source, note)
+	p.pending = true
+	// Of a backlog many batches a second land, and each write waits for the disk.
+	// What is archived waits for the write.
+	if f.work.batch.DeadLettered > 0 || !p.behind() || p.now().Sub(p.written) >= writeInterval {
+		p.write()
+		if !p.pending {
+			p.onCommit(&f.work.batch)
+		}
 	}
 	p.publish()
 	p.free = append(p.free, f.work)
 	return nil
+}
+
+// write makes the positions durable that were taken over. When it fails they
+// are kept in memory, and written with the next; a crash until then repeats
+// lines, and Loki folds what repeats.
+func (p *pipeline) write() {
+	if !p.pending {
+		return
+	}
+	err := p.positions.Sync()
+	p.pending, p.written = err != nil, p.now()
+	if err != nil {
+		p.unwritten.Inc()
+		p.log.Error("commit positions", "source", p.source, "error", err)
+	}
 }
 
 // countAhead feeds the metrics with what the files hold behind the lines that

@@ -39,7 +39,8 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" 
 
 {{/* The configuration file. What the chart sets wins; the schema refuses it in the values. */}}
 {{- define "corkline.config" -}}
-{{ mustMergeOverwrite (deepCopy .Values.config) (dict "cluster" .Values.cluster "listen" ":9440" "state_dir" "/var/lib/corkline") | toYaml }}
+{{- $collectors := dict "conntrack" (dict "enabled" .Values.conntrack.enabled) -}}
+{{ mustMergeOverwrite (deepCopy .Values.config) (dict "cluster" .Values.cluster "listen" ":9440" "state_dir" "/var/lib/corkline" "collectors" $collectors) | toYaml }}
 {{- end }}
 
 {{/* Ports of the syslog receivers, each once: "TCP 5514" in a line. */}}
