@@ -32,7 +32,8 @@ type pipeline struct {
 	positions   *tail.Positions
 	sink        Sink // nil: metrics only
 	parser      *parsers.Parser
-	feeders     []*Feeder // of the definitions
+	feeders     []*Feeder               // of the definitions
+	shown       []func(*parsers.Record) // of the definitions; nil where nothing is to be told
 	account     *account
 	log         *slog.Logger
 	poll        time.Duration
@@ -346,7 +347,11 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 		return false
 	}
 	p.tally.parsed++
-	p.feeders[slices.Index(p.definitions, r.Definition)].Add(r)
+	i := slices.Index(p.definitions, r.Definition)
+	p.feeders[i].Add(r)
+	if p.shown[i] != nil {
+		p.shown[i](r)
+	}
 	return true
 }
 
