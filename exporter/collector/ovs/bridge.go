@@ -123,7 +123,6 @@ func (b *bridge) close() {
 
 // restarted tells the bridge that the switch's counters begin at 0.
 func (b *bridge) restarted() {
-	b.close()
 	b.book.restart()
 	for _, t := range b.tables {
 		t.lookups.last, t.matches.last = 0, 0
@@ -169,6 +168,10 @@ func (b *bridge) read(ctx context.Context, c *Collector, full bool) error {
 	stats, err := b.readTables(ctx)
 	if err != nil {
 		return err
+	}
+	if b.begunAnew(&stats) {
+		b.restarted()
+		full = true
 	}
 	if err := b.rename(ctx, &stats, c.options.Now()); err != nil {
 		return err
@@ -225,6 +228,17 @@ func (b *bridge) rename(ctx context.Context, stats *[256]ovs.TableStats, now tim
 		b.namesAt = now
 	}
 	return err
+}
+
+// begunAnew tells whether the counters of tables are below what they were, as
+// they are when the daemon has restarted with the process number that it had.
+func (b *bridge) begunAnew(stats *[256]ovs.TableStats) bool {
+	for id, t := range b.tables {
+		if s := &stats[id]; s.Lookups < t.lookups.last || s.Matched < t.matches.last {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *bridge) countTables(stats *[256]ovs.TableStats) {

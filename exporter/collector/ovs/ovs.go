@@ -137,9 +137,6 @@ func (c *Collector) poll(ctx context.Context, full bool) error {
 		}
 		c.pollBridge(ctx, b, full)
 	}
-	if ctx.Err() != nil && !c.anyUp() {
-		return fmt.Errorf("poll Open vSwitch: %w", ctx.Err())
-	}
 	if c.daemon != "" {
 		c.problem("daemon", c.runtime.read(ctx, unixctl.Client{Path: c.daemon}))
 	}
@@ -209,6 +206,7 @@ func (c *Collector) findDaemon(ctx context.Context) {
 		c.options.Log.Warn("ovs-vswitchd has restarted", "socket", path)
 		c.emit(event{Event: "switch_restarted"})
 		for _, b := range c.bridges {
+			b.close()
 			b.restarted()
 		}
 		c.runtime.restarted()
@@ -279,15 +277,6 @@ func (c *Collector) pollBridge(ctx context.Context, b *bridge, full bool) {
 			Seconds: b.fullAt.Sub(last).Seconds(),
 		})
 	}
-}
-
-func (c *Collector) anyUp() bool {
-	for _, b := range c.bridges {
-		if b.up {
-			return true
-		}
-	}
-	return false
 }
 
 // problem logs an error when it is another than before.

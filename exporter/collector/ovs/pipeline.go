@@ -72,9 +72,12 @@ type drop struct {
 	Match      string   `yaml:"match"`
 	Denied     bool     `yaml:"denied"`
 	Controller bool     `yaml:"controller"`
+	Sets       []string `yaml:"sets"`
 	Miss       *bool    `yaml:"miss"`
+	Rule       *bool    `yaml:"rule"`
 
 	field, value string // of Match
+	sets         []mark
 }
 
 // invariant is a flow that every local pod needs.
@@ -141,6 +144,10 @@ func loadKnowledge(file string, text []byte) (*knowledge, error) {
 		roles(at, d.Roles)
 		if d.Reason == "" || len(d.Roles) == 0 {
 			fault(at, "needs reason and roles")
+		}
+		var err error
+		if d.sets, err = parseMarks(d.Sets); err != nil {
+			fault(at+".sets", "%s", err)
 		}
 		if d.Match != "" {
 			var ok bool
@@ -279,9 +286,9 @@ func (p *pipeline) tells(f *flow) bool {
 		return true
 	}
 	switch p.tables[f.table].role {
-	case roleEgressMetric, roleIngressMetric, roleTTL, roleService, roleEndpoint:
+	case roleEgressMetric, roleIngressMetric, roleEgressDefault, roleIngressDefault, roleTTL, roleService, roleEndpoint:
 		return true
-	case roleEgressRule, roleIngressRule, roleEgressDefault, roleIngressDefault:
+	case roleEgressRule, roleIngressRule:
 		return f.conjunction
 	}
 	return false
@@ -345,12 +352,10 @@ func (p *pipeline) understand(t *table, priority uint16, match, actions []byte, 
 			m.rule, m.flags = uint32(id), isTTL
 		}
 	}
-	if !dropping && !controller {
-		return m
-	}
 	for i := range p.known.Drops {
 		d := &p.known.Drops[i]
-		if !dropping && !d.Controller || !slices.Contains(d.Roles, t.role) || d.Miss != nil && *d.Miss != isMiss(priority, match) {
+		ended := dropping || controller && d.Controller || len(d.sets) > 0 && setsAny(actions, d.sets)
+		if !ended || !slices.Contains(d.Roles, t.role) || d.Miss != nil && *d.Miss != isMiss(priority, match) || d.Rule != nil && *d.Rule != (m.flags&isPolicy != 0) {
 			continue
 		}
 		if d.Denied {
