@@ -124,6 +124,8 @@ func TestAgent(t *testing.T) {
 		`corkline_ovs_dropped_packets_total{bridge="br-int",reason="spoof_guard",table="SpoofGuard"} 3`,
 		`corkline_ovs_rule_packets_total{action="Drop",bridge="br-int",policy="",priority="14500",rule="",table="AntreaPolicyEgressRule"} 4`)
 	a.sameAsTools(b)
+	a.exposes(`corkline_ovs_port_received_packets_total{bridge="br-int",namespace="shop",pod="web-1",port="web-1-1a2b3c",type="pod"} 7`,
+		`corkline_ovs_port_received_packets_total{bridge="br-int",namespace="",pod="",port="tunnel",type="tunnel"} 0`)
 
 	// The policy log names the rule.
 	line := time.Now().UTC().Format("2006/01/02 15:04:05.000000") + " AntreaPolicyEgressRule AntreaClusterNetworkPolicy:acnp no dns Egress Drop 14500 shop/web-1 192.0.2.1 40000 192.0.2.2 5005 UDP 28 <nil>\n"
