@@ -173,6 +173,9 @@ func (a *Agent) Gatherer() prometheus.Gatherer { return a.registry }
 // error then says what could not be.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() {
+		if err := a.positions.Sync(); err != nil { // what tailers learned at their end
+			a.log.Error("commit positions", "error", err)
+		}
 		err = errors.Join(err, a.stopCollectors(func(*runningCollector) bool { return false }),
 			a.stopSyslog(func(*syslogSource) bool { return false }), a.positions.Close())
 	}()
@@ -233,6 +236,7 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 			err = errors.Join(err, a.sink.Close())
 		}
 	}()
+	a.retain()
 	if first {
 		close(a.ready)
 	}
@@ -275,6 +279,21 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 		}
 	}
 	return changed, errors.Join(results...)
+}
+
+// retain forgets the positions of sources that are not configured any more.
+func (a *Agent) retain() {
+	sources := make([]string, 0, len(a.config.Sources))
+	for _, s := range a.config.Sources {
+		sources = append(sources, s.Name)
+	}
+	forgotten, err := a.positions.Retain(sources, a.now())
+	if err != nil {
+		a.log.Error("forget positions", "error", err)
+	}
+	for source, n := range forgotten {
+		a.log.Info("forget the positions of a source that is not configured any more", "source", source, "files", n, "after", tail.UnusedTime)
+	}
 }
 
 // unread is the error for sources that a run with Once could not read whole.
@@ -331,7 +350,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 				a.budget.Declare(s.Name, d.Fields[field].Name)
 			}
 		}
-		options := tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Now: a.now}
+		options := tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Spread: maxSpread, Now: a.now}
 		if !s.spooled() { // whose lines are whole
 			options.Framer = definitions[0].NewFramer(c.MaxLineBytes)
 		}
@@ -376,6 +395,8 @@ const watchInterval = 5 * time.Second
 func (a *Agent) watch(ctx context.Context) *Config {
 	ticker := time.NewTicker(a.look)
 	defer ticker.Stop()
+	daily := time.NewTicker(24 * time.Hour)
+	defer daily.Stop()
 	// Of what was read, not of what is there by now: the generation before may
 	// have taken its time to end.
 	in, last := a.config.inputs, a.config.digest
@@ -386,6 +407,9 @@ func (a *Agent) watch(ctx context.Context) *Config {
 			return nil
 		case <-a.options.Reload:
 			asked = true
+		case <-daily.C:
+			a.retain()
+			continue
 		case <-ticker.C:
 		}
 		if in.digestNow(a.options.ConfigFile) == last && !asked {

@@ -1285,6 +1285,48 @@ func TestAgent_LedgerIsKept(t *testing.T) {
 	f(Account{Read: 6, Parsed: 4, Unparsed: 2, Shipped: 4, DeadLettered: 2})
 }
 
+// Lines that were counted, and whose file goes before Loki takes them, are in
+// the kept account, though no commit follows.
+func TestAgent_LostIsKept(t *testing.T) {
+	loki := newReceiver(t)
+	b := newBench(t, loki)
+	f := func(want Account) {
+		t.Helper()
+		b.eventually("the kept account", func() error {
+			got, damaged, err := ReadLedger(b.path("state"))
+			if err != nil || len(damaged) > 0 || len(got) != 1 {
+				return fmt.Errorf("%v %v: %w", got, damaged, err)
+			}
+			want.Source = "words"
+			if diff := cmp.Diff(want, got[0], cmpopts.IgnoreFields(Account{}, "Since", "Written")); diff != "" || !got[0].Balances() {
+				return fmt.Errorf("balances: %v (-want +got):\n%s", got[0].Balances(), diff)
+			}
+			return nil
+		})
+	}
+	b.append("w.log", "a 1", "a 2")
+	b.start()
+	b.balances("words", counts{"read": 2, "parsed": 2, "shipped": 2})
+	loki.answer(http.StatusServiceUnavailable)
+	b.append("w.log", "a 3")
+	b.balances("words", counts{"read": 3, "parsed": 3, "shipped": 2, "waiting": 1})
+	b.append("w.log", "a 4") // the next batch
+	b.balances("words", counts{"read": 4, "parsed": 4, "shipped": 2, "waiting": 2})
+	b.append("w.log", "a 5", "a 6", "why?") // only counted
+	b.balances("words", counts{"read": 7, "parsed": 6, "unparsed": 1, "shipped": 2, "waiting": 5})
+	if err := os.Truncate(b.path("w.log"), 0); err != nil {
+		t.Fatal(err)
+	}
+	f(Account{Read: 7, Parsed: 6, Unparsed: 1, Shipped: 2, Lost: 3, Waiting: 2, WaitingParsed: 2, TruncatedFiles: 1})
+	b.stop() // those on their way are lost, too, with a process that is told to end
+	loki.answer(0)
+	b.append("w.log", "a 7")
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	f(Account{Read: 6, Parsed: 5, Unparsed: 1, Shipped: 3, Lost: 3, TruncatedFiles: 1})
+}
+
 // Lines that wait at a commit are in the kept account, and are taken off again
 // by the restart that reads them once more.
 func TestAccount_Restore(t *testing.T) {
@@ -1314,4 +1356,10 @@ func TestAccount_Restore(t *testing.T) {
 	a = &account{}
 	a.restore(kept)
 	f(Account{Read: 6, Parsed: 4, Unparsed: 2, Shipped: 6})
+
+	// An agent that kept no lost lines left them out.
+	older, err := decodeAccount("s", []byte(`{"read":6,"parsed":6,"shipped":3,"waiting":1,"waiting_parsed":1}`))
+	if err != nil || older.Lost != 2 || !older.Balances() {
+		t.Error(older, err)
+	}
 }

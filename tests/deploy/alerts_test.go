@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/tests/parts"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 type rule struct {
@@ -167,10 +169,7 @@ func TestCriticalMutesWarning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr, err := local.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := rig.Addr(t)
 	dir := t.TempDir()
 	server := &local.Process{
 		Name: "alertmanager", URL: "http://" + addr, Path: path, LogFile: filepath.Join(dir, "log"),
@@ -199,7 +198,7 @@ func TestCriticalMutesWarning(t *testing.T) {
 	alert("ConntrackTableFilling", "warning", "conntrack", "n2")
 	alert("CorklineAgentDown", "warning", "agent", "n1")
 	want := []string{"ConntrackTableFilling n2", "ConntrackTableNearlyFull n1", "CorklineAgentDown n1"}
-	await(t, func() error {
+	rig.Eventually(t, "the alerts", func(context.Context) error {
 		var listed []struct {
 			Labels struct{ Alertname, Node string }
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -59,6 +60,10 @@ type mark struct {
 
 // forgetTime is how long the position of a file that is gone is kept.
 const forgetTime = 24 * time.Hour
+
+// UnusedTime is how long the positions of a source that is not configured are
+// kept.
+const UnusedTime = 30 * 24 * time.Hour
 
 func (m *mark) key() positionKey { return positionKey{m.Source, m.identity()} }
 
@@ -222,6 +227,30 @@ func (p *Positions) append(line []byte) error {
 	p.appended += len(line)
 	p.unsynced = true
 	return errors.Join(err, f.Close())
+}
+
+// Retain takes note of the sources that are configured. The positions of others
+// are kept for UnusedTime, should they be configured again; then they are
+// forgotten, and it says how many of each source. It fails as Sync does.
+func (p *Positions) Retain(sources []string, now time.Time) (forgotten map[string]int, err error) {
+	p.mu.Lock()
+	forgotten = make(map[string]int)
+	for key, m := range p.marks {
+		unused := m.Unused
+		switch {
+		case slices.Contains(sources, key.source):
+			m.Unused = 0
+		case unused == 0:
+			m.Unused = now.Unix()
+		case now.Sub(time.Unix(unused, 0)) >= UnusedTime:
+			delete(p.marks, key)
+			forgotten[key.source]++
+			p.dirty = true
+		}
+		p.dirty = p.dirty || m.Unused != unused
+	}
+	p.mu.Unlock()
+	return forgotten, p.Sync()
 }
 
 // Sync makes durable what has changed since the last one. It fails as Commit
@@ -474,6 +503,16 @@ func (p *Positions) finish(m *mark, modified time.Time) {
 	m.Finished, m.Modified, p.dirty = true, modified.UnixNano(), true
 }
 
+// end notes whether a file that was rotated away has been delivered to its end,
+// which its writer has left.
+func (p *Positions) end(m *mark, ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m.Ended != ended {
+		m.Ended, p.dirty = ended, true
+	}
+}
+
 // expire forgets the positions of files that have been gone for long.
 func (p *Positions) expire(now time.Time) {
 	p.mu.Lock()
@@ -519,6 +558,15 @@ func (p *Positions) hand(m *mark, c Cursor, lines int) uint64 {
 		m.flying += int64(lines)
 	}
 	return m.generation
+}
+
+// takeBack notes that lines of a chunk are not on their way after all.
+func (p *Positions) takeBack(c *Chunk, lines int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m := c.File.mark; c.cursor == Ship && c.generation == m.generation {
+		m.flying = max(0, m.flying-int64(lines))
+	}
 }
 
 // ground takes back what is on its way and has not been committed: nobody will

@@ -40,6 +40,11 @@ type record struct {
 	// or of its end if it is Finished: read to its end, and gone since or soon.
 	Modified int64 `json:"modified,omitempty"`
 	Finished bool  `json:"finished,omitempty"`
+	// Ended tells that it was rotated away, left by its writer, and delivered to
+	// its end. It may still be there.
+	Ended bool `json:"ended,omitempty"`
+	// Unused is since when its source is not configured, in Unix s.
+	Unused int64 `json:"unused,omitempty"`
 }
 
 func (r record) identity() identity { return identity{r.Dev, r.Inode} }
