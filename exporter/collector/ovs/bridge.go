@@ -152,16 +152,24 @@ func (b *bridge) connect(ctx context.Context) error {
 	return nil
 }
 
-// poll reads tables and ports, what the invariants take, and with full all flows.
+// poll reads tables and ports, what the invariants take, and with full all
+// flows. A connection of an earlier poll may have been closed since: then it
+// dials once more.
 func (b *bridge) poll(ctx context.Context, c *Collector, full bool) error {
-	if err := b.connect(ctx); err != nil {
-		return err
-	}
-	err := b.read(ctx, c, full)
-	if err != nil {
+	for {
+		again := b.client != nil && ctx.Err() == nil
+		if err := b.connect(ctx); err != nil {
+			return err
+		}
+		err := b.read(ctx, c, full)
+		if err == nil {
+			return nil
+		}
 		b.close()
+		if !again {
+			return err
+		}
 	}
-	return err
 }
 
 func (b *bridge) read(ctx context.Context, c *Collector, full bool) error {

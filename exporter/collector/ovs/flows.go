@@ -324,6 +324,9 @@ func (b *book) settle(p *pending, names *RuleBook) {
 	if known {
 		key.table, key.priority = b.pipeline.tables[r.table].label, strconv.Itoa(int(r.priority))
 		key.policy, key.rule = names.Name(key.table, key.priority, action)
+		if key.policy == "" && action == "Allow" { // what is allowed to go on through the L7 engine
+			key.policy, key.rule = names.Name(key.table, key.priority, "Redirect")
+		}
 	}
 	sum := b.ruled[key]
 	if sum == nil && len(b.ruled) >= b.maxSeries {

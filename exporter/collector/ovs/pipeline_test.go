@@ -3,6 +3,8 @@ package ovs
 import (
 	"strings"
 	"testing"
+
+	"github.com/corkline/corkline/parsers/ovs"
 )
 
 func known(t testing.TB) *knowledge {
@@ -191,4 +193,61 @@ func TestMonotonic(t *testing.T) {
 	f(3, false, 3, 15)
 	f(7, true, 7, 22)
 	f(7, false, 0, 22)
+}
+
+// Whatever a switch prints is understood as something, without a panic.
+func FuzzUnderstand(f *testing.F) {
+	f.Add("EgressMetric", uint16(200), "ct_state=+new,ct_label=0x200000000/0xffffffff00000000,ip", "goto_table:5")
+	f.Add("IngressMetric", uint16(200), "reg0=0x400/0x400,reg3=0x5", "drop")
+	f.Add("AntreaPolicyEgressRule", uint16(14500), "conj_id=5", "set_field:0x4000000/0xe000000->reg0,load:0x1->NXM_NX_REG0[63],group:4")
+	f.Add("L3DecTTL", uint16(200), "ip", "dec_ttl,goto_table:200")
+	f.Add("EndpointDNAT", uint16(200), "reg0=0x4000/0x4000", "controller(reason=no_match)")
+	k := known(f)
+	p := &pipeline{known: k, of: &k.Generations[len(k.Generations)-1]}
+	for id, t := range p.of.Tables {
+		p.tables[id] = table{label: t.Name, role: k.roleOf[t.Name], belong: true}
+	}
+	f.Fuzz(func(t *testing.T, name string, priority uint16, match, actions string) {
+		id, ok := p.number([]byte(name))
+		if !ok {
+			id = 0
+		}
+		var reasons reasons
+		m := p.understand(&p.tables[id], priority, []byte(match), []byte(actions), &reasons)
+		if (m.kind == ends || m.kind == denies) && int(m.reason) >= len(reasons) {
+			t.Fatalf("reason %d of %q", m.reason, reasons)
+		}
+	})
+}
+
+// Counters below what they were tell of a restart that nothing else does.
+func TestBridge_BegunAnew(t *testing.T) {
+	b := newBridge("br-int", "", 10)
+	b.book.take(known(t).recognise(nil, func(uint8) bool { return false }))
+	b.pipeline = b.book.pipeline
+	var stats [256]ovs.TableStats
+	f := func(lookups, matches uint64, anew bool, total uint64) {
+		t.Helper()
+		stats[0] = ovs.TableStats{Active: 1, Lookups: lookups, Matched: matches}
+		if got := b.begunAnew(&stats); got != anew {
+			t.Errorf("%d, %d: %v", lookups, matches, got)
+		}
+		if anew {
+			b.restarted()
+		}
+		b.countTables(&stats)
+		b.countGaps(&stats)
+		if got := b.book.labels["0"].lookups; got != total {
+			t.Errorf("%d lookups, not %d", got, total)
+		}
+	}
+	f(100, 90, false, 100)
+	f(110, 100, false, 110)
+	f(120, 105, false, 120)
+	f(120, 105, false, 120)
+	f(10, 3, true, 130)
+	f(10, 3, false, 130)
+	if got := b.book.drops[dropKey{"0", reasonTableMiss}]; got != 5+7 {
+		t.Errorf("%d packets that nothing matched, not 12", got)
+	}
 }
