@@ -102,7 +102,7 @@ type Options struct {
 	// half-open: 0.5. A burst that is answered has a few in a hundred.
 	FloodShare float64
 	// EndPolls is how many polls in a row an event must be below half of
-	// FloodEntries before it is over: 3.
+	// FloodEntries, for at least 30 seconds, before it is over: 3.
 	EndPolls int
 	// OneWay are destination ports of TCP and UDP that are never judged, since
 	// their answers do not come back on the same connection: 4789, 6081 and

@@ -17,6 +17,9 @@ const (
 	// rawPorts: one that tries many ports from so few of its own forges its
 	// packets, and need not tell connections apart: a scanner.
 	rawPorts = 16
+	// endAfter so long without it an event may end, however fast the polls follow
+	// each other.
+	endAfter = 30 * time.Second
 	// carpetEntries at each of the services that a source tries are more than a
 	// scan takes.
 	carpetEntries = 16
@@ -82,7 +85,7 @@ func (j *judge) conclude(w *watch, v judgement) {
 		j.begin(w, v)
 	case v.half-w.usual.mean < float64(j.options.FloodEntries)/2:
 		e.Phase = Ongoing
-		if w.quiet++; w.quiet >= j.options.EndPolls {
+		if w.quiet++; w.quiet >= j.options.EndPolls && j.at.Sub(e.Until) >= endAfter {
 			e.Phase, w.event = Ended, nil
 		}
 	case v.kind == Flood && e.Kind != Flood && len(j.events) < MaxEvents: // one has joined it
