@@ -50,7 +50,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 			Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 2 << 20, FlushInterval: 5 * time.Minute,
 		},
 		Collectors: CollectorsConfig{
-			Conntrack: ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second},
+			Conntrack: ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second, Table: "kernel"},
 			OVS:       OVSConfig{Enabled: true, Interval: 15 * time.Second, FullInterval: time.Minute, Timeout: 10 * time.Second},
 		},
 		Sources: sources, DefinitionsDir: "/etc/corkline/definitions",

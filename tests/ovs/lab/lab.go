@@ -88,30 +88,38 @@ func (s *Switch) datapath() string {
 // install has what the lab needs from Debian.
 func install(t testing.TB) {
 	t.Helper()
-	var packages []string
-	for program, name := range map[string]string{"ovs-vswitchd": "openvswitch-switch", "ethtool": "ethtool", "ip": "iproute2"} {
+	if err := Install(t.Context(), map[string]string{"ovs-vswitchd": "openvswitch-switch", "ethtool": "ethtool", "ip": "iproute2"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Install the packages of Debian that have programs which are not there.
+func Install(ctx context.Context, packages map[string]string) error {
+	var missing []string
+	for program, name := range packages {
 		if _, err := exec.LookPath(program); err != nil {
-			packages = append(packages, name)
+			missing = append(missing, name)
 		}
 	}
-	if packages == nil {
-		return
+	if missing == nil {
+		return nil
 	}
 	aptGet := func(arguments ...string) ([]byte, error) {
-		c := exec.CommandContext(t.Context(), "apt-get", append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=60"}, arguments...)...)
+		c := exec.CommandContext(ctx, "apt-get", append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=60"}, arguments...)...)
 		c.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
 		return c.CombinedOutput()
 	}
-	arguments := append([]string{"install", "--no-install-recommends"}, packages...)
+	arguments := append([]string{"install", "--no-install-recommends"}, missing...)
 	if _, err := aptGet(arguments...); err == nil {
-		return
+		return nil
 	}
 	if out, err := aptGet("update"); err != nil { // a fresh image has no lists
-		t.Fatalf("update the package lists: %v\n%s", err, out)
+		return fmt.Errorf("update the package lists: %w\n%s", err, out)
 	}
 	if out, err := aptGet(arguments...); err != nil {
-		t.Fatalf("install %s: %v\n%s", strings.Join(packages, ", "), err, out)
+		return fmt.Errorf("install %s: %w\n%s", strings.Join(missing, ", "), err, out)
 	}
+	return nil
 }
 
 func (s *Switch) path(name string) string { return filepath.Join(s.Dir, name) }

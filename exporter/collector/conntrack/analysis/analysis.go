@@ -33,13 +33,13 @@ const (
 type Status uint8
 
 const (
-	// Unreplied: no packet has come back. The kernel's status has the opposite,
+	// Unreplied tells that no packet has come back. The kernel's status has the opposite,
 	// IPS_SEEN_REPLY.
 	Unreplied Status = 1 << iota
-	// Assured: not evicted when the table is full. TCP is once its handshake is
+	// Assured entries are not evicted when the table is full. TCP is once its handshake is
 	// complete.
 	Assured
-	// Offloaded: the connection bypasses the tracker.
+	// Offloaded connections bypass the tracker.
 	Offloaded
 )
 
@@ -155,7 +155,7 @@ type Kind uint8
 const (
 	// Flood of half-open entries that no client of the victim explains.
 	Flood Kind = iota + 1
-	// Scan: one source tries many hosts, or each port of a host about once.
+	// Scan of one source, which tries many hosts, or each port of a host about once.
 	Scan
 	// Unanswered service: its own clients get no answer any more, or clients
 	// that others answer get none from it. Dead, overloaded, or cut off by a

@@ -45,9 +45,9 @@ const (
 	trendSeconds = 60
 	// A trend is not drawn out to more than so many times its length.
 	reach = 8
-	// One that nothing was seen before must last longer, or be near the limit.
-	firstTrendSeconds = 600
-	nearLimit         = 0.85
+	// Before so much was seen, it must be near the limit.
+	youngSeconds = 840
+	nearLimit    = 0.85
 	// Growth beside its standard error.
 	significance = 8
 	// A trend is told when it has been there for so long.
@@ -257,7 +257,7 @@ func (f *Forecaster) fit(part []point, noise float64) (best trend, fits bool) {
 		// A bend must explain much of what an even growth does not.
 		bent, less := f.regress(part, bend)
 		free := float64(len(part) - 3)
-		if squares-less > 12*max(less/free, noise*noise*max(1, 120*free/lasts)) {
+		if squares-less > 25*max(less/free, noise*noise*max(1, 120*free/lasts)) {
 			bent.other = best.growth
 			best, squares = bent, less
 		} else {
@@ -296,6 +296,9 @@ func (f *Forecaster) fit(part []point, noise float64) (best trend, fits bool) {
 	}
 	if math.Abs(end) > max(2*deviation, 2*noise, 0.02*rise, 1) {
 		return best, false
+	}
+	if math.Abs(end) > 1.2*noise { // no noise: the curve is a little off
+		best.level += end
 	}
 	newest := part[len(part)-max(len(part)/3, 3):]
 	line, _ := f.regress(newest, 0)
@@ -391,13 +394,14 @@ func (f *Forecaster) roseAndFell(t *trend) bool {
 			}
 		}
 	}
-	switch {
-	case before < min(lasts/2, firstTrendSeconds):
-		return lasts < firstTrendSeconds && (lasts < firstTrendSeconds/2 || f.last.count < nearLimit*f.limit)
-	case high >= 0.97*f.limit: // it was full: that it fell is no comfort
-		return false
-	case before >= firstTrendSeconds && t.growth > 2.5*fastest:
+	if high >= 0.97*f.limit { // it was full: that it fell is no comfort
 		return false
 	}
-	return f.last.count < high+min((high-low)/4, (f.limit-high)/2)
+	if before >= 4*lasts && before >= youngSeconds && t.growth > 2.5*fastest {
+		return false
+	}
+	if f.last.count < high+min((high-low)/4, (f.limit-high)/2) {
+		return true
+	}
+	return before+lasts < youngSeconds && (lasts < youngSeconds/3 || f.last.count < nearLimit*f.limit)
 }

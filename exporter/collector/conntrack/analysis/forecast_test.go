@@ -61,10 +61,7 @@ var kinds = []kind{
 	{"saw-tooth", false, true, func(r *rand.Rand) ramp {
 		low, period, phase := between(r, 0.05, 0.5), between(r, 120, 2400), between(r, 0, 1)
 		height, up, noise := between(r, 0.05, 0.9-low), between(r, 0.5, 0.98), noise(r, 0.003)
-		settled := 0.0
-		if period*up > 600 {
-			settled = period // the first tooth is a ramp
-		}
+		settled := 2 * period // the first whole tooth is a ramp
 		return ramp{func(at float64) float64 {
 			_, part := math.Modf(at/period + phase)
 			if part < up {

@@ -233,11 +233,11 @@ func (j *judge) remembered(hashes []uint64, key func(uint64) uint64) float64 {
 		return 0
 	}
 	if j.falseShare < 0 {
-		j.falseShare = j.Analyzer.answered.falseShare()
+		j.falseShare = j.answered.falseShare()
 	}
 	n := 0
 	for _, hash := range hashes {
-		if j.Analyzer.answered.has(key(hash)) {
+		if j.answered.has(key(hash)) {
 			n++
 		}
 	}
@@ -272,7 +272,7 @@ func (j *judge) service(w *watch) judgement {
 		}
 		if n >= many {
 			fromHeavy += n
-			if !j.Analyzer.answered.has(j.hash.pair(w.heavy.hashes[i], w.hash)) {
+			if !j.answered.has(j.hash.pair(w.heavy.hashes[i], w.hash)) {
 				strangers += n
 			}
 		}
@@ -339,9 +339,9 @@ func (j *judge) conversation(w *watch) judgement {
 	once, twice, more := w.ports.times()
 	ports := once + twice + more
 	v.distinct = [3]uint64{1, uint64(ports), 1}
-	v.sources = []Top{{Source: netip.AddrFrom16(w.source).Unmap(), AtLeast: uint64(v.half), AtMost: uint64(w.total)}}
+	v.sources = []Top{{Source: netip.AddrFrom16(w.source).Unmap(), AtLeast: uint64(v.half), AtMost: w.total}}
 	v.clients, v.known = j.remembered(w.clients.sample(), itself), 0
-	if j.Analyzer.answered.has(j.hash.address(&w.source)) {
+	if j.answered.has(j.hash.address(&w.source)) {
 		v.known = 1
 	}
 	switch {
@@ -408,9 +408,9 @@ func (j *judge) origin(w *watch) judgement {
 	}
 	services := w.clients.estimate()
 	v.distinct = [3]uint64{1, 0, w.others.estimate()}
-	v.sources = []Top{{Source: netip.AddrFrom16(w.source).Unmap(), AtLeast: uint64(v.half), AtMost: uint64(w.total)}}
+	v.sources = []Top{{Source: netip.AddrFrom16(w.source).Unmap(), AtLeast: uint64(v.half), AtMost: w.total}}
 	v.clients, v.known = j.remembered(w.clients.sample(), itself), 0
-	if j.Analyzer.answered.has(w.hash) {
+	if j.answered.has(w.hash) {
 		v.known = 1
 	}
 	switch {

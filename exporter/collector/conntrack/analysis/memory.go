@@ -68,12 +68,14 @@ func in(words *[8]uint64, hash uint64) bool {
 	return true
 }
 
-// falseShare is how many of the hashes that never came are taken for known.
+// falseShare is how many of the hashes that never came are taken for known, by
+// the blocks that are looked at: which one a hash belongs to is by chance.
 func (m *memory) falseShare() float64 {
+	const looked = memoryBlocks / 16
 	no := 1.0
 	for _, filter := range []*[memoryBlocks][8]uint64{m.newer, m.older} {
 		sum := 0.0
-		for i := range filter {
+		for i := range looked {
 			ones := 0
 			for _, word := range filter[i] {
 				ones += bits.OnesCount64(word)
@@ -81,7 +83,7 @@ func (m *memory) falseShare() float64 {
 			fill := float64(ones) / 512
 			sum += fill * fill * fill * fill * fill * fill
 		}
-		no *= 1 - sum/memoryBlocks
+		no *= 1 - sum/looked
 	}
 	return 1 - no
 }

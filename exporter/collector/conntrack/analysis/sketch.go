@@ -187,8 +187,6 @@ type distinct struct {
 	kept [distinctKept]uint64
 }
 
-func (d *distinct) reset() { d.n = 0 }
-
 func (d *distinct) add(hash uint64) {
 	if d.n == distinctKept && hash >= d.kept[d.most] {
 		return
@@ -237,8 +235,6 @@ type heavy struct {
 	keys   [heavyKept][16]byte
 }
 
-func (h *heavy) reset() { h.n, h.offset = 0, 0 }
-
 func (h *heavy) add(key *[16]byte, hash uint64) {
 	for i, kept := range h.hashes[:h.n] {
 		if kept == hash {
@@ -262,14 +258,4 @@ func (h *heavy) add(key *[16]byte, hash uint64) {
 	}
 	h.hashes[h.n], h.counts[h.n], h.keys[h.n] = hash, 1, *key
 	h.n++
-}
-
-// of is how many entries the source has at least.
-func (h *heavy) of(key *[16]byte) uint32 {
-	for i := range h.n {
-		if h.keys[i] == *key {
-			return h.counts[i]
-		}
-	}
-	return 0
 }

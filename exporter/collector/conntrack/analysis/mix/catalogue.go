@@ -94,7 +94,7 @@ func Tunnels(seed uint64, from time.Duration) Mix {
 	return Mix{f}
 }
 
-// Visitors6 is a site that is called from outside by ever new clients.
+// Visits is a site that is called from outside by ever new clients.
 func Visits(seed uint64, to Target, rate float64) Mix {
 	f := Clients(seed, to, Visitors, 100_000, rate, Short(time.Second))
 	f.Other, f.OtherShare = Silent(0), 0.02
