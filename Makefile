@@ -46,8 +46,8 @@ fuzz: ## Fuzz every fuzz target for FUZZTIME (10s).
 bench: ## Run the benchmarks; that of the definitions as a table, with how much longer the standard library takes.
 	go test -run '^$$' -bench . -skip '^BenchmarkDefinition$$' -benchmem ./...
 	@go test -run '^$$' -bench '^BenchmarkDefinition$$' ./parsers | awk ' \
-		/^Benchmark.*\/parse/ { split($$1, name, "/"); for (i = 3; i < NF; i += 2) value[$$(i+1)] = $$i; \
-			printf "%-22s %-14s %8.0f ns %8.1f MB/s %3d allocs", name[2], name[3], $$3, value["MB/s"], value["allocs/op"]; \
+		/^Benchmark/ { sub(/-[0-9]+$$/, "", $$1); split($$1, name, "/"); for (i = 3; i < NF; i += 2) value[$$(i+1)] = $$i; \
+			printf "%-22s %-14s %8.0f ns %8.1f MB/s %3d allocs", name[2], name[3], value["ns/record"], value["MB/s"], value["allocs/op"]; \
 			printf value["x-regexp"] ? "  regexp x %5.1f" : "", value["x-regexp"]; print value["x-json"] ? sprintf("  encoding/json x %5.1f", value["x-json"]) : ""; \
 			split("", value) } \
 		/^(FAIL|panic:|--- FAIL)/ { print; failed = 1 } END { exit failed }'

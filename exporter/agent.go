@@ -348,9 +348,8 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
 			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
-			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.Syslog != nil, now: a.now, onCommit: a.committed,
-			spool:  a.spool(s.Name),
-			onIdle: func() { a.archive.Idle(s.Name) },
+			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.Syslog != nil, now: a.now, unwritten: a.own.positionFailures,
+			spool: a.spool(s.Name), onCommit: a.archive.Committed, onIdle: func() { a.archive.Idle(s.Name) },
 		})
 	}
 	return pipelines, nil
@@ -369,14 +368,6 @@ func (a *Agent) refused(_ context.Context, b *parsers.Batch, records []int32, re
 		return err
 	}
 	return a.archive.Store(b, entries)
-}
-
-func (a *Agent) committed(b *parsers.Batch, err error) {
-	if err != nil {
-		a.own.positionFailures.Inc()
-		return
-	}
-	a.archive.Committed(b)
 }
 
 // watchInterval is how often the configuration's files are looked at; mounted

@@ -1,7 +1,6 @@
 package exporter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +8,11 @@ import (
 	"log/slog"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/corkline/corkline/exporter/source/tail"
 	"github.com/corkline/corkline/parsers"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Sink takes records to where they are kept. Consume is synchronous: nil means
@@ -40,18 +39,21 @@ type pipeline struct {
 	maxLine     int
 	implied     bool // no files are no problem
 	now         func() time.Time
-	// onCommit is told of each batch whose positions were to be committed, and
-	// onIdle when all that was read is committed.
-	onCommit func(*parsers.Batch, error)
-	onIdle   func()
-	spool    *syslog.Spool // of a source with syslog: its files are ours
+	// onCommit is told of batches whose positions are durable, of those with dead
+	// letters for sure, and onIdle when all that was read is.
+	onCommit  func(*parsers.Batch)
+	onIdle    func()
+	unwritten prometheus.Counter // failures to write positions
+	spool     *syslog.Spool      // of a source with syslog: its files are ours
 
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead
 	idle  int     // ticks without a flight
-	// unwritten tells that the last commit failed.
-	unwritten bool
-	tally     tally
+	// pending are positions that were taken over but not written yet, and
+	// written is when they last were.
+	pending bool
+	written time.Time
+	tally   tally
 	// truncations that the account knows of, and what the kept one has of
 	// losses
 	truncations uint64
@@ -89,6 +91,9 @@ func (t *tally) book(a *account) {
 // bufferBytes of lines are read at once; where a line may be longer, as many
 // as it may have.
 const bufferBytes = 256 << 10
+
+// writeInterval is how long the positions of a backlog may stay unwritten.
+const writeInterval = 20 * time.Millisecond
 
 // idleTicks without a line make a source give its buffers back.
 const idleTicks = 30
@@ -131,6 +136,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 		}
 		if once || ctx.Err() != nil {
 			err := p.land(ctx, inFlight, ticker.C)
+			p.write()
 			if err == nil && once && ctx.Err() != nil && p.behind() {
 				err = fmt.Errorf("read source %q to its end: %w", p.source, ctx.Err())
 			}
@@ -148,6 +154,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 
 // pause waits for the next tick, and settles a flight that ends meanwhile.
 func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) (*flight, error) {
+	p.write()
 	if f == nil {
 		p.settled()
 		// Idle sources hold no memory. One that has half a line will need it.
@@ -176,7 +183,7 @@ func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) 
 
 // settled is called when nothing is left of what can be read.
 func (p *pipeline) settled() {
-	if !p.unwritten {
+	if !p.pending {
 		p.onIdle()
 	}
 }
@@ -227,14 +234,14 @@ func (p *pipeline) publish() {
 		a.lost.Add(lost)
 	}
 	if losses := a.lost.Load() + a.lostFiles.Load() + a.truncatedFiles.Load(); losses != p.losses {
-		// Perhaps no commit follows. The next look at the files writes it.
+		// Perhaps no commit follows.
 		note, err := a.note(p.source, p.now())
 		if err != nil {
 			p.log.Error("keep the account", "source", p.source, "error", err)
 			return
 		}
-		p.positions.SetNote(p.source, note)
-		p.losses = losses
+		p.positions.Keep(nil, p.source, note)
+		p.pending, p.losses = true, losses
 	}
 }
 
@@ -335,10 +342,6 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 	if line.Truncated {
 		r.Flags |= parsers.Truncated
 	}
-	if !utf8.Valid(r.Line) {
-		r.Line = bytes.ToValidUTF8(r.Line, []byte("\uFFFD"))
-		r.Flags |= parsers.InvalidUTF8
-	}
 	err := p.parser.Parse(r)
 	if !count {
 		return err == nil
@@ -409,6 +412,7 @@ func (p *pipeline) land(ctx context.Context, f *flight, tick <-chan time.Time) e
 		case err := <-f.done:
 			return p.settle(f, err)
 		case <-tick:
+			p.write()
 			if ctx.Err() == nil {
 				p.scan()
 				p.countAhead(f)
@@ -435,19 +439,37 @@ func (p *pipeline) settle(f *flight, err error) error {
 		p.account.lastShipped.Store(p.now().UnixNano())
 	}
 	note, err := p.account.note(p.source, p.now())
-	if err == nil {
-		err = p.positions.CommitNote(f.work.buffer.Chunks, p.source, note)
-	}
-	p.unwritten = err != nil
-	p.onCommit(&f.work.batch, err)
 	if err != nil {
-		// Kept in memory, and written with the next commit; a crash until
-		// then repeats lines, and Loki folds what repeats.
-		p.log.Error("commit positions", "source", p.source, "error", err)
+		p.log.Error("write the account down", "source", p.source, "error", err)
+	}
+	p.positions.Keep(f.work.buffer.Chunks, p.source, note)
+	p.pending = true
+	// Of a backlog many batches a second land, and each write waits for the disk.
+	// What is archived waits for the write.
+	if f.work.batch.DeadLettered > 0 || !p.behind() || p.now().Sub(p.written) >= writeInterval {
+		p.write()
+		if !p.pending {
+			p.onCommit(&f.work.batch)
+		}
 	}
 	p.publish()
 	p.free = append(p.free, f.work)
 	return nil
+}
+
+// write makes the positions durable that were taken over. When it fails they
+// are kept in memory, and written with the next; a crash until then repeats
+// lines, and Loki folds what repeats.
+func (p *pipeline) write() {
+	if !p.pending {
+		return
+	}
+	err := p.positions.Sync()
+	p.pending, p.written = err != nil, p.now()
+	if err != nil {
+		p.unwritten.Inc()
+		p.log.Error("commit positions", "source", p.source, "error", err)
+	}
 }
 
 // countAhead feeds the metrics with what the files hold behind the lines that

@@ -36,13 +36,14 @@ func newCSVPlan(fields map[string]int, hide *secrets) *csvPlan {
 
 // csvReader reads the rows of files, whose columns it learns from their headers.
 type csvReader struct {
-	plan    *csvPlan
-	header  *Header
-	columns []csvColumn // below the header; none when it is not one
-	secret  bool        // one of them is
-	cells   []csvCell
-	cell    []byte // one that is redacted
-	row     []byte // the row, with such cells
+	plan     *csvPlan
+	header   *Header
+	columns  []csvColumn // below the header; none when it is not one
+	secret   bool        // one of them is
+	cells    []csvCell
+	cell     []byte // one that is redacted
+	row      []byte // the row, with such cells
+	scrubber *scrubber
 }
 
 // csvCell is the part [start, end) of a row, without its quotes.
@@ -54,7 +55,7 @@ type csvCell struct {
 // maxCSVCells is how many cells a row may have. The logs have fewer than 200.
 const maxCSVCells = 4096
 
-func (p *csvPlan) newReader() *csvReader { return &csvReader{plan: p} }
+func (p *csvPlan) newReader() *csvReader { return &csvReader{plan: p, scrubber: newScrubber(p.hide)} }
 
 var (
 	errBareQuote = errors.New("a quote stands within a cell and is not doubled")
@@ -153,7 +154,7 @@ func (c *csvReader) redact(r *Record) bool {
 		if c.columns[i].secret && len(raw) > 0 {
 			c.cell = c.cell[:edit{end: len(c.cell)}.put(c.cell)]
 		} else {
-			c.cell = c.plan.hide.scrub(c.cell)
+			c.cell = c.scrubber.scrub(c.cell)
 		}
 		mark := len(c.row)
 		c.row = append(c.row, r.Line[from:cell.start]...)
@@ -170,7 +171,9 @@ func (c *csvReader) redact(r *Record) bool {
 	}
 	c.row = append(c.row, r.Line[from:]...)
 	if len(c.row) > len(r.Line) {
-		r.Line = bytes.Clone(c.row)
+		start := r.Scratch.begin()
+		r.Scratch.bytes = append(r.Scratch.bytes, c.row...)
+		r.Line = r.Scratch.bytes[start:len(r.Scratch.bytes):len(r.Scratch.bytes)]
 	} else {
 		r.Line = r.Line[:copy(r.Line, c.row)]
 	}

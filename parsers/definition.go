@@ -202,14 +202,17 @@ type Metric struct {
 type Condition struct {
 	Field  int
 	Values []string
+
+	lengths uint64 // bit i is set when a value has i bytes, or that and 64, and so on
 }
 
 // Holds tells whether the condition holds for a record.
 func (c *Condition) Holds(r *Record) bool {
-	value := r.Value(c.Field)
-	if len(c.Values) == 0 {
-		return len(value) > 0
+	s := r.Spans[c.Field]
+	if c.lengths>>(s.length()&63)&1 == 0 {
+		return len(c.Values) == 0 && s.Start != s.End
 	}
+	value := r.Text(s)
 	for _, v := range c.Values {
 		if string(value) == v {
 			return true
@@ -834,7 +837,11 @@ func (c *compilation) numberField(key, name string) int {
 func (c *compilation) conditions(key string, form map[string][]string) []Condition {
 	var conditions []Condition
 	for _, name := range slices.Sorted(maps.Keys(form)) {
-		conditions = append(conditions, Condition{c.field(key+"."+name, name), form[name]})
+		condition := Condition{Field: c.field(key+"."+name, name), Values: form[name]}
+		for _, value := range condition.Values {
+			condition.lengths |= 1 << (len(value) & 63)
+		}
+		conditions = append(conditions, condition)
 	}
 	return conditions
 }
@@ -972,20 +979,22 @@ func (d *Definition) timeColumn(layout *Layout, line []byte) int {
 // Parser parses lines that each have one of some definitions, one at a time.
 type Parser struct {
 	readers []*reader
+	search  search // of the line
 }
 
 // reader parses lines of one definition.
 type reader struct {
 	definition *Definition
-	first      int // the layout that is tried first: what the last line had
-	others     int // lines that did not have the layout that was tried first
-	search     search
-	inner      search // of steps
+	first      int     // the layout that is tried first: what the last line had
+	others     int     // lines that did not have the layout that was tried first
+	search     *search // of the line
+	inner      search  // of steps
 	times      times
 	walkers    []*jsonWalker // of the steps that have one
 	dumps      []dumpReader  // of the layouts that have one
 	values     dumpValues    // of the line at hand
 	rows       *csvReader    // of the layout, if it is of CSV
+	scrubber   *scrubber
 }
 
 // NewParser gives a parser for use by one goroutine. The definitions are tried
@@ -993,7 +1002,7 @@ type reader struct {
 func NewParser(definitions ...*Definition) *Parser {
 	p := &Parser{}
 	for _, d := range definitions {
-		o := &reader{definition: d, times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps)), dumps: make([]dumpReader, len(d.Layouts))}
+		o := &reader{definition: d, search: &p.search, scrubber: newScrubber(d.secrets), times: slices.Clone(d.times), walkers: make([]*jsonWalker, len(d.steps)), dumps: make([]dumpReader, len(d.Layouts))}
 		for i := range d.steps {
 			if plan := d.steps[i].json; plan != nil {
 				o.walkers[i] = plan.newWalker()
@@ -1042,11 +1051,21 @@ var ErrNoLayout = fmt.Errorf("fits no layout")
 // Parse fills a record from its Line: Definition, Layout, Spans, and Time for
 // a definition that has one. The layouts are tried in the definition's order,
 // and the first that the line has is taken. With an error, Layout is nil and
-// the spans are empty.
+// the spans are empty. Bytes of the line that are not UTF-8 become U+FFFD, and
+// the record is flagged.
 func (p *Parser) Parse(r *Record) error {
 	var best *Definition
 	var err error
-	for _, o := range p.readers {
+	p.search.begin(r.Line)
+	if !p.search.valid {
+		r.Line = bytes.ToValidUTF8(r.Line, []byte("\uFFFD"))
+		r.Flags |= InvalidUTF8
+		p.search.begin(r.Line)
+	}
+	for i, o := range p.readers {
+		if i > 0 { // the one before may have changed the line
+			p.search.begin(r.Line)
+		}
 		wrong := o.parse(r)
 		if wrong == nil {
 			return nil
@@ -1058,7 +1077,7 @@ func (p *Parser) Parse(r *Record) error {
 	// What could not be read may hold secrets all the same.
 	for _, o := range p.readers {
 		if o.definition.secrets != nil {
-			r.Line = o.definition.secrets.scrub(r.Line)
+			r.Line = o.scrubber.scrub(r.Line)
 		}
 	}
 	r.Definition, r.Layout = best, nil
@@ -1092,13 +1111,12 @@ func (p *reader) parse(r *Record) error {
 	if p.rows != nil {
 		return p.parseRow(r)
 	}
-	p.search.begin(r.Line)
 	i := p.layout()
 	if i < 0 {
 		return ErrNoLayout
 	}
 	if d.Layouts[i].scrub { // which may move what was found
-		r.Line = d.secrets.scrub(r.Line)
+		r.Line = p.scrubber.scrub(r.Line)
 		if p.search.begin(r.Line); !p.fits(i) {
 			return ErrNoLayout
 		}
@@ -1132,9 +1150,9 @@ func (p *reader) layout() int {
 // fits tells whether the line that is searched has a layout.
 func (p *reader) fits(layout int) bool {
 	if from := p.dumps[layout]; from != nil {
-		return from.Parse(p.search.line) == nil
+		return !from.notes(p.search.line) && from.Parse(p.search.line) == nil
 	}
-	return p.definition.Layouts[layout].pattern.match(&p.search)
+	return p.definition.Layouts[layout].pattern.match(p.search)
 }
 
 // fill takes the values of the line that fits a layout.

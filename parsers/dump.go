@@ -25,6 +25,9 @@ func dumps() map[string]func() dumpReader {
 type dumpReader interface {
 	// Parse reads a line. The error is a dump.Error.
 	Parse(line []byte) error
+	// notes tells whether a line is one of those that usually stand beside what
+	// is dumped. Parse would make an error of it, which takes memory.
+	notes(line []byte) bool
 	// values gives the values of the line that was read last: always of the
 	// same fields, in the same order.
 	values(to *dumpValues)
@@ -150,6 +153,7 @@ type flowLine struct {
 	ovs.Flow
 	table                                      []byte
 	tableNumber                                [3]byte
+	portName                                   []byte // which port lies in
 	protocol                                   string
 	port, srcIP, dstIP, srcNet, dstNet         []byte
 	ctState, ctMark, ctLabel                   []byte
@@ -191,9 +195,14 @@ func (l *flowLine) values(to *dumpValues) {
 	to.text("actions", l.Actions)
 }
 
+func (l *flowLine) notes(line []byte) bool {
+	_, reply := ovs.ReplyName(line)
+	return reply
+}
+
 // Parse reads a flow. What is known of its match must have values that it can have.
 func (l *flowLine) Parse(line []byte) error {
-	*l = flowLine{Flow: l.Flow} // which has memory of its own
+	*l = flowLine{Flow: l.Flow, portName: l.portName} // which has memory of its own
 	if err := l.Flow.Parse(line); err != nil {
 		return err
 	}
@@ -241,7 +250,8 @@ func (l *flowLine) take(name, value []byte) (expected string) {
 			l.protocol = protocolName(uint8(n.Value))
 		}
 	case "in_port":
-		l.port = ovs.Unquote(value)
+		l.portName = ovs.AppendUnquoted(l.portName[:0], value)
+		l.port = l.portName
 	case "nw_src", "ipv6_src", "arp_spa":
 		l.srcIP, l.srcNet, expected = network(value)
 	case "nw_dst", "ipv6_dst", "arp_tpa":
@@ -296,6 +306,10 @@ func network(text []byte) (address, masked []byte, expected string) {
 
 // entryLine is an entry of the connection tracking table.
 type entryLine struct{ conntrack.Entry }
+
+func (l *entryLine) notes(line []byte) bool {
+	return conntrack.LineKind(line) == conntrack.SummaryLine
+}
 
 func (l *entryLine) values(to *dumpValues) {
 	orig, reply := &l.Orig, &l.Reply

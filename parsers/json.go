@@ -7,8 +7,8 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/corkline/corkline/parsers/internal/jsontext"
 )
 
 // jsonPlan says which values of JSON objects (RFC 8259) are kept, and what is
@@ -176,7 +176,8 @@ type jsonWalker struct {
 	buffer  []byte
 	places  []int32
 	found   []Span
-	err     *jsonError
+	err     *jsonError // nil or wrong
+	wrong   jsonError
 }
 
 // jsonValue is a value's place in the text. One of no length is none.
@@ -250,7 +251,8 @@ func (o *jsonObject) learn(key string, child *jsonNode, role role) int {
 // it was. All that encoding/json takes is right, but for more than 200 levels.
 func (w *jsonWalker) walk(r *Record, s Span) (Span, error) {
 	if !w.read(r.Text(s)) {
-		return s, w.err
+		wrong := *w.err // which is that of the next text soon
+		return s, &wrong
 	}
 	if len(w.edits) > 0 {
 		length := redact(w.text, w.edits, &w.moves)
@@ -303,7 +305,7 @@ func (w *jsonWalker) fill(r *Record, s Span) {
 		}
 		if v = w.moved(v); v.escaped {
 			start := r.Scratch.begin()
-			r.Scratch.bytes = unescape(r.Scratch.bytes, w.text[v.start:v.end])
+			r.Scratch.bytes = jsontext.Append(r.Scratch.bytes, w.text[v.start:v.end])
 			r.Spans[w.plan.fields[i]] = r.Scratch.end(start)
 		} else if v.start < v.end {
 			r.Spans[w.plan.fields[i]] = s.sub(v.start, v.end)
@@ -322,7 +324,7 @@ func (w *jsonWalker) fill(r *Record, s Span) {
 				at++
 			}
 			if v.escaped {
-				r.Scratch.bytes = unescape(r.Scratch.bytes, w.text[v.start:v.end])
+				r.Scratch.bytes = jsontext.Append(r.Scratch.bytes, w.text[v.start:v.end])
 			} else {
 				r.Scratch.bytes = append(r.Scratch.bytes, w.text[v.start:v.end]...)
 			}
@@ -340,7 +342,8 @@ func (w *jsonWalker) fill(r *Record, s Span) {
 
 // fail keeps the error. It returns -1, which the walk ends with.
 func (w *jsonWalker) fail(p int, expected string) int {
-	w.err = &jsonError{p, expected, p == len(w.text)}
+	w.wrong = jsonError{p, expected, p == len(w.text)}
+	w.err = &w.wrong
 	return -1
 }
 
@@ -502,7 +505,7 @@ func (w *jsonWalker) key(p int) (key []byte, plain bool, next int) {
 	key = w.text[p+1 : end]
 	plain = has == 0
 	if !plain {
-		w.buffer = unescape(w.buffer[:0], key)
+		w.buffer = jsontext.Append(w.buffer[:0], key)
 		key = w.buffer
 	}
 	p = w.blanks(end + 1)
@@ -702,7 +705,7 @@ func (w *jsonWalker) escape(p int) (int, escapes) {
 			return 2, escapesAny | escapesNames
 		case 'u':
 			for i := p + 1; i <= p+4; i++ {
-				if i == len(w.text) || hexDigit(w.text[i]) < 0 {
+				if i == len(w.text) || jsontext.HexDigit(w.text[i]) < 0 {
 					w.fail(i, "a hexadecimal digit")
 					return 0, 0
 				}
@@ -732,78 +735,4 @@ func plainRun(text []byte, p int) int {
 		}
 	}
 	return p
-}
-
-// unescape appends a string's content, as encoding/json has it.
-func unescape(to, raw []byte) []byte {
-	for i := 0; i < len(raw); {
-		r, n := unescapeOne(raw[i:])
-		if n == 0 {
-			to = append(to, raw[i])
-			i++
-			continue
-		}
-		to = utf8.AppendRune(to, r)
-		i += n
-	}
-	return to
-}
-
-// unescapeOne gives the character that the text begins with if it is an
-// escaped one, and how many bytes it takes, else none.
-func unescapeOne(raw []byte) (rune, int) {
-	if len(raw) < 2 || raw[0] != '\\' {
-		return 0, 0
-	}
-	switch c := raw[1]; c {
-	case '"', '\\', '/':
-		return rune(c), 2
-	case 'b':
-		return '\b', 2
-	case 'f':
-		return '\f', 2
-	case 'n':
-		return '\n', 2
-	case 'r':
-		return '\r', 2
-	case 't':
-		return '\t', 2
-	}
-	r := unicodeEscape(raw)
-	if r < 0 {
-		return 0, 0
-	}
-	if utf16.IsSurrogate(r) {
-		if both := utf16.DecodeRune(r, unicodeEscape(raw[6:])); both != utf8.RuneError {
-			return both, 12
-		}
-		r = utf8.RuneError
-	}
-	return r, 6
-}
-
-// unicodeEscape gives the number behind \u, or -1.
-func unicodeEscape(raw []byte) rune {
-	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
-		return -1
-	}
-	var r rune
-	for _, c := range raw[2:6] {
-		digit := hexDigit(c)
-		if digit < 0 {
-			return -1
-		}
-		r = r<<4 | digit
-	}
-	return r
-}
-
-func hexDigit(c byte) rune {
-	if isDigit(c) {
-		return rune(c - '0')
-	}
-	if c |= 0x20; c >= 'a' && c <= 'f' {
-		return rune(c - 'a' + 10)
-	}
-	return -1
 }

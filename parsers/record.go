@@ -7,6 +7,14 @@ package parsers
 // [^Start, ^End). A span of no length means that the line has no such value.
 type Span struct{ Start, End int32 }
 
+// length of the text in bytes.
+func (s Span) length() int {
+	if s.Start >= 0 {
+		return int(s.End - s.Start)
+	}
+	return int(s.Start - s.End)
+}
+
 // Scratch holds the values of records that do not stand in their lines as they
 // are, such as text that was unescaped. It is reused, for as many records as
 // live at the same time.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/corkline/corkline/parsers/internal/jsontext"
 )
 
 // What is put in the place of a secret: so many of the bytes of stars as the
@@ -446,7 +448,7 @@ func (w *jsonWalker) hidden(p int, n *jsonNode, m *jsonMember, depth int, does r
 			pairs.seen |= 1 << does.pair()
 			element := w.text[p+1 : end-1]
 			if bytes.IndexByte(element, '\\') >= 0 {
-				w.buffer = unescape(w.buffer[:0], element)
+				w.buffer = jsontext.Append(w.buffer[:0], element)
 				element = w.buffer
 			}
 			if w.hide.reveals(element) {
@@ -531,7 +533,7 @@ func (w *jsonWalker) parameterBefore(start, end int) bool {
 // in it each byte comes from.
 func unescapeAt(to []byte, places []int32, text []byte, start, end int) ([]byte, []int32) {
 	for i := start; i < end; {
-		r, n := unescapeOne(text[i:end])
+		r, n := jsontext.Unescape(text[i:end])
 		if n == 0 {
 			to, places = append(to, text[i]), append(places, int32(i))
 			i++
@@ -543,6 +545,26 @@ func unescapeAt(to []byte, places []int32, text []byte, start, end int) ([]byte,
 		i += n
 	}
 	return to, places
+}
+
+// scrubber hides secrets in texts, one at a time. It has a text as it is, and
+// without what was read as JSON and unescaped once. Names are found in the
+// latter.
+type scrubber struct {
+	hide      *secrets
+	raw, text []byte
+	places    []int32 // see unescapeAt; nil when both are the same
+	// The ends of the last line and parameter that were looked for: in raw, and in text.
+	line, run int
+
+	walker    jsonWalker
+	edits     []edit
+	unescaped []byte // what text and places lie in, when they are not raw
+	from      []int32
+}
+
+func newScrubber(hide *secrets) *scrubber {
+	return &scrubber{hide: hide, walker: jsonWalker{hide: hide}}
 }
 
 // scrub hides secrets in a text that is no JSON, or was cut, and returns what
@@ -559,20 +581,20 @@ func unescapeAt(to []byte, places []int32, text []byte, start, end int) ([]byte,
 //     a quote, or the other end of a string.
 //
 // The values of pairs count as secrets there, whatever their elements are.
-func (h *secrets) scrub(text []byte) []byte {
+func (s *scrubber) scrub(text []byte) []byte {
+	h := s.hide
 	if h == nil {
 		return text
 	}
-	text, from, to := h.scrubJSON(text)
-	s := scrubber{raw: text, text: text}
+	text, from, to := s.scrubJSON(text)
+	s.raw, s.text, s.places, s.line, s.run, s.edits = text, text, nil, 0, 0, s.edits[:0]
 	if from < to || bytes.IndexByte(text, '\\') >= 0 {
-		s.text, s.places = unescapeAt(nil, nil, text, 0, from)
+		s.text, s.places = unescapeAt(s.unescaped[:0], s.from[:0], text, 0, from)
 		s.text, s.places = append(s.text, 0), append(s.places, int32(from)) // so that no name comes from both parts
 		s.text, s.places = unescapeAt(s.text, s.places, text, to, len(text))
 		s.places = append(s.places, int32(len(text)))
+		s.unescaped, s.from = s.text, s.places
 	}
-	var room [16]edit
-	edits := room[:0]
 	for i := 0; i < len(s.text); i++ {
 		e, quoted := s.secret(h, i)
 		if e.start == e.end {
@@ -593,12 +615,12 @@ func (h *secrets) scrub(text []byte) []byte {
 				e.end = max(e.end, within.end)
 			}
 		}
-		edits = append(edits, e)
+		s.edits = append(s.edits, e)
 	}
-	if len(edits) == 0 {
+	if len(s.edits) == 0 {
 		return text
 	}
-	return text[:redact(text, edits, nil)]
+	return text[:redact(text, s.edits, nil)]
 }
 
 // secret gives what is to be hidden behind a character, and whether it is
@@ -615,7 +637,7 @@ func (s *scrubber) secret(h *secrets, i int) (e edit, quoted bool) {
 
 // scrubJSON hides secrets in a JSON object that the text has, as far as it can
 // be read, and tells which part that is.
-func (h *secrets) scrubJSON(text []byte) (left []byte, from, to int) {
+func (s *scrubber) scrubJSON(text []byte) (left []byte, from, to int) {
 	for ; from < len(text); from++ {
 		// A quote behind a word or backslash would be the end of a string.
 		if c := text[from]; c == '{' || c == '"' && beginsWord(text, from) && (from == 0 || text[from-1] != '\\') {
@@ -625,7 +647,7 @@ func (h *secrets) scrubJSON(text []byte) (left []byte, from, to int) {
 	if from == len(text) {
 		return text, from, from
 	}
-	w := jsonWalker{hide: h}
+	w := &s.walker
 	if !w.read(text[from:]) {
 		// What may not have been read to its end is for the scrubber.
 		for n := len(w.edits); n > 0 && w.edits[n-1].start >= min(w.settled, len(w.text)-1); n-- {
@@ -639,15 +661,6 @@ func (h *secrets) scrubJSON(text []byte) (left []byte, from, to int) {
 	return text[:from+length], from, from + w.movedTo(w.settled)
 }
 
-// scrubber has a text as it is, and without what was read as JSON and
-// unescaped once. Names are found in the latter.
-type scrubber struct {
-	raw, text []byte
-	places    []int32 // see unescapeAt; nil when both are the same
-	// The ends of the last line and parameter that were looked for: in raw, and in text.
-	line, run int
-}
-
 func (s *scrubber) place(i int) int {
 	if s.places == nil {
 		return i
@@ -658,7 +671,7 @@ func (s *scrubber) place(i int) int {
 // behind gives the position behind the character at i.
 func (s *scrubber) behind(i int) int {
 	p := s.place(i)
-	if _, n := unescapeOne(s.raw[p:]); n > 0 {
+	if _, n := jsontext.Unescape(s.raw[p:]); n > 0 {
 		return p + n
 	}
 	return p + 1

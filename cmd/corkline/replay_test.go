@@ -62,7 +62,8 @@ func TestLedger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(p.CommitNote(nil, "np", []byte(note)), p.Close()); err != nil {
+		p.Keep(nil, "np", []byte(note))
+		if err := errors.Join(p.Sync(), p.Close()); err != nil {
 			t.Fatal(err)
 		}
 		got := 0

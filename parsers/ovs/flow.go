@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/corkline/corkline/parsers/internal/dump"
+	"github.com/corkline/corkline/parsers/internal/jsontext"
 )
 
 // Error of a line that is not what it should be: the column, in bytes from 1
@@ -55,6 +56,7 @@ type Flow struct {
 	Actions  []byte // see Actions
 
 	plain []byte // the line without its colours
+	name  []byte // TableName, when escapes were in it
 }
 
 // DefaultPriority of flows that are added without one.
@@ -138,10 +140,10 @@ func (f Flags) Append(to []byte) []byte {
 }
 
 // Parse reads a line into f, whatever f held before. f then refers to the
-// memory of the line, or to its own when the line has colours. The error is
-// an Error, and leaves f undefined.
+// memory of the line, or to its own where the line has colours, or escapes in
+// the table's name. The error is an Error, and leaves f undefined.
 func (f *Flow) Parse(line []byte) error {
-	*f = Flow{Priority: DefaultPriority, plain: f.plain}
+	*f = Flow{Priority: DefaultPriority, plain: f.plain, name: f.name}
 	line = dump.TrimEnd(line)
 	if bytes.IndexByte(line, escape) >= 0 {
 		f.plain = appendPlain(f.plain[:0], line)
@@ -269,7 +271,11 @@ func (f *Flow) parseTable(s *dump.Scanner) bool {
 		if end = quoted(s.Text, start); end < 0 {
 			return false
 		}
-		f.TableName, f.TableID, s.At = Unquote(s.Text[start:end:end]), -1, end
+		f.TableName, f.TableID, s.At = s.Text[start+1:end-1:end-1], -1, end
+		if inner, escaped := unquote(s.Text[start:end]); escaped {
+			f.name = jsontext.Append(f.name[:0], inner)
+			f.TableName = f.name
+		}
 		return true
 	}
 	if f.parseTableID(s) {

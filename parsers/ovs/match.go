@@ -2,11 +2,11 @@ package ovs
 
 import (
 	"bytes"
-	"encoding/json"
 	"iter"
 	"math"
 
 	"github.com/corkline/corkline/parsers/internal/dump"
+	"github.com/corkline/corkline/parsers/internal/jsontext"
 )
 
 // Cookie of a flow. Antrea divides it into round, category, 8 reserved bits
@@ -165,20 +165,33 @@ func ParseNumber(text []byte) (value, mask uint64, ok bool) {
 	return v.Low, m.Low, ok
 }
 
-// Unquote gives a name without its quotes. It allocates when escapes are in it.
+// Unquote gives a name without its quotes. It allocates when escapes are in
+// it, which AppendUnquoted does not.
 func Unquote(text []byte) []byte {
+	inner, escaped := unquote(text)
+	if escaped {
+		return jsontext.Append(nil, inner)
+	}
+	return inner
+}
+
+// AppendUnquoted appends a name without its quotes.
+func AppendUnquoted(to, text []byte) []byte {
+	inner, escaped := unquote(text)
+	if escaped {
+		return jsontext.Append(to, inner)
+	}
+	return append(to, inner...)
+}
+
+// unquote gives what stands between quotes, and whether escapes are in it: Open
+// vSwitch quotes as JSON does.
+func unquote(text []byte) (inner []byte, escaped bool) {
 	if len(text) < 2 || text[0] != '"' {
-		return text
+		return text, false
 	}
-	inner := text[1 : len(text)-1]
-	if bytes.IndexByte(inner, '\\') < 0 {
-		return inner
-	}
-	var name string // Open vSwitch quotes as JSON does
-	if json.Unmarshal(text, &name) != nil {
-		return inner
-	}
-	return []byte(name)
+	inner = text[1 : len(text)-1]
+	return inner, bytes.IndexByte(inner, '\\') >= 0
 }
 
 // Classes of bytes.

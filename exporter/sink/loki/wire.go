@@ -51,7 +51,21 @@ type metadata struct {
 	label string
 	// name is the beginning of a LabelPair: the label, and the value's tag.
 	name []byte
+	// short is what comes before the value where the sizes of the pair and of the
+	// value take a byte each, which are 0 in it; its size is 0 when name is too long.
+	short struct {
+		text [shortName]byte
+		size int
+	}
 }
+
+// Most names and values of metadata are as short as these. A pair whose size
+// takes one byte is no longer than shortPair.
+const (
+	shortName  = 32
+	shortValue = 16
+	shortPair  = 2 + 0x80
+)
 
 func newSchema(d *parsers.Definition, id uint64) *schema {
 	sc := &schema{definition: d, id: id}
@@ -62,7 +76,13 @@ func newSchema(d *parsers.Definition, id uint64) *schema {
 }
 
 func newMetadata(field int, name string) metadata {
-	return metadata{field, name, append(appendBytes(nil, tagName, []byte(name)), tagValue)}
+	m := metadata{field: field, label: name, name: append(appendBytes(nil, tagName, []byte(name)), tagValue)}
+	if size := 1 + 1 + len(m.name) + 1; size <= shortName {
+		m.short.size = size
+		m.short.text[0] = tagMetadata
+		copy(m.short.text[2:], m.name)
+	}
+	return m
 }
 
 // mark is metadata that comes with no field: name=true.
@@ -93,24 +113,20 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 	first := b.Records[records[0]].Time
 	for _, i := range records {
 		r := &b.Records[i]
-		var line []byte
-		var size int
-		if packed {
-			line = st.appendPacked(nil, r, i)
-			size = sizeLine(r, len(line))
-		} else {
-			size = st.size(r, i)
-		}
-		whole := sizeBytes(size)
-		apart := time.Duration(r.Time-first).Abs() > maxSpan
-		if n > 0 && (apart || len(dst)-room+whole > limit) {
+		if n > 0 && time.Duration(r.Time-first).Abs() > maxSpan {
 			break
 		}
-		dst = appendSize(slices.Grow(dst, whole), tagEntry, size)
+		start := len(dst)
+		dst = append(dst, tagEntry, 0, 0)
 		if packed {
-			dst = appendLine(dst, r, line)
+			dst = appendLine(dst, r, st.appendPacked(nil, r, i))
 		} else {
 			dst = st.appendEntry(dst, r, i)
+		}
+		dst = setSize(dst, start+1)
+		if n > 0 && len(dst)-room > limit {
+			dst = dst[:start]
+			break
 		}
 		n++
 	}
@@ -121,13 +137,19 @@ func (st *stream) encode(buf *buffer, b *parsers.Batch, records []int32, limit i
 	return dst[start:], n
 }
 
-// size of the Entry of record i in bytes.
-func (st *stream) size(r *parsers.Record, i int32) int {
-	n := st.schema.size(r) + sizeMetadata(st.full, r)
-	for _, pair := range st.own(i) {
-		n += sizeBytes(sizeBytes(len(pair[0])) + sizeBytes(len(pair[1])))
+// setSize writes the size of what follows the two bytes at a place, which most
+// entries' sizes take, and moves it when they take more or fewer.
+func setSize(dst []byte, at int) []byte {
+	size := len(dst) - at - 2
+	if size >= 0x80 && size < 0x80<<7 {
+		dst[at], dst[at+1] = byte(size)|0x80, byte(size>>7)
+		return dst
 	}
-	return n
+	n := sizeVarint(uint64(size))
+	dst = slices.Grow(dst, n)[:at+n+size]
+	copy(dst[at+n:], dst[at+2:at+2+size])
+	binary.PutUvarint(dst[at:at+n], uint64(size))
+	return dst
 }
 
 // appendEntry appends the Entry of record i.
@@ -138,25 +160,6 @@ func (st *stream) appendEntry(dst []byte, r *parsers.Record, i int32) []byte {
 		dst = appendBytes(appendBytes(dst, tagName, []byte(pair[0])), tagValue, []byte(pair[1]))
 	}
 	return dst
-}
-
-// size of a record's Entry in bytes.
-func (sc *schema) size(r *parsers.Record) int {
-	n := sizeLine(r, len(r.Line)) + sizeMetadata(sc.metadata, r)
-	for i, has := range marked(r) {
-		if has {
-			n += len(marks[i].pair)
-		}
-	}
-	for i := range r.Pairs {
-		n += sizePair(r, &r.Pairs[i])
-	}
-	return n
-}
-
-// sizeLine of a record's time and of a line of n bytes.
-func sizeLine(r *parsers.Record, n int) int {
-	return sizeBytes(sizeTimestamp(split(r.Time))) + sizeBytes(n)
 }
 
 func appendLine(dst []byte, r *parsers.Record, line []byte) []byte {
@@ -185,15 +188,6 @@ func (sc *schema) appendEntry(dst []byte, r *parsers.Record) []byte {
 	return dst
 }
 
-// sizePair is the size of a pair of the line's own in bytes.
-func sizePair(r *parsers.Record, p *parsers.Pair) int {
-	key, value := len(r.Text(p.Key)), len(r.Text(p.Value))
-	if key == 0 || value == 0 {
-		return 0
-	}
-	return sizeBytes(sizeBytes(key) + sizeBytes(value))
-}
-
 // appendPair appends a pair of the line's own.
 func appendPair(dst []byte, r *parsers.Record, p *parsers.Pair) []byte {
 	key, value := r.Text(p.Key), r.Text(p.Value)
@@ -218,17 +212,7 @@ func appendName(dst, key []byte) []byte {
 	return dst
 }
 
-// sizeMetadata of those fields that the record has, in bytes.
-func sizeMetadata(fields []metadata, r *parsers.Record) (n int) {
-	for i := range fields {
-		m := &fields[i]
-		if v := len(value(r, m.field)); v > 0 {
-			n += sizeBytes(len(m.name) + sizeVarint(uint64(v)) + v)
-		}
-	}
-	return n
-}
-
+// appendMetadata appends those fields that the record has.
 func appendMetadata(dst []byte, fields []metadata, r *parsers.Record) []byte {
 	for i := range fields {
 		m := &fields[i]
@@ -236,10 +220,28 @@ func appendMetadata(dst []byte, fields []metadata, r *parsers.Record) []byte {
 		if len(v) == 0 {
 			continue
 		}
-		dst = appendSize(dst, tagMetadata, len(m.name)+sizeVarint(uint64(len(v)))+len(v))
-		dst = append(dst, m.name...)
-		dst = appendVarint(dst, uint64(len(v)))
-		dst = append(dst, v...)
+		size := len(m.name) + 1 + len(v)
+		if m.short.size == 0 || size >= 0x80 {
+			dst = appendSize(dst, tagMetadata, len(m.name)+sizeVarint(uint64(len(v)))+len(v))
+			dst = append(dst, m.name...)
+			dst = appendVarint(dst, uint64(len(v)))
+			dst = append(dst, v...)
+			continue
+		}
+		// Copies of a fixed size need no call.
+		if cap(dst)-len(dst) < shortPair {
+			dst = slices.Grow(dst, shortPair)
+		}
+		to := dst[len(dst) : len(dst)+shortPair]
+		*(*[shortName]byte)(to) = m.short.text
+		to[1] = byte(size)
+		to[m.short.size-1] = byte(len(v))
+		if end := to[m.short.size:]; len(v) <= shortValue && cap(v) >= shortValue {
+			*(*[shortValue]byte)(end) = [shortValue]byte(v[:shortValue])
+		} else {
+			copy(end, v)
+		}
+		dst = dst[:len(dst)+m.short.size+len(v)]
 	}
 	return dst
 }

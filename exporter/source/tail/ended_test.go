@@ -25,7 +25,6 @@ func TestRemoved_Ended(t *testing.T) {
 		b.do(os.Remove(b.path("np.log.1")))
 		b.append("np.log", "y\n")
 		b.start()
-		b.do(nil)
 		if want == "" {
 			b.scan()
 		} else {
@@ -92,7 +91,7 @@ func TestRetain(t *testing.T) {
 	b.append("np.log", "a\n")
 	b.scan()
 	b.fill(Ship, "a")
-	b.do(b.positions.CommitNote(b.buffer.Chunks, "np", json.RawMessage(`{}`)))
+	b.positions.Keep(b.buffer.Chunks, "np", json.RawMessage(`{}`))
 	f := func(want map[string]int, sources ...string) {
 		t.Helper()
 		got, err := b.positions.Retain(sources, b.now)

@@ -18,7 +18,9 @@ import (
 // lines have been delivered. There is one for an agent; it outlives the
 // Tailers that use it. It is safe for concurrent use.
 //
-// They are durable in the file "positions" of the state folder.
+// They are durable in the file "positions" of the state folder. A commit only
+// appends to it what it changes: that is there as soon as it is written, should
+// the process be killed, and also after a loss of power once it is synced.
 type Positions struct {
 	dir    string
 	lock   *os.File
@@ -29,8 +31,13 @@ type Positions struct {
 	mu    sync.Mutex
 	marks map[positionKey]*mark
 	notes map[string]json.RawMessage // by source
-	dirty bool                       // the file is older than marks and notes
+	dirty bool                       // the file is to be replaced, not appended to
 	lost  map[string]int64           // lines by source, until someone asks
+
+	// What was appended since the file was last replaced, in bytes, and whether
+	// some of it is not synced. They belong to writing.
+	appended int
+	unsynced bool
 
 	descriptors descriptors
 }
@@ -147,22 +154,47 @@ const positionsFile = "positions"
 
 func (p *Positions) path() string { return filepath.Join(p.dir, positionsFile) }
 
-// Commit makes the End and Time of each chunk durable, in one write. Chunks of
-// a file are to be committed in the order in which they were read; one whose
-// file was truncated since, or that was read with Count, changes nothing.
+// Commit makes the End and Time of each chunk durable: it keeps them, and
+// syncs.
 //
-// If it fails, nothing has changed on disk, and the next Commit or Sync
-// writes these chunks, too.
-func (p *Positions) Commit(chunks []Chunk) error { return p.CommitNote(chunks, "", nil) }
+// If it fails, the next Commit or Sync writes these chunks, too.
+func (p *Positions) Commit(chunks []Chunk) error {
+	p.Keep(chunks, "", nil)
+	return p.Sync()
+}
 
-// CommitNote commits chunks together with a JSON object that the owner keeps
-// of their source, instead of the one before: both are durable, or none.
-func (p *Positions) CommitNote(chunks []Chunk, source string, body []byte) error {
+// Keep takes over the End and Time of each chunk, together with a JSON object
+// that the owner keeps of their source, instead of the one before. Should the
+// process be killed, both hold, or none; after a loss of power those hold that
+// were synced. Chunks of a file are to be kept in the order in which they were
+// read; one whose file was truncated since, or that was read with Count,
+// changes nothing. What cannot be written is written by the next Sync.
+func (p *Positions) Keep(chunks []Chunk, source string, body []byte) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.mu.Lock()
-	if source != "" {
+	if body != nil {
 		p.notes[source] = body
-		p.dirty = true
 	}
+	changed, dirty := p.advance(chunks), p.dirty
+	p.mu.Unlock()
+	if dirty || body == nil && len(changed) == 0 {
+		return
+	}
+	line, err := encodeCommit(commit{source, body, changed})
+	if err == nil {
+		err = p.append(line)
+	}
+	if err != nil || p.appended > appendBytes {
+		p.mu.Lock()
+		p.dirty = true
+		p.mu.Unlock()
+	}
+}
+
+// advance the marks to the ends of chunks, and return those that have changed.
+// It needs mu.
+func (p *Positions) advance(chunks []Chunk) (changed []record) {
 	for i := range chunks {
 		c := &chunks[i]
 		m := c.File.mark
@@ -176,19 +208,25 @@ func (p *Positions) CommitNote(chunks []Chunk, source string, body []byte) error
 			m.waiting = max(0, m.waiting-lines)
 			m.Offset, m.Time, m.Tail = c.End, c.Time, c.tail
 			m.FingerprintBytes, m.Fingerprint = c.fingerprint.bytes, c.fingerprint.sum
-			p.dirty = true
+			changed = append(changed, m.record)
 		}
 	}
-	p.mu.Unlock()
-	return p.Sync()
+	return changed
 }
 
-// SetNote keeps a JSON object of a source as CommitNote does, without writing it:
-// the next Commit or Sync does.
-func (p *Positions) SetNote(source string, body []byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.notes[source], p.dirty = body, true
+// appendBytes may be appended until the file is replaced by a short one.
+const appendBytes = 128 << 10
+
+// append a line to the file. It needs writing.
+func (p *Positions) append(line []byte) error {
+	f, err := os.OpenFile(p.path(), os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(line)
+	p.appended += len(line)
+	p.unsynced = true
+	return errors.Join(err, f.Close())
 }
 
 // Retain takes note of the sources that are configured. The positions of others
@@ -215,16 +253,37 @@ func (p *Positions) Retain(sources []string, now time.Time) (forgotten map[strin
 	return forgotten, p.Sync()
 }
 
-// Sync makes durable what has changed since the last write. It fails as
-// Commit does.
+// Sync makes durable what has changed since the last one. It fails as Commit
+// does.
 func (p *Positions) Sync() error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	p.mu.Lock()
-	if !p.dirty {
-		p.mu.Unlock()
+	dirty := p.dirty
+	p.mu.Unlock()
+	if !dirty && !p.unsynced {
 		return nil
 	}
+	// A file that cannot be synced may be one that can be replaced.
+	if !dirty && p.syncFile() == nil {
+		p.unsynced = false
+		return nil
+	}
+	return p.replace()
+}
+
+func (p *Positions) syncFile() error {
+	f, err := os.OpenFile(p.path(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// replace the file by one that has each position and note once. It needs
+// writing.
+func (p *Positions) replace() error {
+	p.mu.Lock()
 	records := make([]record, 0, len(p.marks))
 	for _, m := range p.marks {
 		records = append(records, m.record)
@@ -243,10 +302,11 @@ func (p *Positions) Sync() error {
 		p.mu.Unlock()
 		return fmt.Errorf("write positions %q: %w", p.path(), err)
 	}
+	p.appended, p.unsynced = 0, false
 	return nil
 }
 
-// Notes are what was kept of sources with CommitNote.
+// Notes are what was kept of sources with Keep.
 func (p *Positions) Notes() map[string]json.RawMessage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -267,8 +327,16 @@ func ReadNotes(dir string) (notes map[string]json.RawMessage, damaged []error, e
 	return notes, damaged, nil
 }
 
-// Close releases the folder to other agents. It writes nothing.
-func (p *Positions) Close() error { return closeFile(p.lock) }
+// Close releases the folder to other agents. What was appended is put into the
+// form that all versions read.
+func (p *Positions) Close() (err error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if p.appended > 0 {
+		err = p.replace()
+	}
+	return errors.Join(err, closeFile(p.lock))
+}
 
 // replaceFile replaces a file's content at once and durably.
 func replaceFile(path string, text []byte) (err error) {

@@ -81,11 +81,21 @@ func (r record) evidence() evidence {
 // note is what its owner keeps of a source beside the positions, in a line of
 // the same form. To agents that know no notes it is a position of no source.
 type note struct {
-	Source string          `json:"note"`
-	Body   json.RawMessage `json:"body"`
+	Source    string          `json:"note"`
+	Body      json.RawMessage `json:"body"`
+	Positions []record        `json:"positions,omitempty"`
 }
 
-const noteStart = `{"note":`
+// commit is a note that was appended, with the positions that changed along with
+// it. Agents that do not know it take it for a position of no source: to them
+// the note and the positions before it still hold, which belong together, too.
+type commit struct {
+	Source    string          `json:"commit"`
+	Body      json.RawMessage `json:"body"`
+	Positions []record        `json:"positions,omitempty"`
+}
+
+const noteStart, commitStart = `{"note":`, `{"commit":`
 
 // encodePositions returns the text of a positions file.
 func encodePositions(records []record, notes map[string]json.RawMessage) ([]byte, error) {
@@ -104,7 +114,7 @@ func encodePositions(records []record, notes map[string]json.RawMessage) ([]byte
 		text = appendChecked(text, body)
 	}
 	for _, source := range slices.Sorted(maps.Keys(notes)) {
-		body, err := json.Marshal(note{source, notes[source]})
+		body, err := json.Marshal(note{Source: source, Body: notes[source]})
 		if err != nil {
 			return nil, fmt.Errorf("encode note of source %q: %w", source, err)
 		}
@@ -113,39 +123,52 @@ func encodePositions(records []record, notes map[string]json.RawMessage) ([]byte
 	return text, nil
 }
 
+// encodeCommit returns the line of a commit.
+func encodeCommit(c commit) ([]byte, error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode commit of source %q: %w", c.Source, err)
+	}
+	return appendChecked(nil, body), nil
+}
+
 func appendChecked(text, body []byte) []byte {
 	return fmt.Appendf(text, "%08x %s\n", crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)), body)
 }
 
 // decodePositions returns the records and notes in the text of a positions
-// file, and an error for each damaged line. It fails only if the text is of a
+// file, and an error for each damaged line. Of several records of one file the
+// last holds. It fails only if the text is of a
 // newer version: its header says so, and it is not that the header alone is
 // damaged, as no record of this version follows. (So a newer version whose
 // records this one must not read has to seed their checksums differently.)
 func decodePositions(text []byte) (records []record, notes map[string]json.RawMessage, damaged []error, err error) {
 	notes = map[string]json.RawMessage{}
-	keep := func(r record, n note) {
+	keep := func(n note) {
 		if n.Source != "" {
 			notes[n.Source] = n.Body
-		} else {
-			records = append(records, r)
+		}
+		for _, r := range n.Positions {
+			if r.Source != "" { // else it is what an older agent made of a commit
+				records = append(records, r)
+			}
 		}
 	}
 	first, newer := true, 0
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
 		v, isHeader := parseHeader(line)
-		switch r, n, err := decodeLine(line); {
+		switch n, err := decodeLine(line); {
 		case err == nil:
-			keep(r, n)
+			keep(n)
 		case first && isHeader && v == version:
 		default:
 			if first && isHeader && v > version {
 				newer = v
 			}
 			damaged = append(damaged, fmt.Errorf("set aside %.300q: %w", line, err))
-			if r, n, ok := decodeJoined(line); ok {
-				keep(r, n)
+			if n, ok := decodeJoined(line); ok {
+				keep(n)
 			}
 		}
 		first = false
@@ -165,41 +188,49 @@ func parseHeader(line []byte) (int, bool) {
 	return int(v), err == nil
 }
 
-// decodeLine reads a record, or a note, which has a source.
-func decodeLine(line []byte) (r record, n note, err error) {
+// decodeLine reads a note, or a position, which is one of no source.
+func decodeLine(line []byte) (n note, err error) {
 	if len(line) < 10 || line[8] != ' ' {
-		return r, n, errors.New("not a position")
+		return n, errors.New("not a position")
 	}
 	sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
 	if err != nil {
-		return r, n, fmt.Errorf("parse checksum: %w", err)
+		return n, fmt.Errorf("parse checksum: %w", err)
 	}
 	body := line[9:]
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != uint32(sum) {
-		return r, n, errors.New("checksum does not match")
+		return n, errors.New("checksum does not match")
 	}
-	if bytes.HasPrefix(body, []byte(noteStart)) {
-		if err := json.Unmarshal(body, &n); err != nil {
-			return r, note{}, fmt.Errorf("parse note: %w", err)
+	switch {
+	case bytes.HasPrefix(body, []byte(commitStart)):
+		if err := json.Unmarshal(body, (*commit)(&n)); err != nil {
+			return note{}, fmt.Errorf("parse commit: %w", err)
 		}
-		return r, n, nil
+	case bytes.HasPrefix(body, []byte(noteStart)):
+		if err := json.Unmarshal(body, &n); err != nil {
+			return note{}, fmt.Errorf("parse note: %w", err)
+		}
+	default:
+		n.Positions = make([]record, 1)
+		if err := json.Unmarshal(body, &n.Positions[0]); err != nil {
+			return note{}, fmt.Errorf("parse position: %w", err)
+		}
 	}
-	if err := json.Unmarshal(body, &r); err != nil {
-		return record{}, n, fmt.Errorf("parse position: %w", err)
+	for _, r := range n.Positions {
+		if r.Offset < 0 || r.FingerprintBytes < min(r.Offset, fingerprintBytes) || r.FingerprintBytes > fingerprintBytes {
+			return note{}, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
+		}
 	}
-	if r.Offset < 0 || r.FingerprintBytes < min(r.Offset, fingerprintBytes) || r.FingerprintBytes > fingerprintBytes {
-		return record{}, n, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
-	}
-	return r, n, nil
+	return n, nil
 }
 
-// decodeJoined returns the last record or note of a line that a damaged line
+// decodeJoined returns the last position or note of a line that a damaged line
 // end has joined with another.
-func decodeJoined(line []byte) (record, note, bool) {
-	body := max(bytes.LastIndex(line, []byte(` {"source":`)), bytes.LastIndex(line, []byte(" "+noteStart)))
+func decodeJoined(line []byte) (note, bool) {
+	body := max(bytes.LastIndex(line, []byte(` {"source":`)), bytes.LastIndex(line, []byte(" "+noteStart)), bytes.LastIndex(line, []byte(" "+commitStart)))
 	if body <= 8 {
-		return record{}, note{}, false
+		return note{}, false
 	}
-	r, n, err := decodeLine(line[body-8:])
-	return r, n, err == nil
+	n, err := decodeLine(line[body-8:])
+	return n, err == nil
 }
