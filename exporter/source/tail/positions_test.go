@@ -264,7 +264,7 @@ func TestCommitFails_Disk(t *testing.T) {
 }
 
 // A commit appends one line, which holds as a whole or not at all: should it be
-// torn, what was committed before it holds.
+// torn, what was committed before it holds, and there is no damage to speak of.
 func TestCommitAppends(t *testing.T) {
 	b := newBench(t, "np.log")
 	positions := filepath.Join(b.state, "positions")
@@ -282,10 +282,10 @@ func TestCommitAppends(t *testing.T) {
 		b.do(err)
 		sizes = append(sizes, len(text))
 	}
-	f := func(size int, offset int64, read int, torn bool) {
+	f := func(size int, offset int64, read int, warns bool) {
 		t.Helper()
 		records, notes, damaged, err := decodePositions(text[:size])
-		if err != nil || torn != (len(damaged) > 0) {
+		if err != nil || warns != (len(damaged) > 0) {
 			t.Fatalf("%d bytes of %q: %v, damaged %q", size, text, err, damaged)
 		}
 		last := records[len(records)-1]
@@ -298,7 +298,7 @@ func TestCommitAppends(t *testing.T) {
 	f(sizes[0], start+line, 0, false)
 	f(sizes[1], start+2*line, 1, false)
 	for size := sizes[1] + 1; size < sizes[2]-1; size++ {
-		f(size, start+2*line, 1, true)
+		f(size, start+2*line, 1, size < sizes[1]+len("01234567 "+commitStart)) // it may be anything
 	}
 	f(sizes[2]-1, start+3*line, 2, false) // but for the line end
 	f(sizes[2], start+3*line, 2, false)
@@ -350,6 +350,13 @@ func TestCommitOfNewerVersion(t *testing.T) {
 	line, err := encodeCommit(commit{"np", json.RawMessage(`{"read":3}`), someRecords})
 	if err != nil {
 		t.Fatal(err)
+	}
+	whole := append(encoded(t, someRecords, someNotes), line...)
+	for cut := range len(line) - len("01234567 "+commitStart) { // a kill while it is appended
+		got, notes, damaged, err := decodePositions(whole[:len(whole)-1-cut])
+		if cut == 0 && fmt.Sprint(notes["np"]) == fmt.Sprint(someNotes["np"]) || len(damaged) > 0 || err != nil || len(got) < len(someRecords) {
+			t.Fatalf("without the last %d bytes: %v, %q, %v", cut+1, got, damaged, err)
+		}
 	}
 	_, body, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
 	if bytes.HasPrefix(body, []byte(noteStart)) {

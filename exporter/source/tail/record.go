@@ -156,12 +156,14 @@ func decodePositions(text []byte) (records []record, notes map[string]json.RawMe
 	}
 	first, newer := true, 0
 	for line := range bytes.Lines(text) {
-		line = bytes.TrimSuffix(line, []byte("\n"))
+		line, ended := bytes.CutSuffix(line, []byte("\n"))
 		v, isHeader := parseHeader(line)
 		switch n, err := decodeLine(line); {
 		case err == nil:
 			keep(n)
 		case first && isHeader && v == version:
+		case !ended && len(line) > 8 && bytes.HasPrefix(line[8:], []byte(" "+commitStart)):
+			// The process was killed while it appended: what was before still holds.
 		default:
 			if first && isHeader && v > version {
 				newer = v
