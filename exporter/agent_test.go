@@ -35,23 +35,25 @@ const patience = 30 * time.Second
 
 // bench is a folder with logs, a configuration and the state of an agent.
 type bench struct {
-	t      *testing.T
-	dir    string
-	loki   *receiver
-	keys   string // of the configuration, besides those that every test has
-	max    int    // bytes of a line
-	log    *safeBuffer
-	reload chan os.Signal
-	agent  *Agent
-	cancel context.CancelFunc
-	ended  chan error
+	t         *testing.T
+	dir       string
+	loki      *receiver
+	keys      string // of the configuration, besides those that every test has
+	max       int    // bytes of a line
+	conntrack string // keys of the collector
+	kinds     []collectorKind
+	log       *safeBuffer
+	reload    chan os.Signal
+	agent     *Agent
+	cancel    context.CancelFunc
+	ended     chan error
 }
 
 // newBench has a source "words" that follows w.log and whatever else is named.
 // Loki may be nil.
 func newBench(t *testing.T, loki *receiver, files ...string) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), loki: loki, max: 1024, log: &safeBuffer{}, reload: make(chan os.Signal, 1)}
+	b := &bench{t: t, dir: t.TempDir(), loki: loki, max: 1024, conntrack: "enabled: false", log: &safeBuffer{}, reload: make(chan os.Signal, 1)}
 	b.keys = "sources:\n" + b.source("words", "words", append([]string{"w.log"}, files...)...)
 	t.Cleanup(func() {
 		b.stop()
@@ -82,7 +84,7 @@ func (b *bench) text() string {
 listen: 127.0.0.1:0
 poll_interval: 5ms
 shutdown_timeout: 100ms
-max_line_bytes: ` + strconv.Itoa(b.max) + "\n" + loki + `definitions:
+max_line_bytes: ` + strconv.Itoa(b.max) + "\n" + loki + "collectors: {ovs: {enabled: false}, conntrack: {" + b.conntrack + "}}\n" + `definitions:
   - name: words
     about: Words and numbers
     layouts: [{name: plain, regex: '^(?P<word>[a-z]+) (?P<number>[0-9]+)$'}]
@@ -121,7 +123,7 @@ func (b *bench) make(once bool) {
 	b.t.Helper()
 	agent, err := New(Options{
 		ConfigFile: b.path("c.yaml"), Config: b.config(), Once: once, Version: "1.2.3", Revision: "abc",
-		Log: slog.New(slog.NewTextHandler(b.log, nil)), Reload: b.reload,
+		Log: slog.New(slog.NewTextHandler(b.log, nil)), Reload: b.reload, kinds: b.kinds,
 	})
 	if err != nil {
 		b.t.Fatal(err)

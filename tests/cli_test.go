@@ -166,7 +166,7 @@ func TestTry(t *testing.T) {
 # TYPE corkline_networkpolicy_log_lines_total counter
 corkline_networkpolicy_log_lines_total{action="Allow"} 1
 corkline_networkpolicy_log_lines_total{action="Drop"} 1
-# HELP corkline_networkpolicy_logged_packets_total Packets that network-policy logs report, with merged lines counted as the packets they stand for. Logs are sampled by the datapath, so this is a lower bound of the traffic.
+# HELP corkline_networkpolicy_logged_packets_total Packets that network-policy logs report, once for each policy that decided on them, with merged lines counted as the packets they stand for. Logs are sampled by the datapath, so this is a lower bound of the traffic.
 # TYPE corkline_networkpolicy_logged_packets_total counter
 corkline_networkpolicy_logged_packets_total{action="Allow",direction="",policy="AntreaNetworkPolicy:shop/allow-web",rule=""} 1
 corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",policy="AntreaClusterNetworkPolicy:acnp",rule="drop-ext"} 3

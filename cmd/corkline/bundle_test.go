@@ -18,7 +18,12 @@ import (
 const (
 	flowLine  = " cookie=0x1, duration=2s, table=3, n_packets=4, n_bytes=5, priority=6,ip actions=drop\n"
 	entryLine = "udp      17 29 src=192.0.2.10 dst=192.0.2.53 sport=5353 dport=53 src=192.0.2.53 dst=192.0.2.10 sport=53 dport=5353 mark=0 use=1\n"
-	vlogLine  = "2024-06-02T10:11:12.345Z|00042|bridge|INFO|ready\n"
+	groupLine = "OFPST_GROUP_DESC reply (OF1.5) (xid=0x2):\n group_id=10,type=select,bucket=bucket_id:0,weight:100,actions=output:1\n group_id=10,ref_count=0,packet_count=0,byte_count=0\n"
+	tables    = "OFPST_TABLE reply (OF1.5) (xid=0x2):\n  table 0:\n    active=3, lookup=20, matched=19\n\n  tables 1...253: ditto\n"
+	ports     = "1(eth0): addr:02:00:00:00:00:01\n     config:     0\n     state:      LIVE\n     speed: 0 Mbps now, 0 Mbps max\n" +
+		" LOCAL(br-lab): addr:02:00:00:00:00:02\n     config:     PORT_DOWN\n     state:      LINK_DOWN\n     speed: 0 Mbps now, 0 Mbps max\n" +
+		"  port  1: rx pkts=1, bytes=1, drop=0, errs=0, frame=0, over=0, crc=0\n           tx pkts=2, bytes=0, drop=0, errs=0, coll=0\n"
+	vlogLine = "2024-06-02T10:11:12.345Z|00042|bridge|INFO|ready\n"
 )
 
 // member of an archive.
@@ -97,6 +102,12 @@ func TestBundle(t *testing.T) {
 
 	f(packed(t, file("flows", flowLine), file("conntrack", entryLine)), plenty, "",
 		"flows: "+oneFlow, "conntrack: definition conntrack: 1 lines parsed, 0 not; layout entry: 1")
+	f(packed(t, file("groups", groupLine), file("tables", tables), file("ovsports", ports)), plenty, "",
+		"groups: definition ovs-groups: 3 lines parsed, 0 not; layout group: 1; layout stats: 1; layout reply: 1",
+		"tables: definition ovs-tables: 3 lines parsed, 0 not; layout table: 2; layout reply: 1",
+		"ovsports: definition ovs-ports: 3 lines parsed, 0 not; layout port: 2; layout stats: 1")
+	// All of one file, where lines are records.
+	f(packed(t, file("dumps", flowLine+groupLine)), plenty, "", "dumps: definition ovs-groups ovs-flows: 4 lines parsed, 0 not; layout group: 1; layout stats: 1; layout reply: 1; layout flow: 1")
 	f(packed(t, file("flows.gz", zipped(t, flowLine))), plenty, "", "flows.gz: "+oneFlow)
 	// The name tells who wrote what two programs write.
 	f(packed(t, file("logs/ovs/ovsdb-server.log", vlogLine), file("logs/ovs/other.log", vlogLine), file("ovsdb-server.log", flowLine)), plenty, "",
@@ -153,6 +164,33 @@ func TestBundle_Year(t *testing.T) {
 	for _, part := range []string{`{"member":"antrea-agent.log","line":"I0102`, `"time":"2022-01-02T10:11:12.000123Z"`} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("no %s in %s", part, out.String())
+		}
+	}
+}
+
+// Empty lines are part of a quoted cell, wherever reading stops.
+func TestTry_EmptyLines(t *testing.T) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const row = "2024-11-05T09:30:12.000001+00:00,shop,GET,\"a\n\n\nb\n\n\""
+	for _, end := range []string{"\n", "\r\n"} {
+		text := "report_timestamp,vs_name,method,user_agent\n\n" + strings.Repeat(row+"\n\n", 2*tryBatch)
+		trial := &trial{set: set, lines: bufio.NewReaderSize(strings.NewReader(strings.ReplaceAll(text, "\n", end)), tryLineBytes), reference: time.Now()}
+		head, err := trial.head()
+		if err != nil {
+			t.Fatal(err)
+		}
+		trial.take(set.Detect(texts(head)))
+		err = trial.all(t.Context(), head, func(o outcome) error {
+			if o.record == nil || string(o.record.Line) != row {
+				t.Fatalf("want %q, got %+v", row, o)
+			}
+			return nil
+		})
+		if err != nil || trial.parsed != 2*tryBatch {
+			t.Errorf("%v, %d rows", err, trial.parsed)
 		}
 	}
 }

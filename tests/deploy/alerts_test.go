@@ -18,6 +18,7 @@ import (
 
 type rule struct {
 	Alert       string
+	Record      string
 	Expr        string
 	Labels      map[string]string
 	Annotations map[string]string
@@ -33,6 +34,11 @@ func rules(t *testing.T) (all []rule) {
 		}
 	}
 	return all
+}
+
+// alerting leaves out the rules that only record.
+func alerting(all []rule) []rule {
+	return slices.DeleteFunc(all, func(r rule) bool { return r.Record != "" })
 }
 
 func TestPrometheusTakesTheRules(t *testing.T) {
@@ -53,7 +59,7 @@ func base(paths []string) []string {
 
 // Who is called at night finds what is wrong, where, and what to do.
 func TestRulesAreWhole(t *testing.T) {
-	all := rules(t)
+	all := alerting(rules(t))
 	var alertNames []string
 	for _, r := range all {
 		alertNames = append(alertNames, r.Alert)
@@ -86,7 +92,8 @@ func TestRulesAreTestedFourTimes(t *testing.T) {
 		for _, test := range file.Tests {
 			have = append(have, test.Name)
 		}
-		if want := []string{"fire", "no fire", "reset", "absence"}; !slices.Equal(have, want) {
+		// A rule that takes one of two exporters' metrics fires for each.
+		if want := []string{"fire", "no fire", "reset", "absence"}; !slices.Equal(slices.Compact(have), want) {
 			t.Errorf("%s tests %q, want %q", path, have, want)
 		}
 	}

@@ -92,6 +92,7 @@ func TestRetain(t *testing.T) {
 	b.scan()
 	b.fill(Ship, "a")
 	b.positions.Keep(b.buffer.Chunks, "np", json.RawMessage(`{}`))
+	b.do(b.positions.Sync())
 	f := func(want map[string]int, sources ...string) {
 		t.Helper()
 		got, err := b.positions.Retain(sources, b.now)

@@ -565,6 +565,15 @@ func (p *Positions) hand(m *mark, c Cursor, lines int) uint64 {
 	return m.generation
 }
 
+// takeBack notes that lines of a chunk are not on their way after all.
+func (p *Positions) takeBack(c *Chunk, lines int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m := c.File.mark; c.cursor == Ship && c.generation == m.generation {
+		m.flying = max(0, m.flying-int64(lines))
+	}
+}
+
 // ground takes back what is on its way and has not been committed: nobody will
 // commit it any more.
 func (p *Positions) ground(m *mark) {

@@ -54,6 +54,9 @@ type Options struct {
 	Framer *parsers.Framer
 	// MaxLineBytes is where longer lines are cut; 256 KiB if not positive.
 	MaxLineBytes int
+	// Spread is how much newer a line may be than the oldest one of any file that
+	// waits to be handed out with Ship; 0: any. See Buffer.Horizon.
+	Spread time.Duration
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
@@ -66,6 +69,7 @@ type Tailer struct {
 	positions    *Positions
 	maxLineBytes int
 	framer       *parsers.Framer
+	spread       time.Duration
 	now          func() time.Time
 
 	mu          sync.Mutex
@@ -82,6 +86,7 @@ type Tailer struct {
 	clock       uint64                 // grows with each use of a file and each turn of a chain
 	scratch     [fingerprintBytes]byte // of a beginning or an end
 	scan        []byte                 // for the ends of overlong lines
+	ready       []*chain               // scratch
 	queue       []*chain               // scratch
 }
 
@@ -91,6 +96,8 @@ type chain struct {
 	name  string
 	files []*File   // oldest first
 	turn  [2]uint64 // by Cursor: when it was last read
+	next  int64     // that of its first unread file
+	idle  uint64    // the scan since which it had nothing more to read
 }
 
 // partial is a packed file without an end.
@@ -145,6 +152,7 @@ func New(o Options) (*Tailer, error) {
 		positions:    o.Positions,
 		maxLineBytes: o.MaxLineBytes,
 		framer:       o.Framer,
+		spread:       o.Spread,
 		now:          o.Now,
 		byID:         make(map[identity]*File),
 		at:           make(map[string]*File),
@@ -373,6 +381,9 @@ func (t *Tailer) resume(f *File) error {
 		if same && f.size >= t.positions.counted(m) {
 			f.path, f.mark = r.Path, m
 			f.time.Store(r.Time)
+			if r.Offset > 0 {
+				f.next.Store(r.Time)
+			}
 			f.prefix = r.fingerprint()
 			f.cursors[Ship].moveTo(r.Offset, r.Tail)
 			return f.learn(t.scratch[:])

@@ -169,6 +169,19 @@ func (s *Scanner) Duration() (time.Duration, bool) {
 	return d, true
 }
 
+// Line gives a scanner at the start of a line of a record, whose text ends with
+// the line, so that columns are those of the record; and the start of the next
+// line, which is behind the record's end when there is none.
+func Line(record []byte, start int) (s Scanner, next int) {
+	start = min(start, len(record))
+	end := bytes.IndexByte(record[start:], '\n')
+	if end < 0 {
+		end = len(record) - start
+	}
+	end += start
+	return Scanner{Text: bytes.TrimSuffix(record[:end:end], []byte("\r")), At: start}, end + 1
+}
+
 // TrimEnd gives the line without its end.
 func TrimEnd(line []byte) []byte {
 	line = bytes.TrimSuffix(line, []byte("\n"))
