@@ -354,7 +354,7 @@ func TestCommitOfNewerVersion(t *testing.T) {
 	whole := append(encoded(t, someRecords, someNotes), line...)
 	for cut := range len(line) - len("01234567 "+commitStart) { // a kill while it is appended
 		got, notes, damaged, err := decodePositions(whole[:len(whole)-1-cut])
-		if cut == 0 && fmt.Sprint(notes["np"]) == fmt.Sprint(someNotes["np"]) || len(damaged) > 0 || err != nil || len(got) < len(someRecords) {
+		if cut == 0 && string(notes["np"]) == string(someNotes["np"]) || len(damaged) > 0 || err != nil || len(got) < len(someRecords) {
 			t.Fatalf("without the last %d bytes: %v, %q, %v", cut+1, got, damaged, err)
 		}
 	}
