@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -32,7 +33,8 @@ type pipeline struct {
 	positions   *tail.Positions
 	sink        Sink // nil: metrics only
 	parser      *parsers.Parser
-	feeders     []*Feeder // of the definitions
+	feeders     []*Feeder               // of the definitions
+	shown       []func(*parsers.Record) // of the definitions; nil where nothing is to be told
 	account     *account
 	log         *slog.Logger
 	poll        time.Duration
@@ -49,13 +51,17 @@ type pipeline struct {
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead
 	idle  int     // ticks without a flight
+	// shippedBytes of lines, by this process.
+	shippedBytes int64
 	// pending are positions that were taken over but not written yet, and
 	// written is when they last were.
 	pending bool
 	written time.Time
 	tally   tally
-	// truncations that the account knows of
+	// truncations that the account knows of, and what the kept one has of
+	// losses
 	truncations uint64
+	losses      int64
 	logged      map[string]bool // problems of the last look at the files, logged once
 }
 
@@ -93,6 +99,15 @@ const bufferBytes = 256 << 10
 // writeInterval is how long the positions of a backlog may stay unwritten.
 const writeInterval = 20 * time.Millisecond
 
+// A crash repeats what is on its way, while a backlog goes faster in large
+// batches. So a batch is a share of what waits, and of what this process has
+// shipped, but leastBytes at least.
+const (
+	waitingShare = 16
+	shippedShare = 32
+	leastBytes   = 16 << 10
+)
+
 // idleTicks without a line make a source give its buffers back.
 const idleTicks = 30
 
@@ -103,6 +118,10 @@ const (
 	maxLead = 9 * time.Minute
 	maxLag  = 55 * time.Minute
 )
+
+// maxSpread is how far one file of a source may get ahead of another, since they
+// may share a stream. What one sends twice lies as far back once more.
+const maxSpread = 25 * time.Minute
 
 // flight is a batch on its way to the sink.
 type flight struct {
@@ -128,7 +147,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 				return err
 			}
 			inFlight = p.launch(abort, w)
-			if !once && w.bytes < bufferBytes/2 {
+			if !once && w.bytes < w.buffer.Most/2 && !w.buffer.Held {
 				break // all there was; let a batch gather until the next tick
 			}
 		}
@@ -224,9 +243,23 @@ func (p *pipeline) publish() {
 	truncations := p.tailer.Truncations()
 	p.account.truncatedFiles.Add(int64(truncations - p.truncations))
 	p.truncations = truncations
-	lost := p.tailer.TakeLost()
-	p.account.lost.Add(lost)
-	p.account.waiting.Add(-lost)
+	a := p.account
+	if lost := p.tailer.TakeLost(); lost > 0 {
+		// Nobody knows which of them were parsed: as many as of all that wait.
+		a.waitingParsed -= a.waitingParsed * lost / max(lost, a.waiting.Load())
+		a.waiting.Add(-lost)
+		a.lost.Add(lost)
+	}
+	if losses := a.lost.Load() + a.lostFiles.Load() + a.truncatedFiles.Load(); losses != p.losses {
+		// Perhaps no commit follows. The next look at the files syncs it.
+		note, err := a.note(p.source, p.now())
+		if err != nil {
+			p.log.Error("keep the account", "source", p.source, "error", err)
+			return
+		}
+		p.positions.Keep(nil, p.source, note)
+		p.losses = losses
+	}
 }
 
 // behind tells whether a file holds more than was committed, without a buffer.
@@ -242,17 +275,68 @@ func (p *pipeline) behind() bool {
 // fill reads and parses the next lines to ship; nil when there are none.
 func (p *pipeline) fill(once bool) *work {
 	w := p.takeWork()
-	err := p.tailer.Fill(w.buffer, tail.Ship)
-	if once && w.buffer.Len() == 0 && err == nil {
-		err = p.tailer.Drain(w.buffer, tail.Ship)
+	w.buffer.Most = p.batchBytes()
+	for {
+		err := p.tailer.Fill(w.buffer, tail.Ship)
+		if once && w.buffer.Len() == 0 && err == nil {
+			err = p.tailer.Drain(w.buffer, tail.Ship)
+		}
+		p.readError(err)
+		if w.buffer.Len() == 0 {
+			p.free = append(p.free, w)
+			return nil
+		}
+		p.parse(w)
+		if p.hold(w); len(w.batch.Records) > 0 {
+			return w
+		}
 	}
-	p.readError(err)
-	if w.buffer.Len() == 0 {
-		p.free = append(p.free, w)
-		return nil
+}
+
+// hold gives back the records behind the buffer's horizon: Loki would refuse
+// what is behind them by an hour, and may wait in another file.
+func (p *pipeline) hold(w *work) {
+	b := w.buffer
+	if b.Horizon == math.MaxInt64 {
+		return
 	}
-	p.parse(w)
-	return w
+	kept, at := w.batch.Records[:0], 0
+	var cut *tail.Chunk
+	for i := range b.Chunks {
+		c := &b.Chunks[i]
+		records := w.batch.Records[at : at+len(c.Lines)]
+		at += len(c.Lines)
+		n := slices.IndexFunc(records, func(r parsers.Record) bool { return r.Time > b.Horizon })
+		if cut != nil && c.Follows(cut) {
+			n = 0
+		}
+		if n >= 0 {
+			next, last := records[n].Time, records[max(0, n-1)].Time
+			records, cut, b.Held = records[:n], c, true
+			p.readError(p.tailer.Return(c, n, last, next))
+		}
+		kept = append(kept, records...)
+	}
+	b.Chunks = slices.DeleteFunc(b.Chunks, func(c tail.Chunk) bool { return len(c.Lines) == 0 })
+	w.batch.Records, w.bytes, w.parsed = kept, 0, 0
+	for i := range kept {
+		w.bytes += len(kept[i].Line)
+		if kept[i].Layout != nil {
+			w.parsed++
+		}
+	}
+}
+
+// batchBytes is how much the next batch is to hold.
+func (p *pipeline) batchBytes() int {
+	if p.sink == nil {
+		return bufferBytes
+	}
+	var lag int64
+	for _, f := range *p.account.files.Load() {
+		lag += f.Lag
+	}
+	return int(min(max(min(lag/waitingShare, p.shippedBytes/shippedShare), leastBytes), bufferBytes))
 }
 
 func (p *pipeline) readError(err error) {
@@ -346,7 +430,11 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 		return false
 	}
 	p.tally.parsed++
-	p.feeders[slices.Index(p.definitions, r.Definition)].Add(r)
+	i := slices.Index(p.definitions, r.Definition)
+	p.feeders[i].Add(r)
+	if p.shown[i] != nil {
+		p.shown[i](r)
+	}
 	return true
 }
 
@@ -411,6 +499,7 @@ func (p *pipeline) settle(f *flight, err error) error {
 		// The lines stay in their files, behind the committed position.
 		return fmt.Errorf("ship lines of source %q: %w", p.source, err)
 	}
+	p.shippedBytes += int64(f.work.bytes)
 	lines := int64(len(f.work.batch.Records))
 	p.account.waiting.Add(-lines)
 	p.account.waitingParsed -= int64(f.work.parsed)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/s2"
 
@@ -35,6 +36,8 @@ type receiver struct {
 	next     []int // statuses of the next answers; then 204
 	always   int   // instead of 204, when it is not 0
 	refuse   string
+	newest   map[string]int64 // by stream; nil: entries may be of any age
+	furthest time.Duration    // that an entry lay behind the newest of its stream
 	bodies   [][]byte
 	entries  []entry // taken, repeats too
 	statuses map[int]int
@@ -99,6 +102,11 @@ func (r *receiver) take(body []byte, entries []entry) (status int, text string) 
 		if r.refuse != "" && strings.Contains(e.Line, r.refuse) {
 			refused++
 			continue
+		}
+		if r.newest != nil {
+			// Loki refuses what is half of max_chunk_age behind the newest so far.
+			r.furthest = max(r.furthest, time.Duration(r.newest[e.Stream]-e.Time))
+			r.newest[e.Stream] = max(r.newest[e.Stream], e.Time)
 		}
 		r.entries = append(r.entries, e)
 	}

@@ -54,8 +54,10 @@ type PairsForm struct {
 
 // step is a compiled ExtractForm.
 type step struct {
-	from      []int // the first that the line has
+	source    int      // the only one of from, or -1
+	starts    *byteSet // what a text that matches can begin with; nil when that is anything
 	only      []Condition
+	from      []int // the first that the line has
 	unquote   bool
 	pattern   *pattern
 	begins    []byte // what every text of the pattern begins with
@@ -79,7 +81,7 @@ func (c *compilation) extract(expander *grokExpander) {
 }
 
 func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExpander) {
-	s := step{to: -1, with: form.With, only: c.conditions(at+".only", form.Only)}
+	s := step{source: -1, to: -1, with: form.With, only: c.conditions(at+".only", form.Only)}
 	if form.With != "" && form.Join == nil {
 		c.fault(at+".with", "needs join, the fields between whose values it stands")
 	}
@@ -133,6 +135,9 @@ func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExp
 			return
 		}
 		share([]*pattern{s.pattern})
+		if fast := s.pattern.fast; fast != nil {
+			s.starts = &fast.start.first
+		}
 		s.begins, s.holds = []byte(literalStart(s.pattern.tree)), []byte(literalWithin(s.pattern.tree))
 	case form.JSON != nil:
 		s.json, err = newJSONPlan(c.named(at+".json", form.JSON), c.secrets)
@@ -159,6 +164,9 @@ func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExp
 	if err != nil {
 		c.fault(at, "%s", err)
 		return
+	}
+	if len(s.from) == 1 {
+		s.source = s.from[0]
 	}
 	c.definition.steps = append(c.definition.steps, s)
 }
@@ -204,6 +212,12 @@ func literalWithin(tree *syntax.Regexp) string {
 func (p *reader) extract(r *Record) error {
 	for i := range p.definition.steps {
 		s := &p.definition.steps[i]
+		if s.source >= 0 { // most steps are none of the line's
+			text := r.Value(s.source)
+			if len(text) == 0 || s.starts != nil && !s.starts.has(int(text[0])) {
+				continue
+			}
+		}
 		if len(s.only) > 0 && !holdAll(s.only, r) {
 			continue
 		}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -130,23 +132,45 @@ func TestPacked(t *testing.T) {
 	})
 }
 
-// The streams of a batch are pushed side by side: none waits for another's answer.
+// The streams of a batch are pushed side by side: none waits for another's
+// answer. But as long as Loki does not answer it gets one of them only, so that
+// it does not have half a batch when a crash comes.
 func TestStreamsSideBySide(t *testing.T) {
-	var all sync.WaitGroup
-	all.Add(maxPushes)
-	s := newSink(t, Options{URL: "http://loki", Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		r.Body.Close()
-		all.Done()
-		all.Wait() // for ever, if they came one after the other
-		return respond(http.StatusNoContent, ""), nil
-	})}})
 	d := words(1, 0)
 	b := &parsers.Batch{Source: "s"}
-	for i := range maxPushes {
+	for i := range maxPushes + 1 {
 		b.Records = append(b.Records, record(d, int64(i), fmt.Sprintf("stream%d", i)))
 	}
+	var mu sync.Mutex
+	seen := map[string]int{}
+	away := 5
+	var all sync.WaitGroup
+	all.Add(maxPushes)
+	s := newSink(t, Options{URL: "http://loki", MaxBackoff: time.Millisecond, Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body.Close()
+		mu.Lock()
+		seen[string(body)]++
+		streams := len(seen)
+		if away--; away >= 0 {
+			mu.Unlock()
+			return respond(http.StatusServiceUnavailable, ""), nil
+		}
+		mu.Unlock()
+		if streams > 1 {
+			all.Done()
+			all.Wait() // for ever, if they came one after the other
+		}
+		return respond(http.StatusNoContent, ""), nil
+	})}})
 	if err := s.Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
+	}
+	if tries := slices.Sorted(maps.Values(seen)); !slices.Equal(tries, append(slices.Repeat([]int{1}, maxPushes), 6)) {
+		t.Errorf("tries of each stream %v, want one stream to have 6", tries)
 	}
 }
 

@@ -54,6 +54,13 @@ func (h *health) failed(now time.Time, pause time.Duration, kind, text string) {
 	h.log.Warn("pushing to loki fails, is retried", "error", text)
 }
 
+// good reports whether the last try went well.
+func (h *health) good() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state.Failures == 0 && !h.state.LastSuccess.IsZero()
+}
+
 // answered is told that Loki took a request, or refused its entries.
 func (h *health) answered(now time.Time, taken bool) {
 	h.mu.Lock()

@@ -75,7 +75,7 @@ const (
 	defaultTimeout    = 10 * time.Second
 	defaultMaxBackoff = 30 * time.Second
 	defaultBatchBytes = 1 << 20
-	firstBackoff      = 500 * time.Millisecond
+	firstBackoff      = 100 * time.Millisecond
 	// awayBackoff is the longest pause while Loki cannot be reached.
 	awayBackoff = 4 * time.Second
 )
@@ -258,8 +258,13 @@ func (s *Sink) Consume(ctx context.Context, b *parsers.Batch) error {
 	split := s.splitters.Get().(*splitter)
 	defer s.splitters.Put(split)
 	streams := split.streams(b)
-	if len(streams) == 1 {
-		return s.sendStream(ctx, b, streams[0])
+	if len(streams) == 1 || len(streams) > 1 && !s.health.good() {
+		// A Loki that may be away shall not take some streams of a batch, and
+		// again after a crash, while the batch waits for the others.
+		if err := s.sendStream(ctx, b, streams[0]); err != nil {
+			return err
+		}
+		streams = streams[1:]
 	}
 	errs := make([]error, len(streams))
 	turns := make(chan struct{}, maxPushes)
@@ -276,7 +281,7 @@ func (s *Sink) Consume(ctx context.Context, b *parsers.Batch) error {
 }
 
 // maxPushes of one batch are on their way at the same time.
-const maxPushes = 4
+const maxPushes = 8
 
 // sendStream sees to the records of one stream.
 func (s *Sink) sendStream(ctx context.Context, b *parsers.Batch, st *stream) error {

@@ -421,7 +421,7 @@ func TestBackoff(t *testing.T) {
 		if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
 			t.Fatal(err)
 		}
-		for i, milliseconds := range []int{500, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000, 8000, 8000} {
+		for i, milliseconds := range []int{100, 200, 400, 800, 1600, 3200, 6400, 8000, 8000, 8000, 8000} {
 			most := time.Duration(milliseconds) * time.Millisecond
 			least := most / 2
 			if i == 9 {
@@ -485,7 +485,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 		if want := "loki at loki did not answer within 10s"; state.LastError != want || state.Failures != 1 {
 			t.Errorf("state is %+v", state)
 		}
-		if pause := state.RetryAt.Sub(state.LastFailure); pause < 250*time.Millisecond || pause > 500*time.Millisecond {
+		if pause := state.RetryAt.Sub(state.LastFailure); pause < 50*time.Millisecond || pause > 100*time.Millisecond {
 			t.Errorf("the next try is in %s", pause)
 		}
 		cancel()

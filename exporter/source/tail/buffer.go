@@ -2,6 +2,7 @@ package tail
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/corkline/corkline/parsers"
 )
@@ -15,6 +16,15 @@ type Buffer struct {
 	// Chunks are what was read, in the order in which it is to be delivered.
 	// A file has at most one.
 	Chunks []Chunk
+	// Most is how many bytes are to be read at once, as far as lines are not
+	// longer; 0: as many as there is room for.
+	Most int
+	// Horizon is the time, in Unix nanoseconds, behind which no line is to be
+	// delivered yet, since older ones wait in other files: those lines are to be
+	// given back with Tailer.Return. Held tells that files were passed over for
+	// the same reason.
+	Horizon int64
+	Held    bool
 
 	block  []byte
 	used   int    // bytes of block that lines lie in
@@ -38,10 +48,16 @@ type Chunk struct {
 	Time int64
 
 	cursor      Cursor
+	before      cursor // of the file, before the chunk was read
+	handed      int64  // Time as it was handed out
 	generation  uint64 // of the file's content; truncation begins another
 	fingerprint fingerprint
 	tail        uint32
 }
+
+// Follows reports whether a chunk is of the same file as another one, or of one
+// that came to the same path.
+func (c *Chunk) Follows(other *Chunk) bool { return c.File.chain == other.File.chain }
 
 // SetCounted notes that the lines have been counted: what File.Counted returns
 // moves to End, unless it lies further already or the file was truncated since.
@@ -63,6 +79,7 @@ func (b *Buffer) reset() {
 	clear(b.Chunks) // do not keep closed files
 	b.Chunks, b.lines, b.joined = b.Chunks[:0], b.lines[:0], b.joined[:0]
 	b.used, b.limit, b.full = 0, len(b.block), false
+	b.Horizon, b.Held = math.MaxInt64, false
 }
 
 // split adds the complete lines in data, which starts at offset in its file,

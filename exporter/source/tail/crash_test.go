@@ -38,6 +38,12 @@ func TestNothingIsLost(t *testing.T) {
 			if err := b.tailer.Fill(b.buffer, Ship); err != nil {
 				rt.Fatal(err)
 			}
+			if last := len(b.buffer.Chunks) - 1; last >= 0 && len(b.buffer.Chunks[last].Lines) > 1 && rapid.IntRange(0, 3).Draw(rt, "give back") == 0 {
+				c := &b.buffer.Chunks[last]
+				if err := b.tailer.Return(c, rapid.IntRange(1, len(c.Lines)-1).Draw(rt, "lines to keep"), 1, 2); err != nil {
+					rt.Fatal(err)
+				}
+			}
 			for _, c := range b.buffer.Chunks {
 				for _, l := range c.Lines {
 					arrived[string(l.Text)]++

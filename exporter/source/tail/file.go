@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ type File struct {
 	positions *Positions
 	mark      *mark
 	time      atomic.Int64
+	next      atomic.Int64 // no line after the ship cursor is older; 0: not known
 
 	// The rest belongs to the Tailer.
 	id       identity
@@ -47,12 +49,17 @@ func (f *File) Counted() int64 {
 // Chunk. It starts as the time committed last, or that of the first sight.
 func (f *File) Time() int64 { return f.time.Load() }
 
-// SetTime sets what Time returns, in Unix nanoseconds.
-func (f *File) SetTime(ns int64) { f.time.Store(ns) }
+// SetTime sets what Time returns, in Unix nanoseconds: the time of the last line
+// that was handed out.
+func (f *File) SetTime(ns int64) {
+	f.time.Store(ns)
+	f.next.Store(ns)
+}
 
 // begin puts the file at its beginning, with a time of now.
 func (f *File) begin(now time.Time) {
 	f.time.Store(now.UnixNano())
+	f.next.Store(0)
 	f.prefix, f.header = fingerprint{}, nil
 	f.cursors = [2]cursor{}
 }
@@ -76,6 +83,12 @@ func (f *File) finished() bool { return !f.unsettled() && f.committed() >= f.siz
 // quiet reports whether a rotated file has ceased to change.
 func (f *File) quiet(now time.Time) bool {
 	return f.rotated && now.Sub(f.changed) >= quietTime
+}
+
+// followed reports whether a file that was rotated away later has content.
+func (f *File) followed() bool {
+	later := f.chain.files[slices.Index(f.chain.files, f)+1:]
+	return slices.ContainsFunc(later, func(g *File) bool { return g.prefix.bytes > 0 })
 }
 
 // whole reports whether no more can come to a file: what lies before its end

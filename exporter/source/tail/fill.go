@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -48,46 +49,137 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 		return fmt.Errorf("fill buffer: it holds %d bytes, but a line of source %q may have %d", room, t.source, t.maxLineBytes)
 	}
 	var errs []error
-	t.queue = t.queue[:0]
+	t.ready = t.ready[:0]
 	for _, chain := range t.chains {
-		ready, err := t.ready(chain, c, drain)
+		ready, err := t.refresh(chain, c, drain)
 		if err != nil {
 			errs = append(errs, err)
 		}
 		if ready {
-			t.queue = append(t.queue, chain)
+			t.ready = append(t.ready, chain)
 		}
 	}
-	slices.SortStableFunc(t.queue, func(a, b *chain) int { return cmp.Compare(a.turn[c], b.turn[c]) })
-	for i, chain := range t.queue {
-		share := max(shareBytes, (len(b.block)-b.used)/(len(t.queue)-i))
-		b.limit, b.full = min(b.used+share, len(b.block)), false
-		chunks := len(b.Chunks)
-		for _, f := range chain.files {
-			if t.waits(f, c) && t.unread(f, c, drain) {
+	for again := true; again && len(b.lines) == 0; {
+		again = false
+		end, share := t.choose(b, c)
+		for i, chain := range t.queue {
+			if b.used >= end {
 				break
 			}
-			if err := t.fillFrom(f, b, c, drain); err != nil {
-				errs = append(errs, err)
+			part := share
+			if part == 0 {
+				part = max(shareBytes, (end-b.used)/(len(t.queue)-i))
 			}
-			if b.full {
-				break
+			b.limit, b.full = min(b.used+part, end), false
+			chunks := len(b.Chunks)
+			for _, f := range chain.files {
+				if t.waits(f, c) && t.unread(f, c, drain) {
+					break
+				}
+				if err := t.fillFrom(f, b, c, drain); err != nil {
+					errs = append(errs, err)
+				}
+				if b.full {
+					break
+				}
 			}
-		}
-		if len(b.Chunks) > chunks {
-			t.clock++
-			chain.turn[c] = t.clock
-		}
-		if b.full && b.limit == len(b.block) {
-			break
+			if len(b.Chunks) > chunks {
+				t.clock++
+				chain.turn[c] = t.clock
+			}
+			if c == Ship && !b.full && chain.idle != t.scans {
+				chain.idle, again = t.scans, again || b.Held
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// ready looks at the open files of a chain again, and reports whether one may
+// firstBytes are read of a file to learn the time of its first line.
+const firstBytes = 4 << 10
+
+// choose from the ready chains those to read now, in their order, how much in
+// all, and how much of each, where that is not an equal share.
+//
+// No line is to be handed out that is much newer than the oldest one that waits
+// in another file, so what is ahead is passed over. Not waited for is what has
+// been read to its end since the last Scan, or cannot be read: it may be a
+// file of a clock that is wrong, or broken.
+func (t *Tailer) choose(b *Buffer, c Cursor) (end, share int) {
+	end = len(b.block)
+	if b.Most > 0 {
+		end = min(b.Most, end)
+	}
+	t.queue = append(t.queue[:0], t.ready...)
+	slices.SortStableFunc(t.queue, func(a, b *chain) int { return cmp.Compare(a.turn[c], b.turn[c]) })
+	b.Horizon, b.Held = math.MaxInt64, false
+	if c != Ship || t.spread == 0 || len(t.ready) < 2 {
+		return end, 0
+	}
+	oldest, known := int64(math.MaxInt64), true
+	for _, chain := range t.ready {
+		if chain.idle != t.scans {
+			oldest, known = min(oldest, chain.next), known && chain.next != 0
+		}
+	}
+	switch {
+	case !known: // only look at the first lines
+		b.Horizon, end, share = math.MinInt64, len(b.block), firstBytes
+		t.queue = slices.DeleteFunc(t.queue, func(chain *chain) bool { return chain.next != 0 || chain.idle == t.scans })
+	case oldest < math.MaxInt64:
+		b.Horizon = oldest + int64(t.spread)
+		// Well before that, so that a chain that was cut there is not read again
+		// for a few lines.
+		t.queue = slices.DeleteFunc(t.queue, func(chain *chain) bool { return chain.next > oldest+int64(t.spread)*2/3 })
+		t.giveWay(c)
+	}
+	b.Held = len(t.queue) < len(t.ready)
+	return end, share
+}
+
+// giveWay lets another packed file be read if the one that is being read has to
+// wait for older lines.
+func (t *Tailer) giveWay(c Cursor) {
+	if f := t.unpacking[c]; f != nil && !slices.Contains(t.queue, f.chain) {
+		t.unpacking[c] = nil
+		f.content.packed.release(c)
+	}
+}
+
+// Return gives back the lines of a chunk from index n on, the first of which has
+// the time next; the last that is kept has the time last, both in Unix
+// nanoseconds. The next Fill hands them out again. It is to be called before
+// that, and, if the chunk is not the last one of its chain, for those after it,
+// too. A chunk without lines is not to be committed.
+func (t *Tailer) Return(c *Chunk, n int, last, next int64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f, cur := c.File, &c.File.cursors[c.cursor]
+	f.chain.idle = 0
+	t.positions.takeBack(c, len(c.Lines)-n)
+	if c.Lines = c.Lines[:n]; n == 0 {
+		*cur = c.before
+		f.time.Store(c.handed)
+		f.next.Store(next)
+		return nil
+	}
+	c.End, c.tail, c.Time = c.Lines[n-1].End, 0, last
+	f.time.Store(last)
+	f.next.Store(next)
+	err := t.reach(f)
+	if err == nil {
+		c.tail, _, err = f.content.tail(c.cursor, c.End, t.scratch[:])
+	}
+	cur.moveTo(c.End, c.tail)
+	if isMoved(err) {
+		err = nil // the next Scan finds it
+	}
+	return err
+}
+
+// refresh looks at the open files of a chain again, and reports whether one may
 // have lines behind the cursor.
-func (t *Tailer) ready(chain *chain, c Cursor, drain bool) (ready bool, err error) {
+func (t *Tailer) refresh(chain *chain, c Cursor, drain bool) (ready bool, err error) {
 	var errs []error
 	for _, f := range chain.files {
 		if f.content != nil && !f.unsettled() {
@@ -104,7 +196,9 @@ func (t *Tailer) ready(chain *chain, c Cursor, drain bool) (ready bool, err erro
 				cur.moveTo(ahead, 0)
 			}
 		}
-		ready = ready || t.unread(f, c, drain)
+		if !ready && t.unread(f, c, drain) {
+			ready, chain.next = true, f.next.Load()
+		}
 	}
 	return ready, errors.Join(errs...)
 }
@@ -205,6 +299,8 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) (err error) 
 		End:         cur.offset,
 		Time:        f.Time(),
 		cursor:      c,
+		before:      before,
+		handed:      f.Time(),
 		generation:  t.positions.hand(f.mark, c, len(handed)),
 		fingerprint: f.prefix,
 		tail:        tail,

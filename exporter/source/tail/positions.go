@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -17,7 +18,9 @@ import (
 // lines have been delivered. There is one for an agent; it outlives the
 // Tailers that use it. It is safe for concurrent use.
 //
-// They are durable in the file "positions" of the state folder.
+// They are durable in the file "positions" of the state folder. A commit only
+// appends to it what it changes: that is there as soon as it is written, should
+// the process be killed, and also after a loss of power once it is synced.
 type Positions struct {
 	dir    string
 	lock   *os.File
@@ -28,8 +31,13 @@ type Positions struct {
 	mu    sync.Mutex
 	marks map[positionKey]*mark
 	notes map[string]json.RawMessage // by source
-	dirty bool                       // the file is older than marks and notes
+	dirty bool                       // the file is to be replaced, not appended to
 	lost  map[string]int64           // lines by source, until someone asks
+
+	// What was appended since the file was last replaced, in bytes, and whether
+	// some of it is not synced. They belong to writing.
+	appended int
+	unsynced bool
 
 	descriptors descriptors
 }
@@ -52,6 +60,10 @@ type mark struct {
 
 // forgetTime is how long the position of a file that is gone is kept.
 const forgetTime = 24 * time.Hour
+
+// UnusedTime is how long the positions of a source that is not configured are
+// kept.
+const UnusedTime = 30 * 24 * time.Hour
 
 func (m *mark) key() positionKey { return positionKey{m.Source, m.identity()} }
 
@@ -142,28 +154,47 @@ const positionsFile = "positions"
 
 func (p *Positions) path() string { return filepath.Join(p.dir, positionsFile) }
 
-// Commit makes the End and Time of each chunk durable, in one write: it keeps
-// them, and syncs.
+// Commit makes the End and Time of each chunk durable: it keeps them, and
+// syncs.
 //
-// If it fails, nothing has changed on disk, and the next Commit or Sync
-// writes these chunks, too.
+// If it fails, the next Commit or Sync writes these chunks, too.
 func (p *Positions) Commit(chunks []Chunk) error {
 	p.Keep(chunks, "", nil)
 	return p.Sync()
 }
 
 // Keep takes over the End and Time of each chunk, together with a JSON object
-// that the owner keeps of their source, instead of the one before: the next
-// Sync makes both durable, or none. Chunks of a file are to be kept in the
-// order in which they were read; one whose file was truncated since, or that
-// was read with Count, changes nothing.
+// that the owner keeps of their source, instead of the one before. Should the
+// process be killed, both hold, or none; after a loss of power those hold that
+// were synced. Chunks of a file are to be kept in the order in which they were
+// read; one whose file was truncated since, or that was read with Count,
+// changes nothing. What cannot be written is written by the next Sync.
 func (p *Positions) Keep(chunks []Chunk, source string, body []byte) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if body != nil {
 		p.notes[source] = body
-		p.dirty = true
 	}
+	changed, dirty := p.advance(chunks), p.dirty
+	p.mu.Unlock()
+	if dirty || body == nil && len(changed) == 0 {
+		return
+	}
+	line, err := encodeNote(note{source, body, changed})
+	if err == nil {
+		err = p.append(line)
+	}
+	if err != nil || p.appended > appendBytes {
+		p.mu.Lock()
+		p.dirty = true
+		p.mu.Unlock()
+	}
+}
+
+// advance the marks to the ends of chunks, and return those that have changed.
+// It needs mu.
+func (p *Positions) advance(chunks []Chunk) (changed []record) {
 	for i := range chunks {
 		c := &chunks[i]
 		m := c.File.mark
@@ -177,21 +208,82 @@ func (p *Positions) Keep(chunks []Chunk, source string, body []byte) {
 			m.waiting = max(0, m.waiting-lines)
 			m.Offset, m.Time, m.Tail = c.End, c.Time, c.tail
 			m.FingerprintBytes, m.Fingerprint = c.fingerprint.bytes, c.fingerprint.sum
-			p.dirty = true
+			changed = append(changed, m.record)
 		}
 	}
+	return changed
 }
 
-// Sync makes durable what has changed since the last write. It fails as
-// Commit does.
+// appendBytes may be appended until the file is replaced by a short one.
+const appendBytes = 128 << 10
+
+// append a line to the file. It needs writing.
+func (p *Positions) append(line []byte) error {
+	f, err := os.OpenFile(p.path(), os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(line)
+	p.appended += len(line)
+	p.unsynced = true
+	return errors.Join(err, f.Close())
+}
+
+// Retain takes note of the sources that are configured. The positions of others
+// are kept for UnusedTime, should they be configured again; then they are
+// forgotten, and it says how many of each source. It fails as Sync does.
+func (p *Positions) Retain(sources []string, now time.Time) (forgotten map[string]int, err error) {
+	p.mu.Lock()
+	forgotten = make(map[string]int)
+	for key, m := range p.marks {
+		unused := m.Unused
+		switch {
+		case slices.Contains(sources, key.source):
+			m.Unused = 0
+		case unused == 0:
+			m.Unused = now.Unix()
+		case now.Sub(time.Unix(unused, 0)) >= UnusedTime:
+			delete(p.marks, key)
+			forgotten[key.source]++
+			p.dirty = true
+		}
+		p.dirty = p.dirty || m.Unused != unused
+	}
+	p.mu.Unlock()
+	return forgotten, p.Sync()
+}
+
+// Sync makes durable what has changed since the last one. It fails as Commit
+// does.
 func (p *Positions) Sync() error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	p.mu.Lock()
-	if !p.dirty {
-		p.mu.Unlock()
+	dirty := p.dirty
+	p.mu.Unlock()
+	if !dirty && !p.unsynced {
 		return nil
 	}
+	// A file that cannot be synced may be one that can be replaced.
+	if !dirty && p.syncFile() == nil {
+		p.unsynced = false
+		return nil
+	}
+	return p.replace()
+}
+
+func (p *Positions) syncFile() error {
+	f, err := os.OpenFile(p.path(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// replace the file by one that has each position and note once. It needs
+// writing.
+func (p *Positions) replace() error {
+	p.mu.Lock()
 	records := make([]record, 0, len(p.marks))
 	for _, m := range p.marks {
 		records = append(records, m.record)
@@ -210,6 +302,7 @@ func (p *Positions) Sync() error {
 		p.mu.Unlock()
 		return fmt.Errorf("write positions %q: %w", p.path(), err)
 	}
+	p.appended, p.unsynced = 0, false
 	return nil
 }
 
@@ -234,8 +327,16 @@ func ReadNotes(dir string) (notes map[string]json.RawMessage, damaged []error, e
 	return notes, damaged, nil
 }
 
-// Close releases the folder to other agents. It writes nothing.
-func (p *Positions) Close() error { return closeFile(p.lock) }
+// Close releases the folder to other agents. What was appended is put into the
+// form that all versions read.
+func (p *Positions) Close() (err error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if p.appended > 0 {
+		err = p.replace()
+	}
+	return errors.Join(err, closeFile(p.lock))
+}
 
 // replaceFile replaces a file's content at once and durably.
 func replaceFile(path string, text []byte) (err error) {
@@ -402,6 +503,16 @@ func (p *Positions) finish(m *mark, modified time.Time) {
 	m.Finished, m.Modified, p.dirty = true, modified.UnixNano(), true
 }
 
+// end notes whether a file that was rotated away has been delivered to its end,
+// which its writer has left.
+func (p *Positions) end(m *mark, ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m.Ended != ended {
+		m.Ended, p.dirty = ended, true
+	}
+}
+
 // expire forgets the positions of files that have been gone for long.
 func (p *Positions) expire(now time.Time) {
 	p.mu.Lock()
@@ -447,6 +558,15 @@ func (p *Positions) hand(m *mark, c Cursor, lines int) uint64 {
 		m.flying += int64(lines)
 	}
 	return m.generation
+}
+
+// takeBack notes that lines of a chunk are not on their way after all.
+func (p *Positions) takeBack(c *Chunk, lines int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m := c.File.mark; c.cursor == Ship && c.generation == m.generation {
+		m.flying = max(0, m.flying-int64(lines))
+	}
 }
 
 // ground takes back what is on its way and has not been committed: nobody will

@@ -175,27 +175,21 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// A commit that fails changes nothing on disk; the next one makes up for it.
+// What a commit that failed did not write, the next one does.
 func TestCommitFails(t *testing.T) {
 	b := newBench(t, "np.log")
 	b.append("np.log", "a\n")
 	b.scan()
 	b.fill(Ship, "a")
 	positions := filepath.Join(b.state, "positions")
-	before, err := os.ReadFile(positions)
-	b.do(err)
 	blocker := positions + ".tmp"
 	b.do(os.MkdirAll(filepath.Join(blocker, "x"), 0o700))
+	b.do(os.Remove(positions)) // which is not appended to, then
 	if err := b.positions.Commit(b.buffer.Chunks); err == nil || !strings.Contains(err.Error(), positions) {
 		t.Errorf("Commit returned %v, want an error that names the file", err)
 	}
 	if got := b.tailer.Files()[0].Committed; got != 2 {
 		t.Errorf("committed %d in memory, want 2", got)
-	}
-	after, err := os.ReadFile(positions)
-	b.do(err)
-	if !bytes.Equal(before, after) {
-		t.Errorf("positions changed to %s", after)
 	}
 
 	b.append("np.log", "b\n")
@@ -269,6 +263,70 @@ func TestCommitFails_Disk(t *testing.T) {
 		func(b *bench, _ string) { b.do(os.Rename(b.state+".away", b.state)) })
 }
 
+// A commit appends one line, which holds as a whole or not at all: should it be
+// torn, what was committed before it holds.
+func TestCommitAppends(t *testing.T) {
+	b := newBench(t, "np.log")
+	positions := filepath.Join(b.state, "positions")
+	b.append("np.log", strings.Repeat("x", fingerprintBytes)+"\n")
+	b.scan()
+	var text []byte
+	var sizes []int
+	for read := range 3 {
+		b.append("np.log", "line\n")
+		b.do(b.tailer.Fill(b.buffer, Ship))
+		b.positions.Keep(b.buffer.Chunks, "np", fmt.Appendf(nil, `{"read":%d}`, read))
+		b.do(b.positions.Sync())
+		var err error
+		text, err = os.ReadFile(positions)
+		b.do(err)
+		sizes = append(sizes, len(text))
+	}
+	f := func(size int, offset int64, read int, torn bool) {
+		t.Helper()
+		records, notes, damaged, err := decodePositions(text[:size])
+		if err != nil || torn != (len(damaged) > 0) {
+			t.Fatalf("%d bytes of %q: %v, damaged %q", size, text, err, damaged)
+		}
+		last := records[len(records)-1]
+		if note := string(notes["np"]); last.Offset != offset || note != fmt.Sprintf(`{"read":%d}`, read) {
+			t.Errorf("%d bytes of %q: offset %d, note %s; want %d and %d", size, text, last.Offset, note, offset, read)
+		}
+	}
+	line := int64(len("line\n"))
+	start := int64(fingerprintBytes + 1)
+	f(sizes[0], start+line, 0, false)
+	f(sizes[1], start+2*line, 1, false)
+	for size := sizes[1] + 1; size < sizes[2]-1; size++ {
+		f(size, start+2*line, 1, true)
+	}
+	f(sizes[2]-1, start+3*line, 2, false) // but for the line end
+	f(sizes[2], start+3*line, 2, false)
+
+	// The file stays short.
+	for range 3 * appendBytes / (sizes[2] - sizes[1]) {
+		b.append("np.log", "line\n")
+		b.do(b.tailer.Fill(b.buffer, Ship))
+		b.commit()
+		info, err := os.Stat(positions)
+		b.do(err)
+		if most := int64(appendBytes + sizes[2]); info.Size() > most {
+			t.Fatalf("positions have %d bytes, want %d at most", info.Size(), most)
+		}
+	}
+	want := b.tailer.Files()[0].Committed
+	b.stop() // replaces what was appended, so that all versions can read it
+	text, err := os.ReadFile(positions)
+	b.do(err)
+	records, _, damaged, err := decodePositions(text)
+	if err != nil || len(damaged) > 0 || len(records) != 1 || records[0].Offset != want || strings.Contains(string(text), `"positions"`) {
+		t.Errorf("positions are %q, want offset %d alone", text, want)
+	}
+	b.start()
+	b.scan()
+	b.fill(Ship)
+}
+
 // A record may have what this version does not know, and lack what an older one
 // did not write.
 func TestRecordOfOtherVersion(t *testing.T) {
@@ -314,6 +372,11 @@ func TestSourcesShareAFile(t *testing.T) {
 
 func FuzzDecodePositions(f *testing.F) {
 	f.Add(encoded(f, someRecords, someNotes))
+	appended, err := encodeNote(note{"np", json.RawMessage(`{"read":3}`), someRecords[1:]})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append(encoded(f, someRecords, someNotes), appended...))
 	f.Add([]byte("corkline-positions 2\n"))
 	f.Add([]byte("corkline-positions 1\n00000000 {}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

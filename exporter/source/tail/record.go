@@ -40,6 +40,11 @@ type record struct {
 	// or of its end if it is Finished: read to its end, and gone since or soon.
 	Modified int64 `json:"modified,omitempty"`
 	Finished bool  `json:"finished,omitempty"`
+	// Ended tells that it was rotated away, left by its writer, and delivered to
+	// its end. It may still be there.
+	Ended bool `json:"ended,omitempty"`
+	// Unused is since when its source is not configured, in Unix s.
+	Unused int64 `json:"unused,omitempty"`
 }
 
 func (r record) identity() identity { return identity{r.Dev, r.Inode} }
@@ -75,9 +80,12 @@ func (r record) evidence() evidence {
 
 // note is what its owner keeps of a source beside the positions, in a line of
 // the same form. To agents that know no notes it is a position of no source.
+// What was appended may have positions that changed along with it; for agents
+// that do not know them, those before still hold.
 type note struct {
-	Source string          `json:"note"`
-	Body   json.RawMessage `json:"body"`
+	Source    string          `json:"note"`
+	Body      json.RawMessage `json:"body"`
+	Positions []record        `json:"positions,omitempty"`
 }
 
 const noteStart = `{"note":`
@@ -99,13 +107,22 @@ func encodePositions(records []record, notes map[string]json.RawMessage) ([]byte
 		text = appendChecked(text, body)
 	}
 	for _, source := range slices.Sorted(maps.Keys(notes)) {
-		body, err := json.Marshal(note{source, notes[source]})
+		line, err := encodeNote(note{Source: source, Body: notes[source]})
 		if err != nil {
-			return nil, fmt.Errorf("encode note of source %q: %w", source, err)
+			return nil, err
 		}
-		text = appendChecked(text, body)
+		text = append(text, line...)
 	}
 	return text, nil
+}
+
+// encodeNote returns the line of a note.
+func encodeNote(n note) ([]byte, error) {
+	body, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("encode note of source %q: %w", n.Source, err)
+	}
+	return appendChecked(nil, body), nil
 }
 
 func appendChecked(text, body []byte) []byte {
@@ -113,34 +130,34 @@ func appendChecked(text, body []byte) []byte {
 }
 
 // decodePositions returns the records and notes in the text of a positions
-// file, and an error for each damaged line. It fails only if the text is of a
+// file, and an error for each damaged line. Of several records of one file the
+// last holds. It fails only if the text is of a
 // newer version: its header says so, and it is not that the header alone is
 // damaged, as no record of this version follows. (So a newer version whose
 // records this one must not read has to seed their checksums differently.)
 func decodePositions(text []byte) (records []record, notes map[string]json.RawMessage, damaged []error, err error) {
 	notes = map[string]json.RawMessage{}
-	keep := func(r record, n note) {
+	keep := func(n note) {
 		if n.Source != "" {
 			notes[n.Source] = n.Body
-		} else {
-			records = append(records, r)
 		}
+		records = append(records, n.Positions...)
 	}
 	first, newer := true, 0
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
 		v, isHeader := parseHeader(line)
-		switch r, n, err := decodeLine(line); {
+		switch n, err := decodeLine(line); {
 		case err == nil:
-			keep(r, n)
+			keep(n)
 		case first && isHeader && v == version:
 		default:
 			if first && isHeader && v > version {
 				newer = v
 			}
 			damaged = append(damaged, fmt.Errorf("set aside %.300q: %w", line, err))
-			if r, n, ok := decodeJoined(line); ok {
-				keep(r, n)
+			if n, ok := decodeJoined(line); ok {
+				keep(n)
 			}
 		}
 		first = false
@@ -160,41 +177,44 @@ func parseHeader(line []byte) (int, bool) {
 	return int(v), err == nil
 }
 
-// decodeLine reads a record, or a note, which has a source.
-func decodeLine(line []byte) (r record, n note, err error) {
+// decodeLine reads a note, or a position, which is one of no source.
+func decodeLine(line []byte) (n note, err error) {
 	if len(line) < 10 || line[8] != ' ' {
-		return r, n, errors.New("not a position")
+		return n, errors.New("not a position")
 	}
 	sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
 	if err != nil {
-		return r, n, fmt.Errorf("parse checksum: %w", err)
+		return n, fmt.Errorf("parse checksum: %w", err)
 	}
 	body := line[9:]
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != uint32(sum) {
-		return r, n, errors.New("checksum does not match")
+		return n, errors.New("checksum does not match")
 	}
 	if bytes.HasPrefix(body, []byte(noteStart)) {
 		if err := json.Unmarshal(body, &n); err != nil {
-			return r, note{}, fmt.Errorf("parse note: %w", err)
+			return note{}, fmt.Errorf("parse note: %w", err)
 		}
-		return r, n, nil
+	} else {
+		n.Positions = make([]record, 1)
+		if err := json.Unmarshal(body, &n.Positions[0]); err != nil {
+			return note{}, fmt.Errorf("parse position: %w", err)
+		}
 	}
-	if err := json.Unmarshal(body, &r); err != nil {
-		return record{}, n, fmt.Errorf("parse position: %w", err)
+	for _, r := range n.Positions {
+		if r.Offset < 0 || r.FingerprintBytes < min(r.Offset, fingerprintBytes) || r.FingerprintBytes > fingerprintBytes {
+			return note{}, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
+		}
 	}
-	if r.Offset < 0 || r.FingerprintBytes < min(r.Offset, fingerprintBytes) || r.FingerprintBytes > fingerprintBytes {
-		return record{}, n, fmt.Errorf("offset %d cannot have a fingerprint of %d bytes", r.Offset, r.FingerprintBytes)
-	}
-	return r, n, nil
+	return n, nil
 }
 
-// decodeJoined returns the last record or note of a line that a damaged line
+// decodeJoined returns the last position or note of a line that a damaged line
 // end has joined with another.
-func decodeJoined(line []byte) (record, note, bool) {
+func decodeJoined(line []byte) (note, bool) {
 	body := max(bytes.LastIndex(line, []byte(` {"source":`)), bytes.LastIndex(line, []byte(" "+noteStart)))
 	if body <= 8 {
-		return record{}, note{}, false
+		return note{}, false
 	}
-	r, n, err := decodeLine(line[body-8:])
-	return r, n, err == nil
+	n, err := decodeLine(line[body-8:])
+	return n, err == nil
 }

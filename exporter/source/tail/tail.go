@@ -54,6 +54,9 @@ type Options struct {
 	Framer *parsers.Framer
 	// MaxLineBytes is where longer lines are cut; 256 KiB if not positive.
 	MaxLineBytes int
+	// Spread is how much newer a line may be than the oldest one of any file that
+	// waits to be handed out with Ship; 0: any. See Buffer.Horizon.
+	Spread time.Duration
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
@@ -66,6 +69,7 @@ type Tailer struct {
 	positions    *Positions
 	maxLineBytes int
 	framer       *parsers.Framer
+	spread       time.Duration
 	now          func() time.Time
 
 	mu          sync.Mutex
@@ -82,6 +86,7 @@ type Tailer struct {
 	clock       uint64                 // grows with each use of a file and each turn of a chain
 	scratch     [fingerprintBytes]byte // of a beginning or an end
 	scan        []byte                 // for the ends of overlong lines
+	ready       []*chain               // scratch
 	queue       []*chain               // scratch
 }
 
@@ -91,6 +96,8 @@ type chain struct {
 	name  string
 	files []*File   // oldest first
 	turn  [2]uint64 // by Cursor: when it was last read
+	next  int64     // that of its first unread file
+	idle  uint64    // the scan since which it had nothing more to read
 }
 
 // partial is a packed file without an end.
@@ -145,6 +152,7 @@ func New(o Options) (*Tailer, error) {
 		positions:    o.Positions,
 		maxLineBytes: o.MaxLineBytes,
 		framer:       o.Framer,
+		spread:       o.Spread,
 		now:          o.Now,
 		byID:         make(map[identity]*File),
 		at:           make(map[string]*File),
@@ -373,11 +381,14 @@ func (t *Tailer) resume(f *File) error {
 		if same && f.size >= t.positions.counted(m) {
 			f.path, f.mark = r.Path, m
 			f.time.Store(r.Time)
+			if r.Offset > 0 {
+				f.next.Store(r.Time)
+			}
 			f.prefix = r.fingerprint()
 			f.cursors[Ship].moveTo(r.Offset, r.Tail)
 			return f.learn(t.scratch[:])
 		}
-		if r.Lost == 0 {
+		if r.Lost == 0 && !r.Ended {
 			lost = &LostError{r.Path, r.Offset, "another file has its inode, or it was truncated"}
 		}
 	}
@@ -409,6 +420,7 @@ func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults 
 		if !f.rotated {
 			f.rotated, f.changed = true, now
 		}
+		t.positions.end(f.mark, t.left(f))
 		if f.quiet(now) && f.finished() && (t.succeeded(f) || f.content.deleted()) {
 			if err := t.forget(f); err != nil {
 				faults = append(faults, err)
@@ -418,6 +430,12 @@ func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults 
 	return faults
 }
 
+// left reports whether a file was rotated away, delivered to its end, and left by
+// its writer, which has gone on to another or been quiet.
+func (t *Tailer) left(f *File) bool {
+	return f.rotated && f.finished() && (f.quiet(t.now()) || f.followed())
+}
+
 // succeeded reports whether a file is not needed to find what was rotated away
 // after it: that search starts from the last file of a path, and after a
 // restart from the last whose content can be told.
@@ -425,8 +443,7 @@ func (t *Tailer) succeeded(f *File) bool {
 	if t.at[f.path] == f {
 		return false
 	}
-	later := f.chain.files[slices.Index(f.chain.files, f)+1:]
-	return f.prefix.bytes == 0 || slices.ContainsFunc(later, func(g *File) bool { return g.prefix.bytes > 0 })
+	return f.prefix.bytes == 0 || f.followed()
 }
 
 // forget closes a finished file and drops its position.
@@ -590,7 +607,8 @@ func (t *Tailer) Files() []FileStatus {
 }
 
 // Close closes all files and keeps their positions, from which another Tailer
-// for the same source goes on.
+// for the same source goes on. What it learned of them at last is written by the
+// next Sync.
 func (t *Tailer) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -598,6 +616,7 @@ func (t *Tailer) Close() error {
 	var errs []error
 	for _, f := range t.files {
 		t.positions.ground(f.mark)
+		t.positions.end(f.mark, t.left(f))
 		if f.content == nil {
 			continue
 		}
