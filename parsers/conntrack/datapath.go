@@ -11,11 +11,9 @@ func (p *parser) datapath() error {
 	start := p.At
 	if name := p.Word(); protocol(name) != 0 {
 		e.ProtocolName, e.Protocol = name, protocol(name)
-	} else { // only some have names here
-		if number(p, name, &e.Protocol, "") != nil {
-			p.At = start
-			return p.Expected("a protocol's name or number")
-		}
+	} else if number(p, name, &e.Protocol, "") != nil { // only some have names here
+		p.At = start
+		return p.Expected("a protocol's name or number")
 	}
 	for _, direction := range [...]struct {
 		key string
