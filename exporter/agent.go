@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/corkline/corkline/exporter/collector/ovs"
 	"github.com/corkline/corkline/exporter/sink/archive"
 	"github.com/corkline/corkline/exporter/sink/loki"
 	"github.com/corkline/corkline/exporter/source/syslog"
@@ -45,6 +46,8 @@ type Options struct {
 	Client *http.Client
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
+
+	kinds []collectorKind // nil for all
 }
 
 // Agent follows the configured sources.
@@ -62,6 +65,9 @@ type Agent struct {
 	budget   *loki.Budget
 	own      ownMetrics
 	syslog   *syslog.Metrics
+	polled   *polledMetrics
+	kinds    []collectorKind
+	rules    *ovs.RuleBook // names that the network-policy log has shown
 
 	positions *tail.Positions
 	listener  net.Listener
@@ -72,6 +78,7 @@ type Agent struct {
 	sink      *loki.Sink
 	archive   *archive.Archive
 	receivers map[string]*syslogSource // by source
+	running   map[string]*runningCollector
 }
 
 // ownMetrics are the agent's that belong to no source.
@@ -86,7 +93,10 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{
 		options: o, config: o.Config, log: o.Log, now: o.Now,
 		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}), look: watchInterval,
-		receivers: map[string]*syslogSource{},
+		receivers: map[string]*syslogSource{}, running: map[string]*runningCollector{}, kinds: o.kinds, rules: ovs.NewRuleBook(),
+	}
+	if a.kinds == nil {
+		a.kinds = collectorKinds()
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -95,6 +105,7 @@ func New(o Options) (*Agent, error) {
 	a.families = NewCatalogue(a.registry, o.Config.MaxSeries)
 	a.budget = loki.NewBudget(a.registry, o.Config.MaxLabelValues)
 	a.registerOwn()
+	a.registry.MustRegister(collectorSet{a.kinds, a.runningCollectors})
 	positions, damaged, err := tail.OpenPositions(o.Config.StateDir)
 	if err != nil {
 		return nil, fmt.Errorf("open state_dir: %w", err)
@@ -123,6 +134,7 @@ func (a *Agent) registerOwn() {
 	a.push = loki.NewMetrics(a.registry)
 	a.archived = archive.NewMetrics(a.registry)
 	a.syslog = syslog.NewMetrics(a.registry)
+	a.polled = newPolledMetrics(a.registry)
 	a.own = ownMetrics{
 		reloadSuccessful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "corkline_pipeline_config_last_reload_successful", Help: "Whether the configuration was good when it was last read (1), or refused while the one before goes on (0).",
@@ -161,7 +173,11 @@ func (a *Agent) Gatherer() prometheus.Gatherer { return a.registry }
 // error then says what could not be.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() {
-		err = errors.Join(err, a.stopSyslog(func(*syslogSource) bool { return false }), a.positions.Close())
+		if err := a.positions.Sync(); err != nil { // what tailers learned at their end
+			a.log.Error("commit positions", "error", err)
+		}
+		err = errors.Join(err, a.stopCollectors(func(*runningCollector) bool { return false }),
+			a.stopSyslog(func(*syslogSource) bool { return false }), a.positions.Close())
 	}()
 	stopServer := a.serve()
 	defer stopServer()
@@ -199,6 +215,9 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 	if err == nil {
 		err = a.startSyslog(parent)
 	}
+	if err == nil {
+		err = a.startCollectors(parent)
+	}
 	var pipelines []*pipeline
 	if err == nil {
 		pipelines, err = a.build()
@@ -217,6 +236,7 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 			err = errors.Join(err, a.sink.Close())
 		}
 	}()
+	a.retain()
 	if first {
 		close(a.ready)
 	}
@@ -261,6 +281,21 @@ func (a *Agent) generation(parent context.Context, first bool) (changed *Config,
 	return changed, errors.Join(results...)
 }
 
+// retain forgets the positions of sources that are not configured any more.
+func (a *Agent) retain() {
+	sources := make([]string, 0, len(a.config.Sources))
+	for _, s := range a.config.Sources {
+		sources = append(sources, s.Name)
+	}
+	forgotten, err := a.positions.Retain(sources, a.now())
+	if err != nil {
+		a.log.Error("forget positions", "error", err)
+	}
+	for source, n := range forgotten {
+		a.log.Info("forget the positions of a source that is not configured any more", "source", source, "files", n, "after", tail.UnusedTime)
+	}
+}
+
 // unread is the error for sources that a run with Once could not read whole.
 func (a *Agent) unread(pipelines []*pipeline) error {
 	var errs []error
@@ -300,6 +335,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 	for _, s := range c.Sources {
 		var definitions []*parsers.Definition
 		var feeders []*Feeder
+		var shown []func(*parsers.Record)
 		for _, name := range s.DefinitionNames() {
 			d := c.library.Set[name]
 			if s.Redact != nil && !*s.Redact {
@@ -309,13 +345,13 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 			if err != nil {
 				return nil, fmt.Errorf("register metrics: %w", err)
 			}
-			definitions, feeders = append(definitions, d), append(feeders, feeder)
+			definitions, feeders, shown = append(definitions, d), append(feeders, feeder), append(shown, shower(d, a.rules, a.now))
 			for _, field := range d.StreamLabels {
 				a.budget.Declare(s.Name, d.Fields[field].Name)
 			}
 		}
 		options := tail.Options{Source: s.Name, Files: s.Files, Positions: a.positions, MaxLineBytes: c.MaxLineBytes, Spread: maxSpread, Now: a.now}
-		if s.Syslog == nil { // a message is whole
+		if !s.spooled() { // whose lines are whole
 			options.Framer = definitions[0].NewFramer(c.MaxLineBytes)
 		}
 		tailer, err := tail.New(options)
@@ -328,8 +364,8 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		}
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
-			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
-			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.Syslog != nil, now: a.now, unwritten: a.own.positionFailures,
+			parser: parser, feeders: feeders, shown: shown, account: a.ledger.account(s.Name), log: a.log,
+			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.spooled(), now: a.now, unwritten: a.own.positionFailures,
 			spool: a.spool(s.Name), onCommit: a.archive.Committed, onIdle: func() { a.archive.Idle(s.Name) },
 		})
 	}
@@ -359,6 +395,8 @@ const watchInterval = 5 * time.Second
 func (a *Agent) watch(ctx context.Context) *Config {
 	ticker := time.NewTicker(a.look)
 	defer ticker.Stop()
+	daily := time.NewTicker(24 * time.Hour)
+	defer daily.Stop()
 	// Of what was read, not of what is there by now: the generation before may
 	// have taken its time to end.
 	in, last := a.config.inputs, a.config.digest
@@ -369,6 +407,9 @@ func (a *Agent) watch(ctx context.Context) *Config {
 			return nil
 		case <-a.options.Reload:
 			asked = true
+		case <-daily.C:
+			a.retain()
+			continue
 		case <-ticker.C:
 		}
 		if in.digestNow(a.options.ConfigFile) == last && !asked {

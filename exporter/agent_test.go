@@ -35,23 +35,25 @@ const patience = 30 * time.Second
 
 // bench is a folder with logs, a configuration and the state of an agent.
 type bench struct {
-	t      *testing.T
-	dir    string
-	loki   *receiver
-	keys   string // of the configuration, besides those that every test has
-	max    int    // bytes of a line
-	log    *safeBuffer
-	reload chan os.Signal
-	agent  *Agent
-	cancel context.CancelFunc
-	ended  chan error
+	t         *testing.T
+	dir       string
+	loki      *receiver
+	keys      string // of the configuration, besides those that every test has
+	max       int    // bytes of a line
+	conntrack string // keys of the collector
+	kinds     []collectorKind
+	log       *safeBuffer
+	reload    chan os.Signal
+	agent     *Agent
+	cancel    context.CancelFunc
+	ended     chan error
 }
 
 // newBench has a source "words" that follows w.log and whatever else is named.
 // Loki may be nil.
 func newBench(t *testing.T, loki *receiver, files ...string) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), loki: loki, max: 1024, log: &safeBuffer{}, reload: make(chan os.Signal, 1)}
+	b := &bench{t: t, dir: t.TempDir(), loki: loki, max: 1024, conntrack: "enabled: false", log: &safeBuffer{}, reload: make(chan os.Signal, 1)}
 	b.keys = "sources:\n" + b.source("words", "words", append([]string{"w.log"}, files...)...)
 	t.Cleanup(func() {
 		b.stop()
@@ -82,7 +84,7 @@ func (b *bench) text() string {
 listen: 127.0.0.1:0
 poll_interval: 5ms
 shutdown_timeout: 100ms
-max_line_bytes: ` + strconv.Itoa(b.max) + "\n" + loki + `definitions:
+max_line_bytes: ` + strconv.Itoa(b.max) + "\n" + loki + "collectors: {ovs: {enabled: false}, conntrack: {" + b.conntrack + "}}\n" + `definitions:
   - name: words
     about: Words and numbers
     layouts: [{name: plain, regex: '^(?P<word>[a-z]+) (?P<number>[0-9]+)$'}]
@@ -121,7 +123,7 @@ func (b *bench) make(once bool) {
 	b.t.Helper()
 	agent, err := New(Options{
 		ConfigFile: b.path("c.yaml"), Config: b.config(), Once: once, Version: "1.2.3", Revision: "abc",
-		Log: slog.New(slog.NewTextHandler(b.log, nil)), Reload: b.reload,
+		Log: slog.New(slog.NewTextHandler(b.log, nil)), Reload: b.reload, kinds: b.kinds,
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -1283,6 +1285,48 @@ func TestAgent_LedgerIsKept(t *testing.T) {
 	f(Account{Read: 6, Parsed: 4, Unparsed: 2, Shipped: 4, DeadLettered: 2})
 }
 
+// Lines that were counted, and whose file goes before Loki takes them, are in
+// the kept account, though no commit follows.
+func TestAgent_LostIsKept(t *testing.T) {
+	loki := newReceiver(t)
+	b := newBench(t, loki)
+	f := func(want Account) {
+		t.Helper()
+		b.eventually("the kept account", func() error {
+			got, damaged, err := ReadLedger(b.path("state"))
+			if err != nil || len(damaged) > 0 || len(got) != 1 {
+				return fmt.Errorf("%v %v: %w", got, damaged, err)
+			}
+			want.Source = "words"
+			if diff := cmp.Diff(want, got[0], cmpopts.IgnoreFields(Account{}, "Since", "Written")); diff != "" || !got[0].Balances() {
+				return fmt.Errorf("balances: %v (-want +got):\n%s", got[0].Balances(), diff)
+			}
+			return nil
+		})
+	}
+	b.append("w.log", "a 1", "a 2")
+	b.start()
+	b.balances("words", counts{"read": 2, "parsed": 2, "shipped": 2})
+	loki.answer(http.StatusServiceUnavailable)
+	b.append("w.log", "a 3")
+	b.balances("words", counts{"read": 3, "parsed": 3, "shipped": 2, "waiting": 1})
+	b.append("w.log", "a 4") // the next batch
+	b.balances("words", counts{"read": 4, "parsed": 4, "shipped": 2, "waiting": 2})
+	b.append("w.log", "a 5", "a 6", "why?") // only counted
+	b.balances("words", counts{"read": 7, "parsed": 6, "unparsed": 1, "shipped": 2, "waiting": 5})
+	if err := os.Truncate(b.path("w.log"), 0); err != nil {
+		t.Fatal(err)
+	}
+	f(Account{Read: 7, Parsed: 6, Unparsed: 1, Shipped: 2, Lost: 3, Waiting: 2, WaitingParsed: 2, TruncatedFiles: 1})
+	b.stop() // those on their way are lost, too, with a process that is told to end
+	loki.answer(0)
+	b.append("w.log", "a 7")
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	f(Account{Read: 6, Parsed: 5, Unparsed: 1, Shipped: 3, Lost: 3, TruncatedFiles: 1})
+}
+
 // Lines that wait at a commit are in the kept account, and are taken off again
 // by the restart that reads them once more.
 func TestAccount_Restore(t *testing.T) {
@@ -1312,4 +1356,10 @@ func TestAccount_Restore(t *testing.T) {
 	a = &account{}
 	a.restore(kept)
 	f(Account{Read: 6, Parsed: 4, Unparsed: 2, Shipped: 6})
+
+	// An agent that kept no lost lines left them out.
+	older, err := decodeAccount("s", []byte(`{"read":6,"parsed":6,"shipped":3,"waiting":1,"waiting_parsed":1}`))
+	if err != nil || older.Lost != 2 || !older.Balances() {
+		t.Error(older, err)
+	}
 }

@@ -17,18 +17,19 @@ import (
 // Config is the agent's configuration as it is written in YAML. Every key has
 // a default, so that an empty file is legal.
 type Config struct {
-	Node            string         `yaml:"node"`
-	Cluster         string         `yaml:"cluster"`
-	StateDir        string         `yaml:"state_dir"`
-	Listen          string         `yaml:"listen"`
-	PollInterval    time.Duration  `yaml:"poll_interval"`
-	ShutdownTimeout time.Duration  `yaml:"shutdown_timeout"`
-	MaxLineBytes    int            `yaml:"max_line_bytes"`
-	MaxSeries       int            `yaml:"max_series"`
-	MaxLabelValues  int            `yaml:"max_label_values"`
-	Loki            LokiConfig     `yaml:"loki"`
-	Archive         ArchiveConfig  `yaml:"archive"`
-	Sources         []SourceConfig `yaml:"sources"`
+	Node            string           `yaml:"node"`
+	Cluster         string           `yaml:"cluster"`
+	StateDir        string           `yaml:"state_dir"`
+	Listen          string           `yaml:"listen"`
+	PollInterval    time.Duration    `yaml:"poll_interval"`
+	ShutdownTimeout time.Duration    `yaml:"shutdown_timeout"`
+	MaxLineBytes    int              `yaml:"max_line_bytes"`
+	MaxSeries       int              `yaml:"max_series"`
+	MaxLabelValues  int              `yaml:"max_label_values"`
+	Loki            LokiConfig       `yaml:"loki"`
+	Archive         ArchiveConfig    `yaml:"archive"`
+	Sources         []SourceConfig   `yaml:"sources"`
+	Collectors      CollectorsConfig `yaml:"collectors"`
 	// Definitions are log formats of the user's own, in the form of the shipped
 	// ones; DefinitionsDir is a folder of files that hold one each. Both may
 	// extend and replace shipped ones.
@@ -61,7 +62,15 @@ type SourceConfig struct {
 	zone *time.Location // nil for the definition's
 	// implied by no sources being configured: its files need not be there.
 	implied bool
+	events  bool // of a collector
 }
+
+// spooled tells whether the agent itself writes the files of the source.
+func (s *SourceConfig) spooled() bool { return s.Syslog != nil || s.events }
+
+// FromCollector tells whether the source is what a collector emits, which no
+// configuration names.
+func (s *SourceConfig) FromCollector() bool { return s.events }
 
 // DefinitionNames gives the names of the definitions in their order.
 func (s *SourceConfig) DefinitionNames() []string {
@@ -88,6 +97,7 @@ func defaultConfig() Config {
 		MaxLabelValues:  32,
 		Loki:            defaultLoki(),
 		Archive:         defaultArchive(),
+		Collectors:      defaultCollectors(),
 		DefinitionsDir:  DefaultDefinitionsDir,
 	}
 }
@@ -143,6 +153,7 @@ func parseConfig(file string, text []byte) (*Config, error) {
 		return &c, err
 	}
 	check.sources()
+	check.collectors()
 	check.listeners()
 	check.metrics()
 	check.faults.Sort()

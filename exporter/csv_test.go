@@ -7,7 +7,7 @@ import "testing"
 func TestAgent_CSV(t *testing.T) {
 	b := newBench(t, newReceiver(t))
 	b.keys = "sources:\n" + b.source("csv", "avi-csv", "0.csv")
-	const first, second = "2024-11-05T09:30:12.000001+00:00,shop,GET,\"a\nb\"", "2024-11-05T09:30:13.000001+00:00,shop,GET,c"
+	const first, second = "2024-11-05T09:30:12.000001+00:00,shop,GET,\"a\n\n\nb\"", "2024-11-05T09:30:13.000001+00:00,shop,GET,c"
 	b.append("0.csv", "report_timestamp,vs_name,method,user_agent", first)
 	if err := b.once(); err != nil {
 		t.Fatal(err)

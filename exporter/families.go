@@ -28,6 +28,7 @@ func Families(set parsers.Set) ([]Family, error) {
 	// An agent that has seen one value of every label exposes them all.
 	a := dryAgent()
 	a.syslog.Source("source")
+	a.polled.of("collector")
 	a.ledger.account("source")
 	for _, name := range set.Names() {
 		d := set[name]
@@ -68,5 +69,6 @@ func dryAgent() *Agent {
 	a.budget = loki.NewBudget(a.registry, 1)
 	a.budget.Declare("source", "label")
 	a.registerOwn()
+	a.registry.MustRegister(collectorSet{kinds: collectorKinds()})
 	return a
 }

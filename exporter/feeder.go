@@ -52,7 +52,7 @@ func (f *Feeder) Add(r *parsers.Record) {
 	for _, g := range f.groups {
 		switch {
 		case !g.always && !g.take(r):
-		case g.each < 0:
+		case g.each < 0 || len(r.Value(g.each)) == 0:
 			g.add(r, nil)
 		default:
 			for list, more := r.Value(g.each), true; more; {

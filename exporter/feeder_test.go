@@ -56,6 +56,39 @@ func samplesOf(text string) (samples []string) {
 	return samples
 }
 
+// A packet counts for each policy that decided on it, and once when none is named.
+func TestFeeder_Policies(t *testing.T) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(name string, lines []string, want ...string) {
+		t.Helper()
+		registry := prometheus.NewPedanticRegistry()
+		feederOf(t, NewCatalogue(registry, 100), set[name])(lines...)
+		if diff := cmp.Diff(want, samplesOf(exposition(t, registry))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	const policies = `[{"name":"allow-db","namespace":"shop"},{"name":"allow-all"}]`
+	f("hubble", []string{
+		`{"flow":{"time":"2024-06-02T10:11:12Z","verdict":"FORWARDED","event_type":{"type":5},"traffic_direction":"EGRESS","egress_allowed_by":` + policies + `}}`,
+		`{"flow":{"time":"2024-06-02T10:11:12Z","verdict":"DROPPED","drop_reason_desc":"POLICY_DENIED","event_type":{"type":5},"traffic_direction":"EGRESS"}}`,
+	},
+		`networkpolicy_log_lines_total{action="Allow"} 1`, `networkpolicy_log_lines_total{action="Drop"} 1`,
+		`networkpolicy_logged_packets_total{action="Allow",direction="Egress",policy="allow-all",rule=""} 1`,
+		`networkpolicy_logged_packets_total{action="Allow",direction="Egress",policy="shop/allow-db",rule=""} 1`,
+		`networkpolicy_logged_packets_total{action="Drop",direction="Egress",policy="",rule=""} 1`)
+	f("gke-policy", []string{
+		`{"connection":{"direction":"ingress"},"disposition":"allow","policies":` + policies + `,"timestamp":"2024-06-02T10:11:12Z"}`,
+		`{"connection":{"direction":"ingress"},"disposition":"deny","count":17,"timestamp":"2024-06-02T10:11:12Z"}`,
+	},
+		`networkpolicy_log_lines_total{action="Allow"} 1`, `networkpolicy_log_lines_total{action="Drop"} 1`,
+		`networkpolicy_logged_packets_total{action="Allow",direction="Ingress",policy="allow-all",rule=""} 1`,
+		`networkpolicy_logged_packets_total{action="Allow",direction="Ingress",policy="shop/allow-db",rule=""} 1`,
+		`networkpolicy_logged_packets_total{action="Drop",direction="Ingress",policy="",rule=""} 17`)
+}
+
 func TestFeeder_Kinds(t *testing.T) {
 	// f feeds lines to a metric: what follows its name and type, and the
 	// samples that are wanted of it.
@@ -98,11 +131,12 @@ func TestFeeder_Kinds(t *testing.T) {
 	f(histogram+"observe: ms, buckets: [1], only: {site: [a], code: [\"200\"]}", []string{at("a", "200", "", "1", ""), at("b", "200", "", "1", "")},
 		`v_seconds_bucket{le="1"} 1`, `v_seconds_bucket{le="+Inf"} 1`, "v_seconds_sum 1", "v_seconds_count 1")
 
-	// Once for each element of a list.
+	// Once for each element of a list, and once for none unless a condition says otherwise.
 	rules := []string{at("a", "", "r1,r2", "2", ""), at("a", "", "", "2", ""), at("a", "", "-", "2", ""), at("b", "", " r1 , ,r1,", "3", ""), at("b", "", ", ", "5", "")}
-	f(counter+"labels: [rules], each: rules", rules, `v_total{rules="r1"} 3`, `v_total{rules="r2"} 1`)
-	f(counter+"labels: [site, rules], each: rules, add: ms", rules, `v_total{rules="r1",site="a"} 2`, `v_total{rules="r1",site="b"} 6`, `v_total{rules="r2",site="a"} 2`)
-	f(counter+"labels: [rules, site], each: rules, only: {site: [a]}", rules, `v_total{rules="r1",site="a"} 1`, `v_total{rules="r2",site="a"} 1`)
+	f(counter+"labels: [rules], each: rules", rules, `v_total{rules=""} 2`, `v_total{rules="r1"} 3`, `v_total{rules="r2"} 1`)
+	f(counter+"labels: [rules], each: rules, only: {rules: []}", rules, `v_total{rules="r1"} 3`, `v_total{rules="r2"} 1`)
+	f(counter+"labels: [site, rules], each: rules, add: ms, only: {rules: []}", rules, `v_total{rules="r1",site="a"} 2`, `v_total{rules="r1",site="b"} 6`, `v_total{rules="r2",site="a"} 2`)
+	f(counter+"labels: [rules, site], each: rules, only: {site: [a], rules: []}", rules, `v_total{rules="r1",site="a"} 1`, `v_total{rules="r2",site="a"} 1`)
 	f(histogram+"observe: ms, labels: [rules], each: rules, buckets: [2]", []string{at("a", "", "r1,r2", "3", "")},
 		`v_seconds_bucket{rules="r1",le="2"} 0`, `v_seconds_bucket{rules="r1",le="+Inf"} 1`, `v_seconds_sum{rules="r1"} 3`, `v_seconds_count{rules="r1"} 1`,
 		`v_seconds_bucket{rules="r2",le="2"} 0`, `v_seconds_bucket{rules="r2",le="+Inf"} 1`, `v_seconds_sum{rules="r2"} 3`, `v_seconds_count{rules="r2"} 1`)

@@ -22,25 +22,33 @@ type Account struct {
 	Shipped      int64     `json:"shipped"`
 	DeadLettered int64     `json:"dead_lettered"`
 	Dropped      int64     `json:"dropped"`
+	// Lost lines were read for the metrics, and their file was truncated or
+	// removed before they could be shipped.
+	Lost int64 `json:"lost"`
 	// Waiting lines were read for the metrics, and not yet shipped. A restart
 	// reads them again, and takes them off the account first.
 	Waiting       int64 `json:"waiting"`
 	WaitingParsed int64 `json:"waiting_parsed"`
 	// LostFiles were gone, and TruncatedFiles cut, before they were known to be
-	// read to their end. How many lines that cost cannot be told.
+	// read to their end. How many lines that were never read that cost cannot be
+	// told.
 	LostFiles      int64 `json:"lost_files"`
 	TruncatedFiles int64 `json:"truncated_files"`
 }
 
 // Balances tells whether every line is in one place.
 func (a *Account) Balances() bool {
-	for _, n := range []int64{a.Read, a.Parsed, a.Unparsed, a.Shipped, a.DeadLettered, a.Dropped, a.Waiting} {
+	for _, n := range []int64{a.Read, a.Parsed, a.Unparsed, a.Shipped, a.DeadLettered, a.Dropped, a.Lost, a.Waiting} {
 		if n < 0 {
 			return false
 		}
 	}
-	parsed, placed := a.Parsed+a.Unparsed, a.Shipped+a.DeadLettered+a.Dropped+a.Waiting
-	return [2]int64{parsed, placed} == [2]int64{a.Read, a.Read}
+	return a.Parsed+a.Unparsed == a.Read && a.placed() == a.Read
+}
+
+// placed counts the lines whose place is known.
+func (a *Account) placed() int64 {
+	return a.Shipped + a.DeadLettered + a.Dropped + a.Lost + a.Waiting
 }
 
 // ReadLedger gives the accounts that are kept in a state folder, by source,
@@ -64,11 +72,15 @@ func ReadLedger(stateDir string) (accounts []Account, damaged []error, err error
 }
 
 func decodeAccount(source string, note json.RawMessage) (Account, error) {
-	var a Account
+	a := Account{Lost: -1}
 	if err := json.Unmarshal(note, &a); err != nil {
 		return Account{}, fmt.Errorf("read the account of source %q: %w", source, err)
 	}
 	a.Source = source
+	if a.Lost < 0 { // an older agent has written it, which left out just these
+		a.Lost = 0
+		a.Lost = max(0, a.Read-a.placed())
+	}
 	return a, nil
 }
 
@@ -91,6 +103,7 @@ func (a *account) note(source string, now time.Time) ([]byte, error) {
 		Source: source, Since: b.Since, Written: now.UTC(),
 		Read: b.Read + a.read.Load(), Parsed: b.Parsed + a.parsed.Load(), Unparsed: b.Unparsed + a.unparsed.Load(),
 		Shipped: b.Shipped + a.shipped.Load(), DeadLettered: b.DeadLettered + a.deadLettered.Load(), Dropped: b.Dropped + a.dropped.Load(),
+		Lost:    b.Lost + a.lost.Load(),
 		Waiting: a.waiting.Load(), WaitingParsed: a.waitingParsed,
 		LostFiles: b.LostFiles + a.lostFiles.Load(), TruncatedFiles: b.TruncatedFiles + a.truncatedFiles.Load(),
 	})

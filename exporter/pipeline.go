@@ -33,7 +33,8 @@ type pipeline struct {
 	positions   *tail.Positions
 	sink        Sink // nil: metrics only
 	parser      *parsers.Parser
-	feeders     []*Feeder // of the definitions
+	feeders     []*Feeder               // of the definitions
+	shown       []func(*parsers.Record) // of the definitions; nil where nothing is to be told
 	account     *account
 	log         *slog.Logger
 	poll        time.Duration
@@ -57,8 +58,10 @@ type pipeline struct {
 	pending bool
 	written time.Time
 	tally   tally
-	// truncations that the account knows of
+	// truncations that the account knows of, and what the kept one has of
+	// losses
 	truncations uint64
+	losses      int64
 	logged      map[string]bool // problems of the last look at the files, logged once
 }
 
@@ -240,9 +243,23 @@ func (p *pipeline) publish() {
 	truncations := p.tailer.Truncations()
 	p.account.truncatedFiles.Add(int64(truncations - p.truncations))
 	p.truncations = truncations
-	lost := p.tailer.TakeLost()
-	p.account.lost.Add(lost)
-	p.account.waiting.Add(-lost)
+	a := p.account
+	if lost := p.tailer.TakeLost(); lost > 0 {
+		// Nobody knows which of them were parsed: as many as of all that wait.
+		a.waitingParsed -= a.waitingParsed * lost / max(lost, a.waiting.Load())
+		a.waiting.Add(-lost)
+		a.lost.Add(lost)
+	}
+	if losses := a.lost.Load() + a.lostFiles.Load() + a.truncatedFiles.Load(); losses != p.losses {
+		// Perhaps no commit follows. The next look at the files syncs it.
+		note, err := a.note(p.source, p.now())
+		if err != nil {
+			p.log.Error("keep the account", "source", p.source, "error", err)
+			return
+		}
+		p.positions.Keep(nil, p.source, note)
+		p.losses = losses
+	}
 }
 
 // behind tells whether a file holds more than was committed, without a buffer.
@@ -413,7 +430,11 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 		return false
 	}
 	p.tally.parsed++
-	p.feeders[slices.Index(p.definitions, r.Definition)].Add(r)
+	i := slices.Index(p.definitions, r.Definition)
+	p.feeders[i].Add(r)
+	if p.shown[i] != nil {
+		p.shown[i](r)
+	}
 	return true
 }
 

@@ -82,10 +82,11 @@ type status struct {
 	Archive                              string
 	ArchiveGood                          bool
 	Sources                              []sourceStatus
-	Absent                               []absentStatus // sources without files on this node
+	Collectors                           []collectorStatus
+	Absent                               []absentStatus // sources without files, and collectors without an object, on this node
 }
 
-type absentStatus struct{ Name, About, Files string }
+type absentStatus struct{ Name, About, Looked string }
 
 type sourceStatus struct {
 	Name, Definition, About                                         string
@@ -125,11 +126,22 @@ func (a *Agent) status() status {
 	}
 	for _, source := range config.Sources {
 		shown := a.sourceStatus(source, config.library.Set, now)
+		if source.events && shown.Read == 0 && len(shown.Problems) == 0 {
+			continue
+		}
 		if source.implied && len(shown.Files) == 0 && len(shown.Problems) == 0 && shown.Read == 0 {
 			s.Absent = append(s.Absent, absentStatus{shown.Name, shown.About, strings.Join(source.Files, " ")})
 			continue
 		}
 		s.Sources = append(s.Sources, shown)
+	}
+	for _, r := range a.runningCollectors() {
+		shown, absent := r.status(now)
+		if absent {
+			s.Absent = append(s.Absent, absentStatus{shown.Name, shown.About, shown.State})
+			continue
+		}
+		s.Collectors = append(s.Collectors, shown)
 	}
 	return s
 }

@@ -68,7 +68,7 @@ func (a *Agent) startSyslog(ctx context.Context) error {
 func (a *Agent) newSyslog(ctx context.Context, source SourceConfig) (*syslogSource, error) {
 	c, config := a.config, source.Syslog
 	metrics := a.syslog.Source(source.Name)
-	spool, err := syslog.OpenSpool(syslog.SpoolOptions{Dir: c.spoolDir(source.Name), Limit: config.SpoolBytes, Metrics: metrics, Log: a.log, Now: a.now})
+	spool, err := syslog.OpenSpool(syslog.SpoolOptions{Dir: c.spoolDir(source.Name), Limit: config.SpoolBytes, Metrics: metrics.Spool(), Log: a.log, Now: a.now})
 	if err != nil {
 		return nil, err
 	}
@@ -123,10 +123,17 @@ func (a *Agent) syslogSource(name string) *syslogSource {
 	return a.receivers[name]
 }
 
-// spool of a source; nil when it receives nothing.
+// spool of a source; nil when its files are not ours.
 func (a *Agent) spool(source string) *syslog.Spool {
 	if s := a.syslogSource(source); s != nil {
 		return s.spool
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.running {
+		if eventsOf(r.name) == source {
+			return r.spool
+		}
 	}
 	return nil
 }

@@ -183,7 +183,7 @@ type Metric struct {
 	Buckets []float64
 	// Each is the field that holds a comma-separated list, or -1. A record
 	// counts once for each of its elements, which is the value of that field
-	// in Labels.
+	// in Labels; and once when it does not have the field.
 	Each int
 	// Only and Except name what records feed the metric: those that have for
 	// every condition of Only one of its values, and for none of Except.
@@ -978,8 +978,9 @@ func (d *Definition) timeColumn(layout *Layout, line []byte) int {
 
 // Parser parses lines that each have one of some definitions, one at a time.
 type Parser struct {
-	readers []*reader
-	search  search // of the line
+	readers  []*reader
+	search   search    // of the line
+	scrubber *scrubber // of lines that none of them parses
 }
 
 // reader parses lines of one definition.
@@ -1018,6 +1019,7 @@ func NewParser(definitions ...*Definition) *Parser {
 		}
 		p.readers = append(p.readers, o)
 	}
+	p.scrubber = newScrubber(allSecrets(definitions))
 	p.Refer(time.Now().UnixNano())
 	return p
 }
@@ -1075,11 +1077,7 @@ func (p *Parser) Parse(r *Record) error {
 		}
 	}
 	// What could not be read may hold secrets all the same.
-	for _, o := range p.readers {
-		if o.definition.secrets != nil {
-			r.Line = o.scrubber.scrub(r.Line)
-		}
-	}
+	r.Line = p.scrubber.scrub(r.Line)
 	r.Definition, r.Layout = best, nil
 	r.Spans = slices.Grow(r.Spans[:0], len(best.Fields))[:len(best.Fields)]
 	clear(r.Spans)

@@ -128,7 +128,7 @@ func TestParseDefinition_Faults(t *testing.T) {
 		}
 	}
 	f("{name: old, regex: "+old+"}", "{name: old, dump: nope}",
-		`:5: layouts[1].dump: there is no parser "nope"; there are: conntrack ovs-flow`,
+		`:5: layouts[1].dump: there is no parser "nope"; there are: conntrack ovs-flow ovs-group ovs-group-stats ovs-port ovs-port-stats ovs-table`,
 		`:7: numbers[0]: no layout has a field "n"; there are: time word size`,
 		`:10: structured_metadata[1]: no layout has a field "n"; there are: time word size`)
 	f("{name: old, regex: "+old+"}", "{name: old, regex: x, dump: ovs-flow}", noN(`:5: layouts[1]: give one of grok, regex, dump and csv`)...)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/corkline/corkline/parsers/conntrack"
@@ -16,16 +17,21 @@ import (
 // expression. Each makes a reader for one goroutine.
 func dumps() map[string]func() dumpReader {
 	return map[string]func() dumpReader{
-		"ovs-flow":  func() dumpReader { return new(flowLine) },
-		"conntrack": func() dumpReader { return new(entryLine) },
+		"ovs-flow":        func() dumpReader { return new(flowLine) },
+		"ovs-group":       func() dumpReader { return new(groupLine) },
+		"ovs-group-stats": func() dumpReader { return new(groupStatsLine) },
+		"ovs-table":       func() dumpReader { return new(tableRecord) },
+		"ovs-port":        func() dumpReader { return new(portRecord) },
+		"ovs-port-stats":  func() dumpReader { return new(portStatsRecord) },
+		"conntrack":       func() dumpReader { return new(entryLine) },
 	}
 }
 
-// dumpReader reads the lines of a dump, one after the other.
+// dumpReader reads the records of a dump, one after the other. Most are a line.
 type dumpReader interface {
-	// Parse reads a line. The error is a dump.Error.
+	// Parse reads a record. The error is a dump.Error.
 	Parse(line []byte) error
-	// notes tells whether a line is one of those that usually stand beside what
+	// notes tells whether a record is one of those that usually stand beside what
 	// is dumped. Parse would make an error of it, which takes memory.
 	notes(line []byte) bool
 	// values gives the values of the line that was read last: always of the
@@ -110,6 +116,20 @@ func (v *dumpValues) seconds(name string, d time.Duration, has bool) {
 	})
 }
 
+// counter keeps a counter that the line has beyond the fields; its key begins
+// with the direction, if it is of one.
+func (v *dumpValues) counter(set string, name []byte, value uint64) {
+	s := v.record.Scratch
+	start := s.begin()
+	if direction, _, of := strings.Cut(set, " rfc2819"); of {
+		s.bytes = append(append(s.bytes, direction...), '_')
+	}
+	s.bytes = append(s.bytes, name...)
+	middle := s.begin()
+	s.bytes = strconv.AppendUint(s.bytes, value, 10)
+	v.record.Pairs = append(v.record.Pairs, Pair{Span{^int32(start), ^int32(middle)}, s.end(middle)})
+}
+
 // pair keeps what the line has beyond the fields.
 func (v *dumpValues) pair(key, value []byte) {
 	s := v.record.Scratch
@@ -118,6 +138,27 @@ func (v *dumpValues) pair(key, value []byte) {
 	middle := s.begin()
 	s.bytes = append(s.bytes, value...)
 	v.record.Pairs = append(v.record.Pairs, Pair{Span{^int32(start), ^int32(middle)}, s.end(middle)})
+}
+
+// list writes what n elements have in common, with a text between.
+func (v *dumpValues) list(name, between string, n int, element func(to []byte, i int) []byte) {
+	v.add(name, false, func(to []byte) []byte {
+		for i := range n {
+			if i > 0 {
+				to = append(to, between...)
+			}
+			to = element(to, i)
+		}
+		return to
+	})
+}
+
+// appendCount appends a counter as Open vSwitch prints it: ? when it is not known.
+func appendCount(to []byte, c ovs.Count) []byte {
+	if !c.Known {
+		return append(to, '?')
+	}
+	return strconv.AppendUint(to, c.Value, 10)
 }
 
 // protocolName gives the name that logs have for a protocol, or its number.
@@ -301,6 +342,142 @@ func network(text []byte) (address, masked []byte, expected string) {
 		return nil, text, ""
 	default:
 		return nil, nil, "an IP address, or one with a mask"
+	}
+}
+
+// ovsKind tells what the first line of a record of Open vSwitch is.
+func ovsKind(record []byte) ovs.Kind {
+	first, _, _ := bytes.Cut(record, []byte("\n"))
+	return ovs.LineKind(first)
+}
+
+// groupLine is a group of an Open vSwitch bridge. What its buckets have is a
+// list for each field, in their order.
+type groupLine struct{ ovs.Group }
+
+func (l *groupLine) notes(line []byte) bool { return ovsKind(line) != ovs.GroupLine }
+
+func (l *groupLine) values(to *dumpValues) {
+	weighted, watchesPort, watchesGroup := false, false, false
+	for i := range l.Buckets {
+		b := &l.Buckets[i]
+		weighted = weighted || b.Weight > 0
+		watchesPort, watchesGroup = watchesPort || len(b.WatchPort) > 0, watchesGroup || len(b.WatchGroup) > 0
+	}
+	list := func(name, between string, has bool, value func(to []byte, b *ovs.Bucket) []byte) {
+		n := 0
+		if has {
+			n = len(l.Buckets)
+		}
+		to.list(name, between, n, func(to []byte, i int) []byte { return value(to, &l.Buckets[i]) })
+	}
+	to.number("group", uint64(l.ID), true)
+	to.text("type", l.Type)
+	to.text("selection_method", l.SelectionMethod)
+	to.number("selection_param", l.SelectionParam, l.SelectionParam > 0)
+	to.text("hash_fields", l.HashFields)
+	to.number("buckets", uint64(len(l.Buckets)), true)
+	list("bucket_ids", ",", true, func(to []byte, b *ovs.Bucket) []byte { return strconv.AppendUint(to, uint64(b.ID), 10) })
+	list("weights", ",", weighted, func(to []byte, b *ovs.Bucket) []byte { return strconv.AppendUint(to, uint64(b.Weight), 10) })
+	list("watch_ports", ",", watchesPort, func(to []byte, b *ovs.Bucket) []byte { return appendWatched(to, b.WatchPort) })
+	list("watch_groups", ",", watchesGroup, func(to []byte, b *ovs.Bucket) []byte { return appendWatched(to, b.WatchGroup) })
+	list("actions", "; ", true, func(to []byte, b *ovs.Bucket) []byte { return append(to, b.Actions...) })
+}
+
+// appendWatched appends what a bucket watches, which may be nothing while others
+// of its group do.
+func appendWatched(to, text []byte) []byte {
+	if len(text) == 0 {
+		return append(to, "none"...)
+	}
+	return append(to, text...)
+}
+
+// groupStatsLine are the counters of a group, and those of its buckets as lists.
+type groupStatsLine struct{ ovs.GroupStats }
+
+func (l *groupStatsLine) notes(line []byte) bool { return ovsKind(line) != ovs.GroupStatsLine }
+
+func (l *groupStatsLine) values(to *dumpValues) {
+	to.number("group", uint64(l.ID), true)
+	to.seconds("duration", l.Duration, l.Duration > 0)
+	to.number("references", uint64(l.References), true)
+	to.count("packets", l.Packets)
+	to.count("bytes", l.Bytes)
+	to.list("bucket_ids", ",", len(l.Buckets), func(to []byte, i int) []byte { return strconv.AppendUint(to, uint64(l.Buckets[i].Bucket), 10) })
+	to.list("bucket_packets", ",", len(l.Buckets), func(to []byte, i int) []byte { return appendCount(to, l.Buckets[i].Packets) })
+	to.list("bucket_bytes", ",", len(l.Buckets), func(to []byte, i int) []byte { return appendCount(to, l.Buckets[i].Bytes) })
+}
+
+// tableRecord are the counters of a table, or what tables have those of the one
+// before.
+type tableRecord struct{ ovs.Table }
+
+func (l *tableRecord) notes(record []byte) bool { return ovsKind(record) != ovs.TableLine }
+
+func (l *tableRecord) values(to *dumpValues) {
+	ditto := ""
+	if l.Ditto {
+		ditto = "true"
+	}
+	to.number("table", uint64(l.ID), true)
+	to.number("last_table", uint64(l.Last), l.Ditto)
+	to.word("ditto", ditto)
+	to.text("name", l.Name)
+	to.number("active", uint64(l.Active), !l.Ditto)
+	to.number("lookups", l.Lookups, !l.Ditto)
+	to.number("matched", l.Matched, !l.Ditto)
+}
+
+// portRecord describes a port.
+type portRecord struct{ ovs.PortDesc }
+
+func (l *portRecord) notes(record []byte) bool { return ovsKind(record) != ovs.PortDescLine }
+
+func (l *portRecord) values(to *dumpValues) {
+	to.text("ofport", l.Port)
+	to.text("name", l.Name)
+	to.text("mac", l.Address)
+	to.text("config", l.Config)
+	to.text("state", l.State)
+	to.text("current", l.Current)
+	to.text("advertised", l.Advertised)
+	to.text("supported", l.Supported)
+	to.text("peer", l.Peer)
+	to.number("speed_mbps", uint64(l.Speed), true)
+	to.number("max_speed_mbps", uint64(l.MaxSpeed), true)
+}
+
+// portStatsRecord are the counters of a port. Those that only some devices have
+// are pairs.
+type portStatsRecord struct{ ovs.Port }
+
+func (l *portStatsRecord) notes(record []byte) bool { return ovsKind(record) != ovs.PortLine }
+
+func (l *portStatsRecord) values(to *dumpValues) {
+	number, name := l.PortStatsOf.Port, []byte(nil)
+	if l.Number < 0 && string(number) != "LOCAL" {
+		number, name = nil, number
+	}
+	to.text("ofport", number)
+	to.text("name", name)
+	to.count("rx_packets", l.RxPackets)
+	to.count("rx_bytes", l.RxBytes)
+	to.count("rx_dropped", l.RxDropped)
+	to.count("rx_errors", l.RxErrors)
+	to.count("rx_frame_errors", l.RxFrameErrors)
+	to.count("rx_overruns", l.RxOverruns)
+	to.count("rx_crc_errors", l.RxCRCErrors)
+	to.count("tx_packets", l.TxPackets)
+	to.count("tx_bytes", l.TxBytes)
+	to.count("tx_dropped", l.TxDropped)
+	to.count("tx_errors", l.TxErrors)
+	to.count("collisions", l.Collisions)
+	to.seconds("duration", l.Duration, l.Duration > 0)
+	for i := range l.More {
+		if c := &l.More[i]; c.Known {
+			to.counter(c.Set, c.Name, c.Value)
+		}
 	}
 }
 

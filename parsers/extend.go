@@ -119,7 +119,10 @@ func compileShipped() (*Library, strict.Faults) {
 		return &Library{}, strict.Faults{{File: "definitions", Message: err.Error()}}
 	}
 	var all []Written
-	for _, name := range slices.Sorted(maps.Keys(texts)) {
+	byName := func(a, b string) int { // of definitions: - sorts before the . of the suffix
+		return strings.Compare(strings.TrimSuffix(a, ".yaml"), strings.TrimSuffix(b, ".yaml"))
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(texts), byName) {
 		all = append(all, ReadDefinition(name, texts[name]))
 	}
 	library, faults := (&Library{}).with(all)

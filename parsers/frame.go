@@ -98,6 +98,7 @@ func (f *Framer) HeaderOf(lines []Line, final bool) *Header {
 type piece struct {
 	line   int // its index
 	text   []byte
+	empty  int  // lines before it that are part of the record, and were left out
 	broken bool // the line goes on in the next piece
 	next   int  // in pieces, or -1
 }
@@ -112,6 +113,8 @@ type openRecord struct {
 // order of their first lines. Text that had to be copied is appended to room;
 // the records refer to it. Those that may go on in lines still to come are
 // left out, unless final: rest is the first line that has to be given again.
+// Lines that are empty may be left out; where they are part of a quoted cell,
+// the offsets tell how many there were.
 func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Line, rest int, newRoom []byte) {
 	f.pieces, f.open = f.pieces[:0], f.open[:0]
 	start := len(dst)
@@ -147,6 +150,9 @@ func (f *Framer) Join(dst, lines []Line, room []byte, final bool) (records []Lin
 		last := len(f.pieces) - 1
 		if !begins {
 			o := &f.open[k]
+			if f.frame.csv {
+				f.pieces[last].empty = emptyBetween(&lines[f.pieces[o.last].line], line)
+			}
 			f.pieces[o.last].next, o.last = last, last
 			dst[o.out].End = line.End
 			dst[o.out].Truncated = dst[o.out].Truncated || line.Truncated
@@ -234,6 +240,9 @@ func (f *Framer) finish(dst []Line, k int, room []byte) []byte {
 	start := len(room)
 	for i := o.first; i >= 0; i = f.pieces[i].next {
 		p := &f.pieces[i]
+		for n := p.empty; n > 0 && len(room)-start < f.limit; n-- {
+			room = append(room, '\n')
+		}
 		left := f.limit - (len(room) - start)
 		if len(p.text) > left {
 			r.Truncated = true
@@ -248,6 +257,13 @@ func (f *Framer) finish(dst []Line, k int, room []byte) []byte {
 	// An empty line parts it from the next record, as tail's banners have it.
 	r.Text = bytes.TrimRight(room[start:len(room):len(room)], "\n")
 	return room
+}
+
+// emptyBetween gives how many empty lines lie between two lines of a file. All
+// have the line end of the first.
+func emptyBetween(before, line *Line) int {
+	end := max(before.End-before.Start-int64(len(before.Text)), 1)
+	return int(max(line.Start-before.End, 0) / end)
 }
 
 func (f *Framer) isHead(text []byte) bool {

@@ -32,7 +32,7 @@ func linesOf(text string) (lines []Line) {
 	at := int64(0)
 	for line := range strings.Lines(text) {
 		end := at + int64(len(line))
-		if line = strings.TrimSuffix(line, "\n"); line != "" {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
 			lines = append(lines, Line{Text: []byte(line), Start: at, End: end})
 		}
 		at = end
@@ -86,6 +86,10 @@ func TestFramer(t *testing.T) {
 	// The header is no record, nor is it when it is repeated.
 	f(byRow, "\ufeffid,b\n\"x\n\"\"y\",z\nid,b\n5\" disk\n\"open\n", 5, "\"x\n\"\"y\",z", "5\" disk")
 	f(byRow, "id,\"b\n", 0)
+	// Empty lines are part of a quoted cell, and else are none.
+	f(byRow, "id,b\n\n\n1,\"x\n\n\ny\n\n\"\n\n2,z\n", 5, "1,\"x\n\n\ny\n\n\"", "2,z")
+	f(byRow, "id,b\r\n1,\"x\r\n\r\n\r\ny\"\r\n", 3, "1,\"x\n\n\ny\"")
+	f(byRow, "id,b\n1,\""+strings.Repeat("\n", 100)+"y\"\n", 3, "1,\" (truncated)")
 	f(byRow, "id,b\n", 1)
 	f(`{ansi: true}`, "\x1b[33mWARN\x1b[0m\ta\x1b[m \x1b]b\x1b[1;3\n", 1, "WARN\ta \x1b]b\x1b[1;3")
 }
@@ -106,7 +110,7 @@ func TestFramer_Split(t *testing.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{
 			"I0102 a", "E0102 b.go:1] xW0102 c.go:2] y", " more", "\tstack",
 			"2024-06-02T10:11:12.5Z stdout P one ", "2024-06-02T10:11:12.5Z stdout F two", "2024-06-02T10:11:12.5Z stderr F I0102 err",
-			"2024-06-02T10:11:12.5Z stderr P I0102 part", `"open`, `x,"y"`, `close"`, "plain",
+			"2024-06-02T10:11:12.5Z stderr P I0102 part", "", `"open`, `x,"y"`, `close"`, "plain",
 		}), 1, 30).Draw(t, "lines"), "\n") + "\n"
 		d := framed(t, frame)
 		all := linesOf(text)

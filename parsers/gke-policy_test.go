@@ -27,9 +27,8 @@ func TestGKEPolicy_RoundTrip(t *testing.T) {
 			"src": jsonObject{"pod_name": pod, "pod_namespace": namespace}, "dest": jsonObject{"instance": "node-2"},
 		}
 		if rapid.Bool().Draw(t, "allow") {
-			policy := kubernetesName().Draw(t, "policy")
-			line["disposition"], line["policies"] = "allow", []jsonObject{{"kind": "NetworkPolicy", "name": policy, "namespace": namespace}}
-			want["action"], want["policy"] = "Allow", namespace+"/"+policy
+			line["disposition"], want["action"] = "allow", "Allow"
+			line["policies"], want["policy"], want["policy_kind"] = policies(t, namespace)
 		}
 		text, err := json.Marshal(line)
 		if err != nil {

@@ -49,9 +49,7 @@ func TestHubble_RoundTrip(t *testing.T) {
 				want["applied_to"], want["dst_pod"], want["src_pod"] = namespace+"/"+pod, namespace+"/"+pod, ""
 			}
 			if has("policy") {
-				name := rapid.StringMatching(`[a-z"\\é]{1,9}`).Draw(t, "policy")
-				flow["ingress_allowed_by"] = []jsonObject{{"name": name, "namespace": namespace, "kind": "CiliumNetworkPolicy"}}
-				want["policy"], want["policy_kind"] = namespace+"/"+name, "CiliumNetworkPolicy"
+				flow["ingress_allowed_by"], want["policy"], want["policy_kind"] = policies(t, namespace)
 			}
 		}
 		// The kind of event comes first, as the exporter has it.
@@ -62,6 +60,21 @@ func TestHubble_RoundTrip(t *testing.T) {
 		}
 		check(t, `{"`+kind+`":`+string(first)+`,"node_name":"node-1","time":"`+time+`"}`, want)
 	})
+}
+
+// policies draws some, with a namespace or of the whole cluster, and gives their
+// names and kinds as lists.
+func policies(t *rapid.T, namespace string) (list []jsonObject, names, kinds string) {
+	for range rapid.IntRange(1, 3).Draw(t, "policies") {
+		name := rapid.StringMatching(`[a-z"\\é]{1,9}`).Draw(t, "policy")
+		policy, kind := jsonObject{"name": name}, "CiliumClusterwideNetworkPolicy"
+		if rapid.Bool().Draw(t, "namespaced") {
+			policy["namespace"], kind, name = namespace, "CiliumNetworkPolicy", namespace+"/"+name
+		}
+		policy["kind"] = kind
+		list, names, kinds = append(list, policy), names+","+name, kinds+","+kind
+	}
+	return list, names[1:], kinds[1:]
 }
 
 func BenchmarkHubble(b *testing.B) { besides(b, "hubble", "encoding/json", decodes) }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"github.com/corkline/corkline/parsers/internal/jsontext"
 )
@@ -17,8 +18,16 @@ type jsonPlan struct {
 	root   *jsonNode
 	named  int   // how many nodes have keys
 	fields []int // of the values that are kept as they are: their indexes in Record.Spans
-	joined []int // of the values that are joined from the elements of an array
+	joined []int // of the values that are joined from the elements of an array, -1 of those for tuples only
+	tuples []jsonTuple
 	hide   *secrets
+}
+
+// jsonTuple is a field that has of each element of an array the values of
+// several keys.
+type jsonTuple struct {
+	field int
+	nodes []*jsonNode // of the values
 }
 
 // jsonNode is a place in objects that paths lead to, or through.
@@ -28,6 +37,8 @@ type jsonNode struct {
 	field  int                  // index in Record.Spans of the path that ends here, or -1
 	slot   int                  // index in jsonPlan.fields or joined of the path that ends here, or -1
 	joined bool                 // an element of an array, or in one
+	tuple  bool                 // an element of which tuples are made
+	part   bool                 // a value of tuples
 	id     int                  // index in jsonWalker.objects when it has keys
 
 	// What ends here and below: parts of jsonPlan.fields and of joined.
@@ -37,7 +48,8 @@ type jsonNode struct {
 // newJSONPlan makes a plan of paths, each of which leads to the value of the
 // field with that index in Record.Spans. A path is the keys on the way to a
 // value, joined by dots; [] behind a key stands for each element of its array,
-// and a backslash makes the next character a part of the key. It is an error
+// {b/c} at the end for the values of b and c with the slash between, and a
+// backslash makes the next character a part of the key. It is an error
 // when a path is not of that form or two lead to the same value or field.
 func newJSONPlan(paths map[string]int, hide *secrets) (*jsonPlan, error) {
 	p := &jsonPlan{root: &jsonNode{field: -1}, hide: hide}
@@ -48,9 +60,16 @@ func newJSONPlan(paths map[string]int, hide *secrets) (*jsonPlan, error) {
 			return nil, fmt.Errorf("paths %q and %q lead to the same field", other, path)
 		}
 		of[field] = path
+		path, keys, tuple := strings.Cut(path, ".{")
 		n, err := p.root.add(path)
+		if err == nil && tuple {
+			err = p.addTuple(n, keys, field)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("reading path %q: %w", path, err)
+			return nil, fmt.Errorf("reading path %q: %w", of[field], err)
+		}
+		if tuple {
+			continue
 		}
 		if n.field >= 0 {
 			return nil, fmt.Errorf("paths %q and %q lead to the same value", of[n.field], path)
@@ -59,6 +78,29 @@ func newJSONPlan(paths map[string]int, hide *secrets) (*jsonPlan, error) {
 	}
 	p.number(p.root)
 	return p, nil
+}
+
+// addTuple adds what {keys leads to from n.
+func (p *jsonPlan) addTuple(n *jsonNode, keys string, field int) error {
+	keys, closed := strings.CutSuffix(keys, "}")
+	if !closed || !n.joined {
+		return errors.New(`{ needs "[]." before it and "}" at the end`)
+	}
+	t := jsonTuple{field: field}
+	n.tuple = true
+	for key := range strings.SplitSeq(keys, "/") {
+		value, err := n.add(key)
+		if err != nil {
+			return err
+		}
+		if n.keys[key] != value {
+			return errors.New("{ } takes keys with slashes between")
+		}
+		value.part = true
+		t.nodes = append(t.nodes, value)
+	}
+	p.tuples = append(p.tuples, t)
+	return nil
 }
 
 // add gives the node that a path leads to from n.
@@ -109,7 +151,7 @@ func (n *jsonNode) add(path string) (*jsonNode, error) {
 // number gives out slots and ids, so that those of n and below are in a row.
 func (p *jsonPlan) number(n *jsonNode) {
 	n.firstField, n.firstJoined, n.slot = len(p.fields), len(p.joined), -1
-	if n.field >= 0 && n.joined {
+	if (n.field >= 0 || n.part) && n.joined {
 		n.slot = len(p.joined)
 		p.joined = append(p.joined, n.field)
 	} else if n.field >= 0 {
@@ -312,32 +354,66 @@ func (w *jsonWalker) fill(r *Record, s Span) {
 		}
 	}
 	for i, list := range w.lists {
+		if w.plan.joined[i] < 0 {
+			continue
+		}
 		start := r.Scratch.begin()
 		for _, v := range list {
-			v = w.moved(v)
-			if v.start == v.end {
-				continue
-			}
-			at := r.Scratch.begin()
-			if at > start {
-				r.Scratch.bytes = append(r.Scratch.bytes, ',')
-				at++
-			}
-			if v.escaped {
-				r.Scratch.bytes = jsontext.Append(r.Scratch.bytes, w.text[v.start:v.end])
-			} else {
-				r.Scratch.bytes = append(r.Scratch.bytes, w.text[v.start:v.end]...)
-			}
-			for j, c := range r.Scratch.bytes[at:] {
-				if c == ',' {
-					r.Scratch.bytes[at+j] = ';'
-				}
-			}
+			w.join(r.Scratch, start, v)
 		}
 		if r.Scratch.begin() > start {
 			r.Spans[w.plan.joined[i]] = r.Scratch.end(start)
 		}
 	}
+	for i := range w.plan.tuples {
+		w.fillTuple(r, &w.plan.tuples[i])
+	}
+}
+
+// fillTuple sets a field that has several values of each element of an array:
+// of those that have the last.
+func (w *jsonWalker) fillTuple(r *Record, t *jsonTuple) {
+	start, last := r.Scratch.begin(), len(t.nodes)-1
+	for i, v := range w.lists[t.nodes[last].slot] {
+		at := r.Scratch.begin()
+		first := start
+		for _, n := range t.nodes[:last] {
+			if w.join(r.Scratch, first, w.lists[n.slot][i]) {
+				r.Scratch.bytes = append(r.Scratch.bytes, '/')
+				first = r.Scratch.begin()
+			}
+		}
+		if !w.join(r.Scratch, first, v) {
+			r.Scratch.bytes = r.Scratch.bytes[:at]
+		}
+	}
+	if r.Scratch.begin() > start {
+		r.Spans[t.field] = r.Scratch.end(start)
+	}
+}
+
+// join appends a value to what begins at start, behind a comma if there is
+// something, and tells whether there is a value. Its own commas become semicolons.
+func (w *jsonWalker) join(s *Scratch, start int, v jsonValue) bool {
+	if v = w.moved(v); v.start == v.end {
+		return false
+	}
+	at := s.begin()
+	if at > start {
+		s.bytes = append(s.bytes, ',')
+		at++
+	}
+	if v.escaped {
+		s.bytes = jsontext.Append(s.bytes, w.text[v.start:v.end])
+	} else {
+		s.bytes = append(s.bytes, w.text[v.start:v.end]...)
+	}
+	for i, c := range s.bytes[at:] {
+		if c == ',' {
+			s.bytes[at+i] = ';'
+		}
+	}
+	return true
 }
 
 // fail keeps the error. It returns -1, which the walk ends with.
@@ -366,6 +442,9 @@ func (w *jsonWalker) object(p int, n *jsonNode, m *jsonMember, depth int, bare b
 	}
 	text := w.text
 	if p = w.blanks(p); p < len(text) && text[p] == '}' {
+		if n != nil && n.tuple {
+			w.align(n, nil)
+		}
 		return p + 1
 	}
 	var o *jsonObject
@@ -457,8 +536,22 @@ func (w *jsonWalker) object(p int, n *jsonNode, m *jsonMember, depth int, bare b
 	if pairs.last >= 0 {
 		pairs.settle(w.edits, bare)
 	}
+	if n != nil && n.tuple {
+		w.align(n, w.marks[mark:])
+	}
 	w.marks = w.marks[:mark]
 	return p
+}
+
+// align gives an element of which tuples are made an empty value for each key
+// that it does not have. The lists had these lengths when it began; nil: they
+// are as they were.
+func (w *jsonWalker) align(n *jsonNode, lengths []int) {
+	for i := n.firstJoined; i < n.endJoined; i++ {
+		if i != n.slot && (lengths == nil || len(w.lists[i]) == lengths[i-n.firstJoined]) {
+			w.lists[i] = append(w.lists[i], jsonValue{})
+		}
+	}
 }
 
 // within gives what is learned of the objects in a member's value, or nil.

@@ -36,6 +36,10 @@ func TestNewJSONPlan_Faults(t *testing.T) {
 	f(`reading path "a[0]": "[" without "]"`, "a[0]")
 	f(`reading path "a]": "]" without "["`, "a]")
 	f(`reading path "a[]b": neither "." nor the end behind "[]"`, "a[]b")
+	f(`reading path "a[].{b/c": { needs "[]." before it and "}" at the end`, "a[].{b/c")
+	f(`reading path "a.{b/c}": { needs "[]." before it and "}" at the end`, "a.{b/c}")
+	f(`reading path "a[].{b/}": empty key`, "a[].{b/}")
+	f(`reading path "a[].{b.c/d}": { } takes keys with slashes between`, "a[].{b.c/d}")
 	f(`reading path "a\\": nothing behind "\"`, `a\`)
 	f(`paths "\\a" and "a" lead to the same value`, "a", `\a`)
 	if _, err := newJSONPlan(map[string]int{"a": 1, "b": 1}, nil); err == nil {
@@ -155,6 +159,10 @@ func TestWalk(t *testing.T) {
 	f(`{"a":[1],"a":[2,3]}`, "a[]", "2,3")
 	f(`{"r":[{"a":1,"a":2},{"b":[1,2],"b":[3]},{"b":[4]}]}`, "r[].a", "2", "r[].b[]", "3,4")
 	f(`{"a":{"b":1},"c":[{"d":2}]}`, "a[].b", "", "c.d", "", "a[]", "", "c", `[{"d":2}]`)
+	// Several values of each element, as far as they are there, with the last.
+	f(`{"a":[{"n":"x","m":"1"},{"m":"2"},{"n":"y"},{},null,{"m":"3,4","n":"z,"},"x"],"b":[{"n":"u"}]}`, "a[].{n/m}", "x/1,2,z;/3;4", "a[].n", "x,y,z;", "b[].{n/m}", "")
+	f(`{"a":[{"n":"x","m":"1","n":"y"},{"m":"2","m":null}],"b":{"c":[{"n":1,"m":[1,2],"k":true}]}}`, "a[].{n/m}", "y/1", "b.c[].{n/k/m}", "1/true/[1;2]", "a[]", `{"n":"x";"m":"1";"n":"y"},{"m":"2";"m":null}`)
+	f(`{"a":[{"n":"x","m":"1"}],"a":[{"n":"y","m":"2"}]}`, "a[].{n/m}", "y/2")
 	// Keys.
 	f(`{"a.b":{"c[]":1,"d\\":2},"a":{"b":3}}`, `a\.b.c\[\]`, "1", `a\.b.d\\`, "2", "a.b", "3")
 	f(`{"\u0061":1,"b\"c":2,"":3}`, "a", "1", `b"c`, "2")
@@ -279,6 +287,7 @@ var paths = map[string][]string{
 	"a.b": {"a", "b"}, "a.a.b": {"a", "a", "b"}, "c.a": {"c", "a"},
 	"a[]": {"a", "[]"}, "c[]": {"c", "[]"}, "c[][]": {"c", "[]", "[]"},
 	"c[].a": {"c", "[]", "a"}, "c[].b[]": {"c", "[]", "b", "[]"}, "c[].b[].a": {"c", "[]", "b", "[]", "a"},
+	"c[].{a/b}": {"c", "[]", "{a/b}"}, "c[].b[].{b/a/c}": {"c", "[]", "b", "[]", "{b/a/c}"},
 	`q\.r\".a`: {`q.r"`, "a"},
 }
 
@@ -317,6 +326,17 @@ func follow(value json.RawMessage, steps []string) (found []string) {
 		if json.Unmarshal(value, &elements) == nil {
 			for _, element := range elements {
 				found = append(found, follow(element, steps[1:])...)
+			}
+		}
+		return found
+	}
+	if keys, tuple := strings.CutPrefix(steps[0], "{"); tuple {
+		keys := strings.Split(strings.TrimSuffix(keys, "}"), "/")
+		var parts []string
+		for i, key := range keys {
+			part := follow(value, []string{key})
+			if parts = append(parts, part...); i == len(keys)-1 && len(part) > 0 {
+				found = []string{strings.Join(parts, "/")}
 			}
 		}
 		return found

@@ -80,6 +80,24 @@ func newSecrets(keys, parameters []string) *secrets {
 	return h
 }
 
+// allSecrets hides what any of the definitions hides; nil when none does.
+func allSecrets(definitions []*Definition) *secrets {
+	var keys, parameters []string
+	hides := false
+	for _, d := range definitions {
+		if d.secrets == nil {
+			continue
+		}
+		hides = true
+		keys = append(keys, d.secrets.members.secrets()...)
+		parameters = append(parameters, d.secrets.parameters.secrets()...)
+	}
+	if !hides {
+		return nil
+	}
+	return newSecrets(keys, parameters)
+}
+
 // role of the member with that key.
 func (h *secrets) role(key []byte) role {
 	if h == nil {
@@ -119,6 +137,16 @@ func (n *names) add(name string, role role) {
 		}
 		n.last[both[len(both)-1]] |= bit
 	}
+}
+
+// secrets gives the names that have roleSecret.
+func (n *names) secrets() (secrets []string) {
+	for i, name := range n.list {
+		if n.roles[i] == roleSecret {
+			secrets = append(secrets, name)
+		}
+	}
+	return secrets
 }
 
 // find gives the first of those names that fits, or -1.

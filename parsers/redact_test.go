@@ -377,6 +377,35 @@ func TestRedact_Parse(t *testing.T) {
 	}
 }
 
+// What no definition parses shows nothing that any of them hides.
+func TestRedact_Several(t *testing.T) {
+	definition := func(redact string) *Definition {
+		d, faults := ParseDefinition("", []byte("name: x\nlayouts: [{name: l, regex: '^(?P<all>never)$'}]\n"+redact))
+		if err := faults.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	f := func(line, want string, redact ...string) {
+		t.Helper()
+		var all []*Definition
+		for _, r := range redact {
+			all = append(all, definition(r))
+		}
+		r := Record{Line: []byte(line)}
+		if err := NewParser(all...).Parse(&r); err == nil || string(r.Line) != want {
+			t.Errorf("%v: %s became %s (%v), want %s", redact, line, r.Line, err, want)
+		}
+	}
+	const line = `{"cookie":"0123456789","value":"0123456789","uri":"/?token=0123456789&b=1"}`
+	const cookie, value, token = "redact: {keys: [cookie]}", "redact: {keys: [value]}", "redact: {parameters: [token]}"
+	f(line, line, "", "")
+	f(line, `{"cookie":"[redacted]","value":"0123456789","uri":"/?token=0123456789&b=1"}`, "", cookie)
+	// A name that one definition hides is half of a pair to another.
+	f(line, `{"cookie":"[redacted]","value":"[redacted]","uri":"/?token=[redacted]&b=1"}`, cookie, token, value)
+	f(line, `{"cookie":"[redacted]","value":"[redacted]","uri":"/?token=[redacted]&b=1"}`, value, token, cookie, "")
+}
+
 // redactAny redacts a text that may be JSON.
 func redactAny(w *jsonWalker, h *secrets, text string) string {
 	r := Record{Line: []byte(text), Scratch: &Scratch{}}

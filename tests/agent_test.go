@@ -10,18 +10,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7"
 
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/parsers"
 	"github.com/corkline/corkline/samples"
 	"github.com/corkline/corkline/tests/parts"
-	"github.com/google/go-cmp/cmp"
-	"github.com/minio/minio-go/v7"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // node is one node: its log, its state and the agent that runs on it.
@@ -33,13 +33,13 @@ type node struct {
 	from    time.Time
 	lines   *samples.Generator
 	written []string
-	agent   *exec.Cmd
-	output  *bytes.Buffer
+	agent   *rig.Agent
 }
 
 func newNode(t *testing.T, cluster string) *node {
 	t.Helper()
 	n := &node{t: t, cluster: cluster, dir: t.TempDir(), from: time.Now().Add(-30 * time.Minute).Truncate(time.Second)}
+	n.agent = stack.Agent(t, filepath.Join(n.dir, "corkline.yaml"))
 	n.lines = samples.NewGenerator(samples.Options{Seed: 7, Start: n.from, Step: 5 * time.Millisecond, Layouts: samples.Layouts()})
 	n.write("corkline.yaml", fmt.Sprintf(`
 node: node-1
@@ -56,15 +56,7 @@ sources:
 		t.Fatal(err)
 	}
 	n.log = log
-	t.Cleanup(func() {
-		if n.agent != nil {
-			n.kill()
-		}
-		if t.Failed() && n.output != nil {
-			t.Logf("the agent said:\n%s", n.output)
-		}
-		_ = n.log.Close()
-	})
+	t.Cleanup(func() { _ = n.log.Close() }) // all was written
 	return n
 }
 
@@ -89,39 +81,7 @@ func (n *node) append(count int) {
 	}
 }
 
-func (n *node) start(flags ...string) {
-	n.t.Helper()
-	n.output = &bytes.Buffer{}
-	// It outlives the test's context, which ends before the clean-up.
-	n.agent = exec.CommandContext(context.WithoutCancel(n.t.Context()), stack.binary, append([]string{"agent", "--config", filepath.Join(n.dir, "corkline.yaml")}, flags...)...)
-	n.agent.Stdout, n.agent.Stderr = n.output, n.output
-	n.agent.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := n.agent.Start(); err != nil {
-		n.t.Fatal(err)
-	}
-}
-
-// kill ends the agent as the kernel would when memory is short.
-func (n *node) kill() {
-	_ = n.agent.Process.Kill() // it may have ended
-	_ = n.agent.Wait()
-	n.agent = nil
-}
-
-// stop asks the agent to end, and holds that it ends well.
-func (n *node) stop() {
-	n.t.Helper()
-	n.waitMetric(readSeries, 0) // it runs; a signal before would find nobody to take it
-	if err := n.agent.Process.Signal(syscall.SIGTERM); err != nil {
-		n.t.Fatal(err)
-	}
-	if err := n.agent.Wait(); err != nil {
-		n.t.Fatalf("agent: %s\n%s", err, n.output)
-	}
-	n.agent = nil
-}
-
-func (n *node) entries(ctx context.Context) ([]entry, error) {
+func (n *node) entries(ctx context.Context) ([]rig.Entry, error) {
 	return logQL(ctx, fmt.Sprintf(`{job="corkline", cluster=%q}`, n.cluster), n.from.Add(-time.Minute), time.Now().Add(time.Minute))
 }
 
@@ -129,8 +89,8 @@ func (n *node) entries(ctx context.Context) ([]entry, error) {
 // metadata that a parser of its own finds in it.
 func (n *node) arrived() {
 	n.t.Helper()
-	var got []entry
-	eventually(n.t, "find the lines in Loki", func(ctx context.Context) (err error) {
+	var got []rig.Entry
+	rig.Eventually(n.t, "find the lines in Loki", func(ctx context.Context) (err error) {
 		if got, err = n.entries(ctx); err == nil && len(got) < len(n.written) {
 			err = fmt.Errorf("%d of %d lines", len(got), len(n.written))
 		}
@@ -170,7 +130,7 @@ func (n *node) arrived() {
 			}
 		}
 		delete(e.Metadata, "detected_level") // Loki's own
-		want := entry{r.Time, e.Line, stream, metadata}
+		want := rig.Entry{Time: r.Time, Line: e.Line, Stream: stream, Metadata: metadata}
 		if diff := cmp.Diff(want, e); diff != "" {
 			n.t.Fatalf("%q (-want +got):\n%s", e.Line, diff)
 		}
@@ -194,7 +154,7 @@ func (n *node) counted() {
 		}
 		want[string(text)] = float64(total.Packets)
 	}
-	eventually(n.t, "find the packets in Prometheus", func(ctx context.Context) error {
+	rig.Eventually(n.t, "find the packets in Prometheus", func(ctx context.Context) error {
 		got, err := promQL(ctx, `sum by (policy, rule, direction, action) (corkline_networkpolicy_logged_packets_total)`)
 		if err == nil {
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -205,62 +165,12 @@ func (n *node) counted() {
 	})
 }
 
-// metric reads one series of the agent's own /metrics.
-func (n *node) metric(ctx context.Context, series string) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+stack.agentAddr+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(response.Body); err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(body.String()) {
-		if value, ok := strings.CutPrefix(line, series+" "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
-		}
-	}
-	return 0, fmt.Errorf("no series %s in:\n%s", series, body.String())
-}
-
-// waitMetric waits until a series has at least a value.
-func (n *node) waitMetric(series string, least float64) {
-	n.t.Helper()
-	eventually(n.t, series, func(ctx context.Context) error {
-		value, err := n.metric(ctx, series)
-		if err == nil && value < least {
-			err = fmt.Errorf("is %v, not %v", value, least)
-		}
-		return err
-	})
-}
-
-// balances holds that the ledger is even, with nothing waiting.
+// balances holds that all lines were read and shipped.
 func (n *node) balances(lines int) {
 	n.t.Helper()
-	eventually(n.t, "balance the ledger", func(ctx context.Context) error {
-		got := map[string]float64{}
-		for _, name := range []string{"lines_read_total", "lines_shipped_total", "lines_dead_lettered_total", "lines_dropped_total", "lines_lost_total", "lines_waiting"} {
-			value, err := n.metric(ctx, "corkline_pipeline_"+name+`{source="antrea-networkpolicy"}`)
-			if err != nil {
-				return err
-			}
-			got[name] = value
-		}
-		want := map[string]float64{
-			"lines_read_total": float64(lines), "lines_shipped_total": float64(lines),
-			"lines_dead_lettered_total": 0, "lines_dropped_total": 0, "lines_lost_total": 0, "lines_waiting": 0,
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			return errors.New("(-want +got):\n" + diff)
-		}
-		return nil
-	})
+	if shipped := n.agent.Balances("antrea-networkpolicy", lines)[shippedSeries]; shipped != float64(lines) {
+		n.t.Errorf("of %d lines %v were shipped", lines, shipped)
+	}
 }
 
 const (
@@ -272,8 +182,8 @@ const (
 func TestAgent(t *testing.T) {
 	n := newNode(t, "plain")
 	n.append(4_000)
-	n.start()
-	n.waitMetric(readSeries, 4_000)
+	n.agent.Start()
+	n.agent.AtLeast(readSeries, 4_000)
 	for range 6 {
 		n.append(1_000)
 	}
@@ -282,42 +192,34 @@ func TestAgent(t *testing.T) {
 	n.balances(10_000)
 	n.promtool()
 	n.chunks()
-	n.stop()
+	n.agent.Stop()
 }
 
 // promtool lets Prometheus' own linter read /metrics.
 func (n *node) promtool() {
 	n.t.Helper()
-	response, err := http.DefaultTransport.RoundTrip(httptestRequest(n.t, "http://"+stack.agentAddr+"/metrics"))
+	text, err := rig.Get(n.t.Context(), "http://"+stack.agentAddr+"/metrics", nil)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	defer response.Body.Close()
 	promtool, err := parts.Binary(n.t.Context(), parts.Promtool, local.NewProgress(os.Stderr))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	check := exec.CommandContext(n.t.Context(), promtool, "check", "metrics")
-	check.Stdin = response.Body
+	check.Stdin = bytes.NewReader(text)
 	if out, err := check.CombinedOutput(); err != nil {
 		n.t.Errorf("promtool check metrics: %s\n%s", err, out)
 	}
 }
 
-func httptestRequest(t *testing.T, address string) *http.Request {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return request
-}
-
 // chunks holds that Loki keeps its chunks as objects in the bucket.
 func (n *node) chunks() {
 	n.t.Helper()
-	request := httptestRequest(n.t, stack.Loki.URL+"/flush")
-	request.Method = http.MethodPost
+	request, err := http.NewRequestWithContext(n.t.Context(), http.MethodPost, stack.Loki.URL+"/flush", nil)
+	if err != nil {
+		n.t.Fatal(err)
+	}
 	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		n.t.Fatal(err)
@@ -327,7 +229,7 @@ func (n *node) chunks() {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	eventually(n.t, "find chunks in the bucket", func(ctx context.Context) error {
+	rig.Eventually(n.t, "find chunks in the bucket", func(ctx context.Context) error {
 		objects := 0
 		for object := range client.ListObjectsIter(ctx, "chunks", minio.ListObjectsOptions{Prefix: "fake/", Recursive: true}) {
 			if object.Err != nil {
@@ -346,16 +248,16 @@ func TestAgent_Killed(t *testing.T) {
 	n := newNode(t, "killed")
 	n.append(3_000)
 	for round := range 5 {
-		n.start()
+		n.agent.Start()
 		n.append(1_000)
 		// Anywhere in the middle: some of it read, some sent, some committed.
-		n.waitMetric(readSeries, float64(1+300*round))
+		n.agent.AtLeast(readSeries, float64(1+300*round))
 		n.append(400)
-		n.kill()
+		n.agent.Kill()
 	}
-	n.start()
+	n.agent.Start()
 	n.arrived()
-	n.stop()
+	n.agent.Stop()
 	// A process that sees the whole log again counts all of it once.
 	n.countsOf("recount")
 }
@@ -363,21 +265,18 @@ func TestAgent_Killed(t *testing.T) {
 // countsOf runs a second agent, with state of its own, over the same log.
 func (n *node) countsOf(cluster string) {
 	n.t.Helper()
-	text, err := os.ReadFile(filepath.Join(n.dir, "corkline.yaml"))
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.write("corkline.yaml", strings.NewReplacer("cluster: "+n.cluster, "cluster: "+cluster, "/state", "/state-2").Replace(string(text)))
-	n.start()
+	text := rig.Read(n.t, n.agent.Config)
+	n.write("corkline.yaml", strings.NewReplacer("cluster: "+n.cluster, "cluster: "+cluster, "/state", "/state-2").Replace(text))
+	n.agent.Start()
 	n.counted()
-	n.stop()
+	n.agent.Stop()
 }
 
 func TestAgent_LokiOutage(t *testing.T) {
 	n := newNode(t, "outage")
 	n.append(2_000)
-	n.start()
-	n.waitMetric(shippedSeries, 2_000)
+	n.agent.Start()
+	n.agent.AtLeast(shippedSeries, 2_000)
 	if err := stack.Loki.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +285,7 @@ func TestAgent_LokiOutage(t *testing.T) {
 	}
 	// Metrics do not wait for Loki, and are counted once.
 	n.counted()
-	n.waitMetric(waitingSeries, 8_000)
+	n.agent.AtLeast(waitingSeries, 8_000)
 	if err := stack.Loki.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -394,51 +293,34 @@ func TestAgent_LokiOutage(t *testing.T) {
 	n.arrived()
 	n.counted()
 	n.balances(10_500)
-	n.stop()
+	n.agent.Stop()
 }
 
 func TestAgent_StoppedDuringOutage(t *testing.T) {
 	n := newNode(t, "stopped")
-	n.write("corkline.yaml", readFile(t, filepath.Join(n.dir, "corkline.yaml"))+"shutdown_timeout: 1s\n")
+	n.write("corkline.yaml", rig.Read(t, filepath.Join(n.dir, "corkline.yaml"))+"shutdown_timeout: 1s\n")
 	if err := stack.Loki.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	n.append(3_000)
-	n.start()
-	n.waitMetric(waitingSeries, 3_000)
-	n.stop() // within shutdown_timeout, and not as a failure
+	n.agent.Start()
+	n.agent.AtLeast(waitingSeries, 3_000)
+	n.agent.Stop() // within shutdown_timeout, and not as a failure
 	if err := stack.Loki.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	n.start("--once")
-	if err := n.agent.Wait(); err != nil {
-		t.Fatalf("agent --once: %s\n%s", err, n.output)
-	}
-	n.agent = nil
+	n.agent.Once()
 	n.arrived()
-}
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func TestAgent_Once(t *testing.T) {
 	n := newNode(t, "once")
 	n.append(500)
 	for range 2 { // the second time there is nothing left
-		n.start("--once")
-		if err := n.agent.Wait(); err != nil {
-			t.Fatalf("agent --once: %s\n%s", err, n.output)
-		}
-		n.agent = nil
+		n.agent.Once()
 	}
-	if want := "read 0,"; !strings.Contains(n.output.String(), want) {
-		t.Errorf("the second run does not say %q:\n%s", want, n.output)
+	if want := "read 0,"; !strings.Contains(n.agent.Said(), want) {
+		t.Errorf("the second run does not say %q:\n%s", want, n.agent.Said())
 	}
 	n.arrived()
 }
@@ -448,11 +330,11 @@ func TestAgent_Once(t *testing.T) {
 func TestAgent_Boards(t *testing.T) {
 	n := newNode(t, "boards")
 	n.append(500)
-	n.start()
-	n.waitMetric(shippedSeries, 500)
+	n.agent.Start()
+	n.agent.AtLeast(shippedSeries, 500)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	verify := exec.CommandContext(ctx, stack.binary, "provision", "verify",
+	verify := exec.CommandContext(ctx, stack.Binary, "provision", "verify",
 		"--prometheus-url="+stack.Prometheus.URL, "--loki-url="+stack.Loki.URL, "--fail-on-no-data", "--wait=90s")
 	var out bytes.Buffer
 	verify.Stdout, verify.Stderr = &out, &out
@@ -469,7 +351,7 @@ func TestAgent_Boards(t *testing.T) {
 			if err != nil {
 				t.Errorf("provision verify: %s\n%s", err, &out)
 			}
-			n.stop()
+			n.agent.Stop()
 			return
 		case <-ticker.C:
 			n.append(20)

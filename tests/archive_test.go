@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/corkline/corkline/exporter/sink/archive"
 	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 const archiveBucket = "lines"
@@ -50,7 +50,7 @@ func archiveClient(t *testing.T) *minio.Client {
 // maxAge of lines is below that of the node's.
 func (n *node) maxAge() {
 	n.t.Helper()
-	text := readFile(n.t, filepath.Join(n.dir, "corkline.yaml"))
+	text := rig.Read(n.t, filepath.Join(n.dir, "corkline.yaml"))
 	n.write("corkline.yaml", strings.Replace(text, "timeout: 5s}", "timeout: 5s, max_age: 10m}", 1))
 }
 
@@ -60,7 +60,7 @@ func (n *node) archiveKeys(endpoint, extra string) {
 	n.maxAge()
 	n.write("access", stack.S3.AccessKey+"\n")
 	n.write("secret", stack.S3.SecretKey+"\n")
-	text := readFile(n.t, filepath.Join(n.dir, "corkline.yaml"))
+	text := rig.Read(n.t, filepath.Join(n.dir, "corkline.yaml"))
 	n.write("corkline.yaml", fmt.Sprintf("%s\narchive: {endpoint: %q, bucket: %s, access_key_file: %s/access, secret_key_file: %s/secret, flush_interval: 1s%s}\n",
 		text, endpoint, archiveBucket, n.dir, n.dir, extra))
 }
@@ -105,40 +105,25 @@ func linesIn(manifests []archive.Manifest) (n int) {
 // runFor runs the binary until a context ends, and gives what it prints and its exit code.
 func runFor(ctx context.Context, t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	var out, log bytes.Buffer
-	command := exec.CommandContext(ctx, stack.binary, args...)
-	command.Stdout, command.Stderr = &out, &log
-	err := command.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
-		t.Fatal(err)
-	}
-	return out.String(), log.String(), command.ProcessState.ExitCode() // -1 when it was killed
+	return rig.Run(t, exec.CommandContext(ctx, stack.Binary, args...))
 }
 
-// ledger holds what corkline ledger prints.
-func (n *node) ledger(want map[string]int) {
+// ledger holds what became of the lines.
+func (n *node) ledger(read, shipped, deadLettered int64) {
 	n.t.Helper()
-	out, log, code := runFor(n.t.Context(), n.t, "ledger", "--state-dir", filepath.Join(n.dir, "state"), "-o", "json")
-	var accounts []map[string]any
-	if err := json.Unmarshal([]byte(out), &accounts); err != nil || code != 0 || len(accounts) != 1 {
-		n.t.Fatalf("exit code %d, %v: %s %s", code, err, out, log)
+	accounts := rig.Ledger(n.t, stack.Binary, filepath.Join(n.dir, "state"))
+	if len(accounts) != 1 {
+		n.t.Fatalf("%d accounts", len(accounts))
 	}
-	got := map[string]int{}
-	for _, name := range []string{"read", "shipped", "dead_lettered", "dropped", "waiting"} {
-		if count := int(accounts[0][name].(float64)); count != 0 {
-			got[name] = count
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		n.t.Errorf("ledger (-want +got):\n%s", diff)
+	if a := accounts[0]; a.Read != read || a.Shipped != shipped || a.DeadLettered != deadLettered {
+		n.t.Errorf("read %d, shipped %d, dead-lettered %d; want %d, %d and %d", a.Read, a.Shipped, a.DeadLettered, read, shipped, deadLettered)
 	}
 }
 
 // replayed gives the lines of a selector within an hour, in the order of their texts.
 func replayed(t *testing.T, selector string, from time.Time, count int) (lines []string) {
 	t.Helper()
-	eventually(t, "find the lines in Loki", func(ctx context.Context) error {
+	rig.Eventually(t, "find the lines in Loki", func(ctx context.Context) error {
 		entries, err := logQL(ctx, selector, from.Add(-time.Minute), from.Add(time.Hour))
 		if err != nil {
 			return err
@@ -197,20 +182,20 @@ func TestArchive(t *testing.T) {
 	const lines = 6_000
 	for range 12 {
 		n.append(lines / 12)
-		n.start()
-		n.waitMetric(readSeries, 1)
-		n.kill()
+		n.agent.Start()
+		n.agent.AtLeast(readSeries, 1)
+		n.agent.Kill()
 	}
-	n.start()
-	eventually(t, "find the lines in S3", func(ctx context.Context) error {
+	n.agent.Start()
+	rig.Eventually(t, "find the lines in S3", func(ctx context.Context) error {
 		all, err := manifests(ctx, client, "archived")
 		if err == nil && linesIn(all) != lines {
 			err = fmt.Errorf("%d of %d lines in %d objects", linesIn(all), lines, len(all))
 		}
 		return err
 	})
-	n.stop()
-	n.ledger(map[string]int{"read": lines, "dead_lettered": lines})
+	n.agent.Stop()
+	n.ledger(lines, 0, lines)
 
 	// The stack's Loki takes them; loki.max_age is for the agent.
 	args := []string{"replay", "--config", filepath.Join(n.dir, "corkline.yaml"), "--from", n.from.UTC().Format(time.RFC3339), "--to", n.from.UTC().Add(time.Hour).Format(time.RFC3339)}
@@ -249,33 +234,27 @@ func TestArchive_S3Away(t *testing.T) {
 	n.append(1_000)
 	n.lines = samples.NewGenerator(samples.Options{Seed: 8, Start: time.Now().Add(-time.Minute).Truncate(time.Second), Step: 5 * time.Millisecond, Layouts: samples.Layouts()})
 	n.append(1_000)
-	n.start()
-	n.waitMetric(deadSeries, 1_000)
-	n.waitMetric(shippedSeries, 1_000)
-	n.waitMetric("corkline_archive_upload_failures_total", 1)
-	n.waitMetric("corkline_archive_segments", 2)
+	n.agent.Start()
+	n.agent.AtLeast(deadSeries, 1_000)
+	n.agent.AtLeast(shippedSeries, 1_000)
+	n.agent.AtLeast("corkline_archive_upload_failures_total", 1)
+	n.agent.AtLeast("corkline_archive_segments", 2)
 	if all, err := manifests(t.Context(), client, "s3-away"); err != nil || len(all) > 0 {
 		t.Fatalf("%v, %d objects", err, len(all))
 	}
-	n.kill()
-	n.start()
+	n.agent.Kill()
+	n.agent.Start()
 	proxy.open.Store(true)
-	eventually(t, "find the lines in S3", func(ctx context.Context) error {
+	rig.Eventually(t, "find the lines in S3", func(ctx context.Context) error {
 		all, err := manifests(ctx, client, "s3-away")
 		if err == nil && linesIn(all) != 1_000 {
 			err = fmt.Errorf("%d lines", linesIn(all))
 		}
 		return err
 	})
-	eventually(t, "empty the disk", func(ctx context.Context) error {
-		value, err := n.metric(ctx, "corkline_archive_segments")
-		if err == nil && value != 0 {
-			err = fmt.Errorf("%v segments", value)
-		}
-		return err
-	})
-	n.stop()
-	n.ledger(map[string]int{"read": 2_000, "dead_lettered": 1_000, "shipped": 1_000})
+	n.agent.Shows("corkline_archive_segments", 0)
+	n.agent.Stop()
+	n.ledger(2_000, 1_000, 1_000)
 }
 
 // Without S3 the lines stay on the node, and are replayed from there.
@@ -283,9 +262,9 @@ func TestArchive_Folder(t *testing.T) {
 	n := newNode(t, "folder")
 	n.maxAge()
 	n.append(500)
-	n.start()
-	n.waitMetric(deadSeries, 500)
-	n.kill()
+	n.agent.Start()
+	n.agent.AtLeast(deadSeries, 500)
+	n.agent.Kill()
 	args := []string{
 		"replay", "--config", filepath.Join(n.dir, "corkline.yaml"), "--dir", filepath.Join(n.dir, "state", "archive"), "--id", "by-hand",
 		"--from", n.from.UTC().Format(time.RFC3339), "--to", n.from.UTC().Add(time.Hour).Format(time.RFC3339),

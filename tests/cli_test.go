@@ -16,13 +16,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/corkline/corkline/parsers"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/corkline/corkline/parsers"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // corkline runs the binary to its end.
@@ -30,17 +31,13 @@ func corkline(t *testing.T, stdin string, args ...string) (stdout, stderr string
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, stack.binary, args...)
-	var out, errs bytes.Buffer
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errs
-	var exit *exec.ExitError
-	if err := command.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
+	command := exec.CommandContext(ctx, stack.Binary, args...)
+	command.Stdin = strings.NewReader(stdin)
+	stdout, stderr, code = rig.Run(t, command)
 	if ctx.Err() != nil {
 		t.Fatalf("corkline %q does not end", args)
 	}
-	return out.String(), errs.String(), command.ProcessState.ExitCode()
+	return stdout, stderr, code
 }
 
 // writeAll makes files in a folder of their own.
@@ -169,7 +166,7 @@ func TestTry(t *testing.T) {
 # TYPE corkline_networkpolicy_log_lines_total counter
 corkline_networkpolicy_log_lines_total{action="Allow"} 1
 corkline_networkpolicy_log_lines_total{action="Drop"} 1
-# HELP corkline_networkpolicy_logged_packets_total Packets that network-policy logs report, with merged lines counted as the packets they stand for. Logs are sampled by the datapath, so this is a lower bound of the traffic.
+# HELP corkline_networkpolicy_logged_packets_total Packets that network-policy logs report, once for each policy that decided on them, with merged lines counted as the packets they stand for. Logs are sampled by the datapath, so this is a lower bound of the traffic.
 # TYPE corkline_networkpolicy_logged_packets_total counter
 corkline_networkpolicy_logged_packets_total{action="Allow",direction="",policy="AntreaNetworkPolicy:shop/allow-web",rule=""} 1
 corkline_networkpolicy_logged_packets_total{action="Drop",direction="Egress",policy="AntreaClusterNetworkPolicy:acnp",rule="drop-ext"} 3
@@ -572,33 +569,6 @@ func TestUsage(t *testing.T) {
 	f("try -d x --definition-file y", `--definition and --definition-file can't be used together`)
 }
 
-// process is an agent that runs until it is told to end.
-type process struct {
-	*exec.Cmd
-	t       *testing.T
-	dir     string
-	output  *sharedBuffer
-	address string
-}
-
-// sharedBuffer is written to by the command while a test reads it.
-type sharedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *sharedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *sharedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}
-
 const agentConfig = `node: node-1
 state_dir: DIR/state
 listen: 127.0.0.1:0
@@ -610,89 +580,17 @@ sources:
   - {definition: words, files: [DIR/w.log]}
 `
 
-// startAgent with a log of two lines, and waits until it listens.
-func startAgent(t *testing.T, url, shutdown string) *process {
+// startAgent with a log of two lines beside its configuration, and waits until it is up.
+func startAgent(t *testing.T, url, shutdown string) *rig.Agent {
 	t.Helper()
-	p := &process{t: t, output: &sharedBuffer{}}
-	p.dir = writeAll(t, map[string]string{
+	dir := writeAll(t, map[string]string{
 		"w.log": "one 1\ntwo 2\n", "formats/words.yaml": wordsForm,
 		"c.yaml": strings.NewReplacer("URL", url, "SHUTDOWN", shutdown).Replace(agentConfig),
 	})
-	p.Cmd = exec.CommandContext(t.Context(), stack.binary, "agent", "--config", filepath.Join(p.dir, "c.yaml"))
-	p.Stdout, p.Stderr = p.output, p.output
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if p.ProcessState == nil {
-			_ = p.Process.Kill() // a test has failed
-			_ = p.Wait()
-		}
-		if t.Failed() {
-			t.Logf("the agent said:\n%s", p.output)
-		}
-	})
-	status := regexp.MustCompile(`msg="agent started" status=http://(\S+)/ `)
-	p.says(status)
-	p.address = status.FindStringSubmatch(p.output.String())[1]
+	p := stack.Agent(t, filepath.Join(dir, "c.yaml"))
+	p.Start()
+	p.Says(regexp.MustCompile(`msg="agent started"`))
 	return p
-}
-
-func (p *process) says(what *regexp.Regexp) {
-	p.t.Helper()
-	eventually(p.t, "the agent's log", func(context.Context) error {
-		if !what.MatchString(p.output.String()) {
-			return fmt.Errorf("no %s", what)
-		}
-		return nil
-	})
-}
-
-// shows waits until /metrics holds a line.
-func (p *process) shows(line string) {
-	p.t.Helper()
-	eventually(p.t, line, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+"/metrics", nil)
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultTransport.RoundTrip(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		var body bytes.Buffer
-		if _, err := body.ReadFrom(response.Body); err != nil {
-			return err
-		}
-		if !strings.Contains(body.String(), line+"\n") {
-			return errors.New("is not there")
-		}
-		return nil
-	})
-}
-
-func (p *process) signal(signals ...syscall.Signal) {
-	p.t.Helper()
-	for _, s := range signals {
-		if err := p.Process.Signal(s); err != nil {
-			p.t.Fatal(err)
-		}
-	}
-}
-
-// ends holds that the agent ends with a code, within a time.
-func (p *process) ends(code int, within time.Duration) {
-	p.t.Helper()
-	timer := time.AfterFunc(within, func() { _ = p.Process.Kill() }) // it may have ended
-	err := p.Wait()
-	if !timer.Stop() {
-		p.t.Fatalf("the agent has not ended within %s", within)
-	}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) || p.ProcessState.ExitCode() != code {
-		p.t.Errorf("want exit code %d, got %d (%v)", code, p.ProcessState.ExitCode(), err)
-	}
 }
 
 // awayLoki answers nothing but a status, or nothing at all for 0.
@@ -714,10 +612,10 @@ func TestAgent_StopsDuringOutage(t *testing.T) {
 	f := func(status int) {
 		t.Helper()
 		p := startAgent(t, awayLoki(t, status), "500ms")
-		p.shows(`corkline_pipeline_lines_waiting{source="words"} 2`)
-		p.signal(syscall.SIGTERM)
-		p.ends(0, 20*time.Second)
-		p.says(regexp.MustCompile(`stopped before all was shipped; the lines stay in their files" source=words waiting=2`))
+		p.Shows(`corkline_pipeline_lines_waiting{source="words"}`, 2)
+		p.Signal(syscall.SIGTERM)
+		p.Ends(0, 20*time.Second)
+		p.Says(regexp.MustCompile(`stopped before all was shipped; the lines stay in their files" source=words waiting=2`))
 	}
 	f(http.StatusServiceUnavailable)
 	f(0)
@@ -725,66 +623,67 @@ func TestAgent_StopsDuringOutage(t *testing.T) {
 
 func TestAgent_SecondSignalAborts(t *testing.T) {
 	p := startAgent(t, awayLoki(t, 0), "10m")
-	p.shows(`corkline_pipeline_lines_waiting{source="words"} 2`)
-	p.signal(syscall.SIGTERM, syscall.SIGINT) // two of a kind might reach it as one
-	p.ends(130, 20*time.Second)
-	p.says(regexp.MustCompile(`corkline: aborted; lines that were not shipped stay in their files`))
+	p.Shows(`corkline_pipeline_lines_waiting{source="words"}`, 2)
+	p.Signal(syscall.SIGTERM, syscall.SIGINT) // two of a kind might reach it as one
+	p.Ends(130, 20*time.Second)
+	p.Says(regexp.MustCompile(`corkline: aborted; lines that were not shipped stay in their files`))
 }
 
 func TestAgent_ReloadsOnHangup(t *testing.T) {
 	p := startAgent(t, awayLoki(t, http.StatusNoContent), "1s")
-	p.shows(`corkline_pipeline_lines_shipped_total{source="words"} 2`)
-	config := filepath.Join(p.dir, "c.yaml")
-	text, err := os.ReadFile(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p.Shows(`corkline_pipeline_lines_shipped_total{source="words"}`, 2)
+	text := rig.Read(t, p.Config)
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(p.Config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p.signal(syscall.SIGHUP)
+		p.Signal(syscall.SIGHUP)
 	}
-	write(string(text) + "nonsense: 1\n")
-	p.says(regexp.MustCompile(`refuse the new configuration; the one before goes on" error="\S+/c.yaml:10:1: nonsense: unknown key`))
-	p.shows("corkline_pipeline_config_last_reload_successful 0")
-	write(string(text) + "  - {name: again, definition: words, files: [" + p.dir + "/w.log]}\n")
-	p.shows(`corkline_pipeline_lines_shipped_total{source="again"} 2`)
-	p.shows(`corkline_pipeline_lines_shipped_total{source="words"} 2`)
-	p.shows("corkline_pipeline_config_last_reload_successful 1")
-	p.signal(syscall.SIGINT)
-	p.ends(0, 20*time.Second)
+	write(text + "nonsense: 1\n")
+	p.Says(regexp.MustCompile(`refuse the new configuration; the one before goes on" error="\S+/c.yaml:10:1: nonsense: unknown key`))
+	p.Shows("corkline_pipeline_config_last_reload_successful", 0)
+	write(text + "  - {name: again, definition: words, files: [" + filepath.Dir(p.Config) + "/w.log]}\n")
+	p.Shows(`corkline_pipeline_lines_shipped_total{source="again"}`, 2)
+	p.Shows(`corkline_pipeline_lines_shipped_total{source="words"}`, 2)
+	p.Shows("corkline_pipeline_config_last_reload_successful", 1)
+	p.Signal(syscall.SIGINT)
+	p.Ends(0, 20*time.Second)
 }
 
 // A definition that is put into the folder of a running agent is taken without
 // a signal.
 func TestAgent_TakesDefinitions(t *testing.T) {
 	p := startAgent(t, awayLoki(t, http.StatusNoContent), "1s")
-	p.shows(`corkline_pipeline_lines_shipped_total{source="words"} 2`)
+	p.Shows(`corkline_pipeline_lines_shipped_total{source="words"}`, 2)
 	write := func(name, text string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(p.Config), name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write("formats/spoken.yaml", "extends: wrods\n")
-	p.says(regexp.MustCompile(`refuse .*/formats/spoken.yaml:1:10: extends: there is no definition .*wrods`))
+	p.Says(regexp.MustCompile(`refuse .*/formats/spoken.yaml:1:10: extends: there is no definition .*wrods`))
 	write("formats/spoken.yaml", "extends: words\nlayouts: [{name: spoken, regex: '^(?P<word>[a-z]+) said (?P<number>[0-9]+)$'}]\n")
-	p.says(regexp.MustCompile(`configuration taken`))
+	p.Says(regexp.MustCompile(`configuration taken`))
 	write("w.log", "one 1\ntwo 2\none said 5\n")
-	p.shows(`corkline_words_total{word="one"} 6`)
-	p.shows(`corkline_pipeline_lines_parsed_total{source="words"} 3`)
-	p.signal(syscall.SIGTERM)
-	p.ends(0, 20*time.Second)
+	p.Shows(`corkline_words_total{word="one"}`, 6)
+	p.Shows(`corkline_pipeline_lines_parsed_total{source="words"}`, 3)
+	p.Signal(syscall.SIGTERM)
+	p.Ends(0, 20*time.Second)
 }
 
 func TestAgent_DoesNotStart(t *testing.T) {
 	other := startAgent(t, awayLoki(t, http.StatusNoContent), "1s")
+	url, err := other.URL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimPrefix(url, "http://")
 	dir := writeAll(t, map[string]string{
 		"bad.yaml":    "nodee: x\nsources:\n  - definition: nope\n",
-		"taken.yaml":  "state_dir: DIR/state\nlisten: " + other.address + "\n",
-		"locked.yaml": "state_dir: " + other.dir + "/state\nlisten: 127.0.0.1:0\n",
+		"taken.yaml":  "state_dir: DIR/state\nlisten: " + address + "\n",
+		"locked.yaml": "state_dir: " + filepath.Dir(other.Config) + "/state\nlisten: 127.0.0.1:0\n",
 		"below.yaml":  "state_dir: DIR/bad.yaml/state\nlisten: 127.0.0.1:0\n",
 	})
 	f := func(config, want string) {
@@ -800,9 +699,9 @@ func TestAgent_DoesNotStart(t *testing.T) {
 DIR/bad.yaml:3:17: sources[0].definition: there is no definition "nope"; there are: [`+all+`]
 `)
 	f("none.yaml", "corkline: read configuration: open DIR/none.yaml: no such file or directory\n")
-	f("taken.yaml", "corkline: start the agent: listen for /metrics (key listen): listen tcp "+other.address+": bind: address already in use\n")
-	f("locked.yaml", fmt.Sprintf("corkline: start the agent: open state_dir: lock positions in %q: another agent uses them: stop it, or give each agent its own state_dir: resource temporarily unavailable\n", other.dir+"/state"))
+	f("taken.yaml", "corkline: start the agent: listen for /metrics (key listen): listen tcp "+address+": bind: address already in use\n")
+	f("locked.yaml", fmt.Sprintf("corkline: start the agent: open state_dir: lock positions in %q: another agent uses them: stop it, or give each agent its own state_dir: resource temporarily unavailable\n", filepath.Dir(other.Config)+"/state"))
 	f("below.yaml", `corkline: start the agent: open state_dir: open positions in "DIR/bad.yaml/state": mkdir DIR/bad.yaml: not a directory: set state_dir to a folder that can be written to, or check its mount and permissions`+"\n")
-	other.signal(syscall.SIGTERM)
-	other.ends(0, 20*time.Second)
+	other.Signal(syscall.SIGTERM)
+	other.Ends(0, 20*time.Second)
 }

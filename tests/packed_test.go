@@ -11,21 +11,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/corkline/corkline/deploy/local"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // A Loki that takes no structured metadata gets JSON lines, which unpack turns
 // back into the line and its fields.
 func TestAgent_NoStructuredMetadata(t *testing.T) {
 	dir := t.TempDir()
-	addrs := make([]string, 2)
-	for i := range addrs {
-		var err error
-		if addrs[i], err = local.FreeAddr(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_, port, _ := strings.Cut(addrs[0], ":")
-	_, grpcPort, _ := strings.Cut(addrs[1], ":")
+	addr := rig.Addr(t)
+	_, port, _ := strings.Cut(addr, ":")
+	_, grpcPort, _ := strings.Cut(rig.Addr(t), ":")
 	n := newNode(t, "packed")
 	n.write("loki.yaml", fmt.Sprintf(`
 auth_enabled: false
@@ -46,7 +41,7 @@ query_scheduler: {use_scheduler_ring: false}
 frontend: {scheduler_address: '127.0.0.1:%s'}
 frontend_worker: {scheduler_address: '127.0.0.1:%s'}
 `, port, grpcPort, dir, dir, dir, grpcPort, grpcPort))
-	url := "http://" + addrs[0]
+	url := "http://" + addr
 	old := &local.Process{
 		Name: "loki without structured metadata", URL: url, Path: stack.Loki.Path,
 		Args: []string{"-config.file=" + filepath.Join(n.dir, "loki.yaml")}, LogFile: filepath.Join(dir, "loki.log"),
@@ -62,21 +57,17 @@ frontend_worker: {scheduler_address: '127.0.0.1:%s'}
 	})
 
 	n.append(500)
-	n.write("corkline.yaml", strings.Replace(readFile(t, filepath.Join(n.dir, "corkline.yaml")), stack.Loki.URL, url, 1))
-	n.start("--once")
-	if err := n.agent.Wait(); err != nil {
-		t.Fatalf("agent --once: %s\n%s", err, n.output)
-	}
-	n.agent = nil
-	if !strings.Contains(n.output.String(), "| unpack") {
-		t.Errorf("the agent does not say how the lines are read:\n%s", n.output)
+	n.write("corkline.yaml", strings.Replace(rig.Read(t, filepath.Join(n.dir, "corkline.yaml")), stack.Loki.URL, url, 1))
+	n.agent.Once()
+	if !strings.Contains(n.agent.Said(), "| unpack") {
+		t.Errorf("the agent does not say how the lines are read:\n%s", n.agent.Said())
 	}
 
-	entries, err := logQLAt(t.Context(), url, `{job="corkline", cluster="packed"} | unpack | protocol="TCP"`, n.from.Add(-time.Minute), time.Now().Add(time.Minute))
+	entries, err := rig.LogQL(t.Context(), url, `{job="corkline", cluster="packed"} | unpack | protocol="TCP"`, n.from.Add(-time.Minute), time.Now().Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return int(a.Time - b.Time) })
+	slices.SortFunc(entries, func(a, b rig.Entry) int { return int(a.Time - b.Time) })
 	var got, want []string
 	for _, e := range entries {
 		got = append(got, e.Line)

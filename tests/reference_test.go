@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/corkline/corkline/parsers"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // TestAgent_AsReferenceClient pushes the same lines through Grafana's own
@@ -21,11 +22,7 @@ import (
 func TestAgent_AsReferenceClient(t *testing.T) {
 	n := newNode(t, "ours")
 	n.append(2_000)
-	n.start("--once")
-	if err := n.agent.Wait(); err != nil {
-		t.Fatalf("agent --once: %s\n%s", err, n.output)
-	}
-	n.agent = nil
+	n.agent.Once()
 
 	config, err := loki.NewDefaultConfig(stack.Loki.URL + "/loki/api/v1/push")
 	if err != nil {
@@ -62,7 +59,7 @@ func TestAgent_AsReferenceClient(t *testing.T) {
 	}
 	client.Stop() // flushes
 
-	eventually(t, "find the same from both clients", func(ctx context.Context) error {
+	rig.Eventually(t, "find the same from both clients", func(ctx context.Context) error {
 		ours, err := n.entries(ctx)
 		if err != nil {
 			return err
@@ -79,7 +76,7 @@ func TestAgent_AsReferenceClient(t *testing.T) {
 		for _, e := range append(ours, theirs...) {
 			delete(e.Stream, "cluster")
 		}
-		byTime := cmpopts.SortSlices(func(a, b entry) bool { return a.Time < b.Time })
+		byTime := cmpopts.SortSlices(func(a, b rig.Entry) bool { return a.Time < b.Time })
 		if diff := cmp.Diff(theirs, ours, byTime); diff != "" {
 			return fmt.Errorf("(-reference +ours):\n%s", diff)
 		}

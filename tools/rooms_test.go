@@ -18,7 +18,7 @@ const module = "github.com/corkline/corkline"
 // rooms that the imports below are tried between.
 var rooms = [...]string{
 	"cmd/corkline", "dashboards", "datasources", "deploy/local", "exporter", "exporter/kube",
-	"exporter/collector/conntrack", "exporter/collector/ovs", "exporter/sink/archive", "exporter/sink/loki",
+	"exporter/collector", "exporter/collector/conntrack", "exporter/collector/conntrack/netlink", "exporter/collector/ovs", "exporter/sink/archive", "exporter/sink/loki",
 	"exporter/source/syslog", "exporter/source/tail", "parsers", "parsers/strict", "provisioner", "samples", "tests",
 }
 
@@ -66,12 +66,18 @@ var imports = [...]try{
 	{"exporter/source/tail", "exporter", true},
 	{"exporter/source/tail", "exporter/source/syslog", true},
 	{"exporter/source/tail", "exporter/sink/loki", true},
+	{"exporter/source/tail", "exporter/collector", true},
 	{"exporter/source/tail", "exporter/collector/ovs", true},
 	{"exporter/source/tail_test", "samples", false},
 	{"exporter/source/tail_test", "exporter/sink/loki", true},
 	{"exporter/source/tail_test", "exporter/collector/ovs", true},
 	{"exporter/collector/ovs", "parsers", false},
+	{"exporter/collector/ovs", "exporter/collector", false},
 	{"exporter/collector/ovs", "exporter/collector/conntrack", true},
+	{"exporter/collector/conntrack", "exporter/collector", false},
+	{"exporter/collector/conntrack", "exporter/collector/conntrack/netlink", false},
+	{"exporter/collector/conntrack", "exporter/collector/ovs", true},
+	{"exporter/collector/ovs", "exporter/collector/conntrack/netlink", true},
 	{"exporter/collector/ovs", "exporter/kube", true},
 	{"exporter/collector/ovs_test", "exporter/sink/loki", true},
 	{"exporter/collector/ovs_test", "exporter/source/tail", true},

@@ -228,14 +228,14 @@ func (b *bundle) member(ctx context.Context, name string, changed time.Time, in 
 
 // detect gives the definitions that parse most of a member's first lines. Some
 // programs write the same form: there the member's name tells whose it is.
-func (b *bundle) detect(ctx context.Context, name string, head [][]byte) ([]*parsers.Definition, error) {
+func (b *bundle) detect(ctx context.Context, name string, head []parsers.Line) ([]*parsers.Definition, error) {
 	var named []*parsers.Definition
 	for _, of := range b.set.Names() {
 		if strings.HasPrefix(path.Base(name), of) {
-			named = parsers.Set{of: b.set[of]}.Detect(head)
+			named = parsers.Set{of: b.set[of]}.Detect(texts(head))
 		}
 	}
-	for _, definitions := range [][]*parsers.Definition{named, b.set.Detect(head)} {
+	for _, definitions := range [][]*parsers.Definition{named, b.set.Detect(texts(head))} {
 		if len(definitions) == 0 {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -18,7 +19,12 @@ import (
 const (
 	flowLine  = " cookie=0x1, duration=2s, table=3, n_packets=4, n_bytes=5, priority=6,ip actions=drop\n"
 	entryLine = "udp      17 29 src=192.0.2.10 dst=192.0.2.53 sport=5353 dport=53 src=192.0.2.53 dst=192.0.2.10 sport=53 dport=5353 mark=0 use=1\n"
-	vlogLine  = "2024-06-02T10:11:12.345Z|00042|bridge|INFO|ready\n"
+	groupLine = "OFPST_GROUP_DESC reply (OF1.5) (xid=0x2):\n group_id=10,type=select,bucket=bucket_id:0,weight:100,actions=output:1\n group_id=10,ref_count=0,packet_count=0,byte_count=0\n"
+	tables    = "OFPST_TABLE reply (OF1.5) (xid=0x2):\n  table 0:\n    active=3, lookup=20, matched=19\n\n  tables 1...253: ditto\n"
+	ports     = "1(eth0): addr:02:00:00:00:00:01\n     config:     0\n     state:      LIVE\n     speed: 0 Mbps now, 0 Mbps max\n" +
+		" LOCAL(br-lab): addr:02:00:00:00:00:02\n     config:     PORT_DOWN\n     state:      LINK_DOWN\n     speed: 0 Mbps now, 0 Mbps max\n" +
+		"  port  1: rx pkts=1, bytes=1, drop=0, errs=0, frame=0, over=0, crc=0\n           tx pkts=2, bytes=0, drop=0, errs=0, coll=0\n"
+	vlogLine = "2024-06-02T10:11:12.345Z|00042|bridge|INFO|ready\n"
 )
 
 // member of an archive.
@@ -27,7 +33,7 @@ type member struct {
 	text string
 }
 
-func packed(t *testing.T, members ...member) string {
+func packed(t testing.TB, members ...member) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -51,7 +57,7 @@ func packed(t *testing.T, members ...member) string {
 
 func file(name, text string) member { return member{tar.Header{Name: name}, text} }
 
-func zipped(t *testing.T, text string) string {
+func zipped(t testing.TB, text string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -97,6 +103,12 @@ func TestBundle(t *testing.T) {
 
 	f(packed(t, file("flows", flowLine), file("conntrack", entryLine)), plenty, "",
 		"flows: "+oneFlow, "conntrack: definition conntrack: 1 lines parsed, 0 not; layout entry: 1")
+	f(packed(t, file("groups", groupLine), file("tables", tables), file("ovsports", ports)), plenty, "",
+		"groups: definition ovs-groups: 3 lines parsed, 0 not; layout group: 1; layout stats: 1; layout reply: 1",
+		"tables: definition ovs-tables: 3 lines parsed, 0 not; layout table: 2; layout reply: 1",
+		"ovsports: definition ovs-ports: 3 lines parsed, 0 not; layout port: 2; layout stats: 1")
+	// All of one file, where lines are records.
+	f(packed(t, file("dumps", flowLine+groupLine)), plenty, "", "dumps: definition ovs-groups ovs-flows: 4 lines parsed, 0 not; layout group: 1; layout stats: 1; layout reply: 1; layout flow: 1")
 	f(packed(t, file("flows.gz", zipped(t, flowLine))), plenty, "", "flows.gz: "+oneFlow)
 	// The name tells who wrote what two programs write.
 	f(packed(t, file("logs/ovs/ovsdb-server.log", vlogLine), file("logs/ovs/other.log", vlogLine), file("ovsdb-server.log", flowLine)), plenty, "",
@@ -157,6 +169,33 @@ func TestBundle_Year(t *testing.T) {
 	}
 }
 
+// Empty lines are part of a quoted cell, wherever reading stops.
+func TestTry_EmptyLines(t *testing.T) {
+	set, err := parsers.Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const row = "2024-11-05T09:30:12.000001+00:00,shop,GET,\"a\n\n\nb\n\n\""
+	for _, end := range []string{"\n", "\r\n"} {
+		text := "report_timestamp,vs_name,method,user_agent\n\n" + strings.Repeat(row+"\n\n", 2*tryBatch)
+		trial := &trial{set: set, lines: bufio.NewReaderSize(strings.NewReader(strings.ReplaceAll(text, "\n", end)), tryLineBytes), reference: time.Now()}
+		head, err := trial.head()
+		if err != nil {
+			t.Fatal(err)
+		}
+		trial.take(set.Detect(texts(head)))
+		err = trial.all(t.Context(), head, func(o outcome) error {
+			if o.record == nil || string(o.record.Line) != row {
+				t.Fatalf("want %q, got %+v", row, o)
+			}
+			return nil
+		})
+		if err != nil || trial.parsed != 2*tryBatch {
+			t.Errorf("%v, %d rows", err, trial.parsed)
+		}
+	}
+}
+
 func TestIsBinary(t *testing.T) {
 	f := func(text string, want bool) {
 		t.Helper()
@@ -175,24 +214,74 @@ func TestIsBinary(t *testing.T) {
 	f("a"+strings.Repeat("é", sniffBytes)[:sniffBytes-1], false) // cut within a character
 }
 
+// Whatever an archive is, each of its files is tried or passed over by name, each
+// record is told once, and no more is unpacked than there may be.
 func FuzzBundle(f *testing.F) {
 	set, err := parsers.Shipped()
 	if err != nil {
 		f.Fatal(err)
 	}
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Name: "flows", Size: int64(len(flowLine))}); err != nil {
-		f.Fatal(err)
+	huge := func(name string) (text string) { // only the beginning of what it says to have
+		var b bytes.Buffer
+		if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: name, Size: 1 << 40}); err != nil {
+			f.Fatal(err)
+		}
+		return b.String() + flowLine
 	}
-	if _, err := io.WriteString(w, flowLine); err != nil {
-		f.Fatal(err)
+	all := packed(f, file("flows", flowLine), file("logs/ovs/groups.gz", zipped(f, groupLine)), file("../../tables", tables), file("/ovsports", ports),
+		member{tar.Header{Name: "logs", Typeflag: tar.TypeDir}, ""}, member{tar.Header{Name: "link", Typeflag: tar.TypeSymlink, Linkname: "../flows"}, ""}, file("empty", ""))
+	for _, archive := range []string{
+		all, zipped(f, all), all[:len(all)/2], zipped(f, all)[:200], zipped(f, zipped(f, all)), huge("flows"), zipped(f, huge("conntrack.gz")),
+		packed(f, file("in.tar", all), file("in.tgz", zipped(f, all)), file("cut.gz", zipped(f, flowLine)[:20]), file(strings.Repeat("a/", 200)+"flows", entryLine)),
+		packed(f, file("bomb.gz", zipped(f, strings.Repeat(vlogLine, 50000)))), packed(f), flowLine, "",
+	} {
+		f.Add([]byte(archive))
 	}
-	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, archive []byte) {
-		b := &bundle{set: set, left: 1 << 20, notes: bufio.NewWriter(io.Discard)}
-		if err := b.members(t.Context(), tar.NewReader(bytes.NewReader(archive))); err == nil && b.parsed+b.failed > len(archive) {
-			t.Fatalf("%d lines of %d bytes", b.parsed+b.failed, len(archive))
+		const most = 1 << 20
+		left := int64(most)
+		lines, err := unpacked(bytes.NewReader(archive), &left)
+		if err != nil || !isTar(lines) {
+			return
+		}
+		var out bytes.Buffer
+		b := &bundle{set: set, output: "json", left: most, out: bufio.NewWriter(&out), notes: bufio.NewWriter(io.Discard)}
+		err = b.members(t.Context(), tar.NewReader(lines))
+		if err := b.out.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		for line := range bytes.Lines(out.Bytes()) {
+			var result struct{ Member, Line, Skipped *string }
+			if err := json.Unmarshal(line, &result); err != nil || result.Member == nil || (result.Line == nil) == (result.Skipped == nil) {
+				t.Fatalf("%s: %v", line, err)
+			}
+			told++
+		}
+		if told != b.parsed+b.failed+b.unknown+b.broken || told > most+len(archive) {
+			t.Fatalf("%d lines for %+v", told, b)
+		}
+		if err != nil {
+			return
+		}
+		left, files := most, 0
+		if lines, err = unpacked(bytes.NewReader(archive), &left); err != nil {
+			t.Fatal(err)
+		}
+		for again := tar.NewReader(lines); ; {
+			header, err := again.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if header.Typeflag == tar.TypeReg {
+				files++
+			}
+		}
+		if b.known+b.unknown+b.broken < files { // what could not be read after all is both known and broken
+			t.Fatalf("%d files for %+v", files, b)
 		}
 	})
 }

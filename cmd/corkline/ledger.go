@@ -25,8 +25,9 @@ func (c *ledgerCmd) Help() string {
 What became of the lines of each source over all restarts, as it was when the
 agent last committed file positions; also while it runs. Each line that was read
 is parsed or unparsed, and shipped, dead-lettered (in the archive), dropped (no
-Loki is configured) or waiting (read for the metrics, still in its file). Files
-that were lost or truncated cost lines that were never read.
+Loki is configured), lost (its file was truncated or removed before Loki took
+it) or waiting (read for the metrics, still in its file). Files that were lost
+or truncated may have cost lines that were never read, too.
 
 Exit codes: 0 every account balances, 1 one does not, 2 the ledger could not be
 read, or a part of it is damaged.`
@@ -59,15 +60,15 @@ func (c *ledgerCmd) Run() error {
 
 func printLedger(w io.Writer, accounts []exporter.Account) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "READ\tPARSED\tUNPARSED\tSHIPPED\tDEAD-LETTERED\tDROPPED\tWAITING\tLOST FILES\tTRUNCATED FILES\tSINCE\tBALANCES\t  SOURCE")
+	fmt.Fprintln(t, "READ\tPARSED\tUNPARSED\tSHIPPED\tDEAD-LETTERED\tDROPPED\tLOST\tWAITING\tLOST FILES\tTRUNCATED FILES\tSINCE\tBALANCES\t  SOURCE")
 	for i := range accounts {
 		a := &accounts[i]
 		balances := "yes"
 		if !a.Balances() {
 			balances = "NO"
 		}
-		fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t  %s\n", a.Read, a.Parsed, a.Unparsed, a.Shipped, a.DeadLettered,
-			a.Dropped, a.Waiting, a.LostFiles, a.TruncatedFiles, a.Since.Format(time.RFC3339), balances, a.Source)
+		fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t  %s\n", a.Read, a.Parsed, a.Unparsed, a.Shipped, a.DeadLettered,
+			a.Dropped, a.Lost, a.Waiting, a.LostFiles, a.TruncatedFiles, a.Since.Format(time.RFC3339), balances, a.Source)
 	}
 	return t.Flush()
 }

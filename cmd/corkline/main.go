@@ -27,7 +27,9 @@ type commands struct {
 	Provision  provisionCmd     `cmd:"" help:"Bring dashboards and datasources to Grafana, buckets to S3, and verify that panels have data."`
 	Quickstart quickstartCmd    `cmd:"" help:"Start the agent on sample logs, with S3, Loki and Prometheus beside it on loopback."`
 	Replay     replayCmd        `cmd:"" help:"Push archived lines into Loki again, each once."`
+	Conntrack  conntrackCmd     `cmd:"" help:"Look at the connection tracking table of this node: how full it is, who fills it, and when it will be full."`
 	Ledger     ledgerCmd        `cmd:"" help:"Show what became of every line, over all restarts."`
+	OVS        ovsCmd           `cmd:"" name:"ovs" help:"Show the Open vSwitch of this node, live: tables, flows, drops, ports."`
 	Version    kong.VersionFlag `help:"Print the version and exit."`
 }
 

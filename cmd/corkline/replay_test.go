@@ -82,7 +82,9 @@ func TestLedger(t *testing.T) {
 		}
 	}
 	f(`{"read":10,"parsed":9,"unparsed":1,"shipped":5,"dead_lettered":2,"dropped":1,"waiting":2}`, 0, "")
-	f(`{"read":10,"parsed":9,"unparsed":1,"shipped":5,"dead_lettered":2,"dropped":1,"waiting":1}`, 1, `the account of source "np" does not balance`)
+	f(`{"read":10,"parsed":9,"unparsed":1,"shipped":5,"dead_lettered":2,"dropped":1,"lost":1,"waiting":1}`, 0, "")
+	f(`{"read":10,"parsed":9,"unparsed":1,"shipped":5,"dead_lettered":2,"dropped":1,"waiting":1}`, 0, "") // an older agent's: the missing one was lost
+	f(`{"read":10,"parsed":9,"unparsed":1,"shipped":5,"dead_lettered":2,"dropped":1,"lost":0,"waiting":1}`, 1, `the account of source "np" does not balance`)
 	f(`{"read":10,"parsed":9,"shipped":10}`, 1, "does not balance")
 	f(`{"read":-1,"parsed":-1,"shipped":-1}`, 1, "does not balance")
 	f(`{"read":"x"}`, 2, `read the account of source "np"`)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -147,11 +148,12 @@ type trial struct {
 	parser         *parsers.Parser
 	framer         *parsers.Framer
 	reference      time.Time
+	read           int64 // bytes
 	parsed, failed int
 }
 
 func (t *trial) run(ctx context.Context, output string) error {
-	var head [][]byte
+	var head []parsers.Line
 	var definitions []*parsers.Definition // none: no line of the head parses
 	if len(t.set) == 1 {
 		definitions = []*parsers.Definition{t.set[t.set.Names()[0]]}
@@ -160,7 +162,7 @@ func (t *trial) run(ctx context.Context, output string) error {
 		if head, err = t.head(); err != nil {
 			return err
 		}
-		definitions = t.set.Detect(head)
+		definitions = t.set.Detect(texts(head))
 	}
 	t.take(definitions)
 	report, finish, err := t.reporter(output, definitions)
@@ -193,32 +195,26 @@ func (t *trial) verdict() error {
 }
 
 // all tries the lines of the head and those behind it.
-func (t *trial) all(ctx context.Context, head [][]byte, report func(outcome) error) error {
-	var lines []parsers.Line
-	for _, text := range head {
-		lines = append(lines, parsers.Line{Text: text})
-	}
+func (t *trial) all(ctx context.Context, head []parsers.Line, report func(outcome) error) error {
+	lines := slices.Clone(head)
 	for end := false; !end && ctx.Err() == nil; {
 		size := 0
 		for i := range lines {
 			size += len(lines[i].Text)
 		}
 		for len(lines) < tryBatch && size < tryBytes && !end {
-			text, err := t.next()
+			line, err := t.next()
 			if end = errors.Is(err, io.EOF); end {
 				break
 			}
 			if err != nil {
 				return err
 			}
-			lines = append(lines, parsers.Line{Text: bytes.Clone(text)})
-			size += len(text)
+			lines = append(lines, line)
+			size += len(line.Text)
 		}
 		records, rest := lines, len(lines)
 		if t.framer != nil {
-			for i := range lines {
-				lines[i].Start, lines[i].End = int64(2*i), int64(2*i+2) // only their order matters
-			}
 			// What fills a batch is not waited for any longer.
 			if records, rest, _ = t.framer.Join(nil, lines, nil, end); rest == 0 && len(records) == 0 {
 				records, rest, _ = t.framer.Join(nil, lines, nil, true)
@@ -235,9 +231,9 @@ func (t *trial) all(ctx context.Context, head [][]byte, report func(outcome) err
 }
 
 // head reads the lines that decide the definition.
-func (t *trial) head() ([][]byte, error) {
-	var head [][]byte
-	for size := 0; len(head) < detectLines && size < tryBytes; size += len(head[len(head)-1]) {
+func (t *trial) head() ([]parsers.Line, error) {
+	var head []parsers.Line
+	for size := 0; len(head) < detectLines && size < tryBytes; size += len(head[len(head)-1].Text) {
 		line, err := t.next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -245,29 +241,41 @@ func (t *trial) head() ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		head = append(head, bytes.Clone(line))
+		head = append(head, line)
 	}
 	return head, nil
 }
 
-// next gives the next line that is not empty, cut at tryLineBytes.
-func (t *trial) next() ([]byte, error) {
+func texts(lines []parsers.Line) [][]byte {
+	all := make([][]byte, len(lines))
+	for i := range lines {
+		all[i] = lines[i].Text
+	}
+	return all
+}
+
+// next gives the next line that is not empty, cut at tryLineBytes, with its place.
+func (t *trial) next() (parsers.Line, error) {
 	for {
 		line, err := t.lines.ReadSlice('\n')
+		start := t.read
+		t.read += int64(len(line))
 		if errors.Is(err, bufio.ErrBufferFull) {
 			line = bytes.Clone(line)
 			for errors.Is(err, bufio.ErrBufferFull) {
-				_, err = t.lines.ReadSlice('\n')
+				var rest []byte
+				rest, err = t.lines.ReadSlice('\n')
+				t.read += int64(len(rest))
 			}
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("read lines: %w", err)
+			return parsers.Line{}, fmt.Errorf("read lines: %w", err)
 		}
 		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
-			return line, nil
+			return parsers.Line{Text: bytes.Clone(line), Start: start, End: t.read}, nil
 		}
 		if err != nil {
-			return nil, err
+			return parsers.Line{}, err
 		}
 	}
 }

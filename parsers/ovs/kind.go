@@ -19,6 +19,7 @@ const (
 	GroupStatsLine             // see GroupStats
 	TableLine                  // see Tables
 	PortLine                   // see Ports
+	PortDescLine               // the first of PortDesc
 )
 
 // LineKind tells what a line is by how it begins. A line that parses is of its
@@ -37,6 +38,8 @@ func LineKind(line []byte) Kind {
 		return ReplyLine
 	case s.Sees(groupKey):
 		return groupKind(s)
+	case isPortDesc(s):
+		return PortDescLine
 	case isTable(s):
 		return TableLine
 	case isPort(s, indent):
@@ -128,6 +131,11 @@ func isPort(s dump.Scanner, indent int) bool {
 	default:
 		return false
 	}
+}
+
+func isPortDesc(s dump.Scanner) bool {
+	_, ok := s.Number(math.MaxUint32)
+	return (ok || s.Take("LOCAL")) && s.Next('(') && bytes.Contains(s.Rest(), []byte(portAddress))
 }
 
 func isFlow(s dump.Scanner) bool {

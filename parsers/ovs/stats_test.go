@@ -354,7 +354,6 @@ func TestLineKind(t *testing.T) {
 	f("priority=0")
 	f("    max_entries=1000000")
 	f("    (same features)")
-	f(" 1(web-0-0a1b2c): addr:02:00:00:00:00:01") // dump-ports-desc
 	f("     state:      LIVE")
 	f("meter=1 kbps bands=")
 	f("2026/11/21 10:11:12.000123 AntreaPolicyIngressRule AntreaNetworkPolicy:shop/web allow Ingress Allow 14600")
@@ -363,11 +362,127 @@ func TestLineKind(t *testing.T) {
 	f("tcp,orig=(src=192.0.2.10,dst=192.0.2.20,sport=1,dport=2),reply=(src=192.0.2.20,dst=192.0.2.10,sport=2,dport=1)")
 }
 
+const portDesc = ` 11(odd"): addr:(m): addr:02:00:00:00:00:0b
+     config:     NO_FLOOD
+     state:      STP_FORWARD LIVE
+     current:    10GB-FD COPPER AUTO_NEG
+     advertised: 1GB-FD 10GB-FD
+     supported:  1GB-FD 10GB-FD AUTO_PAUSE 0x10000
+     peer:       1GB-FD
+     speed: 10000 Mbps now, 25000 Mbps max
+`
+
+func TestPortDesc(t *testing.T) {
+	var p PortDesc
+	f := func(record string, want PortDesc) {
+		t.Helper()
+		if err := p.Parse([]byte(record)); err != nil {
+			t.Errorf("%s: %s", record, err)
+		}
+		if diff := cmp.Diff(want, p); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", record, diff)
+		}
+		first, _, _ := strings.Cut(record, "\n")
+		if kind := LineKind([]byte(first)); kind != PortDescLine {
+			t.Errorf("%s: is of kind %d", first, kind)
+		}
+	}
+	b := func(text string) []byte { return []byte(text) }
+	all := PortDesc{
+		b("11"), b(`odd"): addr:(m`), b("02:00:00:00:00:0b"), b("NO_FLOOD"), b("STP_FORWARD LIVE"),
+		b("10GB-FD COPPER AUTO_NEG"), b("1GB-FD 10GB-FD"), b("1GB-FD 10GB-FD AUTO_PAUSE 0x10000"), b("1GB-FD"), 10000, 25000,
+	}
+	f(portDesc, all)
+	f(strings.ReplaceAll(portDesc, "\n", "\r\n"), all)
+	f("LOCAL(br-lab): addr:02:00:00:00:00:01\nconfig: PORT_DOWN\n\n   state: LINK_DOWN\nspeed: 0 Mbps now, 0 Mbps max", // as in a support bundle
+		PortDesc{Port: b("LOCAL"), Name: b("br-lab"), Address: b("02:00:00:00:00:01"), Config: b("PORT_DOWN"), State: b("LINK_DOWN")})
+
+	bad := func(part, instead, want string) {
+		t.Helper()
+		if got := p.Parse([]byte(strings.Replace(portDesc, part, instead, 1))); got == nil || got.Error() != want {
+			t.Errorf("%s for %s: want %s, got %v", instead, part, want, got)
+		}
+	}
+	bad("11(", "x(", "column 2: expected a port's number, or LOCAL")
+	bad("11(", "11)", "column 4: expected a bracket")
+	bad(portDesc, " 11(x", "column 5: expected a name, and "+portAddress)
+	bad("0b", "0g", "column 27: expected an Ethernet address")
+	bad("0b", "0", "column 27: expected an Ethernet address")
+	bad("config", "conf", "column 50: expected each of config, state, features and speed once")
+	bad("config", "state", "column 75: expected each of config, state, features and speed once")
+	bad("config:    ", "config", "column 50: expected each of config, state, features and speed once")
+	bad("NO_FLOOD", "", "column 57: expected names of bits, or 0")
+	bad("LIVE", "live", "column 82: expected names of bits, or 0")
+	bad("10000 M", "M", "column 265: expected a number and Mbps now")
+	bad(", 25000", " 25000", "column 279: expected , ")
+	bad("max\n", "max x\n", "column 295: expected the end of the line")
+	bad("max\n", "max\n x", "column 297: expected the end of the port")
+	bad("     state:      STP_FORWARD LIVE\n", "", "column 262: expected config, state and speed")
+	bad("     speed: 10000 Mbps now, 25000 Mbps max\n", "", "column 253: expected config, state and speed")
+	bad(portDesc, "", "column 1: expected a port's number, or LOCAL")
+}
+
+// The lines of a port or table as one text say what they say line by line.
+func TestRecords(t *testing.T) {
+	var port Port
+	record := "  port  \"p: rx, \\\"1\\\"\": rx pkts=1, bytes=2, drop=3, errs=4, frame=5, over=6, crc=7\n" +
+		"     tx pkts=8, bytes=9, drop=10, errs=11, coll=?\n     duration=147.153s\n     CUSTOM Statistics\n          a=1, b=?, \n          c=3,\n"
+	for range 2 {
+		if err := port.Parse([]byte(record)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := fmt.Sprintf("%s %d %v %v", port.Port, port.Number, port.Collisions, port.Duration)
+	for _, c := range port.More {
+		got += fmt.Sprintf(" %s %s %v", c.Set, c.Name, c.Count)
+	}
+	if want := `p: rx, "1" -1 {0 false} 2m27.153s CUSTOM Statistics a {1 true} CUSTOM Statistics b {0 false} CUSTOM Statistics c {3 true}`; got != want {
+		t.Errorf("want %s, got %s", want, got)
+	}
+	var table Table
+	f := func(record, want string) {
+		t.Helper()
+		if err := table.Parse([]byte(record)); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d...%d %q %d %d %d %v", table.ID, table.Last, table.Name, table.Active, table.Lookups, table.Matched, table.Ditto); got != want {
+			t.Errorf("%s: want %s, got %s", record, want, got)
+		}
+	}
+	f("  table 0 (\"a\"):\n    active=3, lookup=20, matched=19\n", `0...0 "a" 3 20 19 false`)
+	f("  table 0:\n    active=3, lookup=20, matched=19\n    config=controller\n      actions: output\n\n", `0...0 "" 3 20 19 false`)
+	f("  2: a  : wild=0x3fffff, max=1000000, active=1\n               lookup=2, matched=1", `2...2 "a" 1 2 1 false`)
+	f("  tables 3...5: ditto", `3...5 "" 0 0 0 true`)
+	f("  table 6 (\"b\"): ditto\n", `6...6 "b" 0 0 0 true`)
+
+	bad := func(parse func([]byte) error, record, want string) {
+		t.Helper()
+		if err := parse([]byte(record)); err == nil || err.Error() != want {
+			t.Errorf("%s: want %s, got %v", record, want, err)
+		}
+	}
+	bad(table.Parse, "  x", "column 3: expected a table")
+	bad(table.Parse, "  table 256:", "column 9: expected a table's number")
+	bad(table.Parse, "  table 0:", "column 11: expected active=")
+	bad(table.Parse, "  table 0:\n    active=1, lookup=x", "column 33: expected a number")
+	bad(table.Parse, "  table 0:\n    active=1, lookup=1, matched=1\n  xable 1:", "column 46: expected the end of the table")
+	bad(table.Parse, "  table 0:\n    active=1, lookup=1, matched=1\n    active=1, lookup=1, matched=1", "column 50: expected the end of the table")
+	bad(table.Parse, "  tables 0...1: ditto\n    active=1, lookup=1, matched=1", "column 27: expected the end of the table")
+	bad(port.Parse, "x", "column 1: expected a port")
+	bad(port.Parse, "port x", "column 7: expected : rx ")
+	first, _, _ := strings.Cut(record, "\n")
+	bad(port.Parse, first, "column 83: expected the tx counters of the port")
+	bad(port.Parse, record+"port", "column 220: expected a counter")
+}
+
 func FuzzTables(f *testing.F) {
 	for _, dump := range []string{tables13, tables10, tables20} {
 		f.Add([]byte(dump))
 	}
 	f.Fuzz(func(t *testing.T, dump []byte) {
+		if table := (Table{}); table.Parse(dump) == nil && (table.ID < 0 || table.Last < table.ID || table.Last > 255) {
+			t.Fatalf("%q: %+v", dump, table)
+		}
 		lines, stats := bytes.Count(dump, []byte("\n"))+1, 0
 		for s, err := range Tables(bytes.Lines(dump)) {
 			if stats++; err == nil && (s.ID < 0 || s.ID > 255) {
@@ -381,10 +496,16 @@ func FuzzTables(f *testing.F) {
 }
 
 func FuzzPorts(f *testing.F) {
-	for _, dump := range []string{ports14, ports10} {
+	for _, dump := range []string{ports14, ports10, portDesc} {
 		f.Add([]byte(dump))
 	}
 	f.Fuzz(func(t *testing.T, dump []byte) {
+		if port := (Port{}); port.Parse(dump) == nil && len(port.Port) == 0 {
+			t.Fatalf("%q: %+v", dump, port)
+		}
+		if port := (PortDesc{}); port.Parse(dump) == nil && (len(port.Port) == 0 || len(port.Config) == 0 || len(port.Address) != 17) {
+			t.Fatalf("%q: %+v", dump, port)
+		}
 		lines, stats := bytes.Count(dump, []byte("\n"))+1, 0
 		for s, err := range Ports(bytes.Lines(dump)) {
 			if stats++; err == nil && s.Port == "" {

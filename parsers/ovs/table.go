@@ -10,13 +10,60 @@ import (
 	"github.com/corkline/corkline/parsers/internal/dump"
 )
 
+// Text is a string, or part of the memory of what was read.
+type Text interface{ string | []byte }
+
 // TableStats are the counters of one table as ovs-ofctl dump-tables prints them.
-type TableStats struct {
+type TableStats = TableStatsOf[string]
+
+// TableStatsOf are TableStats with text of either kind.
+type TableStatsOf[T Text] struct {
 	ID      int
-	Name    string // empty when the table has none
+	Name    T      // empty when the table has none
 	Active  uint32 // flows
 	Lookups uint64 // packets that were looked up
 	Matched uint64 // packets that a flow matched
+}
+
+// Table is what ovs-ofctl dump-tables prints of one table; or the line that says
+// which tables are like the one before them ("ditto").
+type Table struct {
+	TableStatsOf[[]byte]      // without counters of a ditto
+	Ditto                bool // the tables from ID to Last have the counters of the one before
+	Last                 int
+}
+
+// Parse reads the lines of a table into t, whatever t held before, and refers
+// to their memory. The features of tables are read over. The error is an Error,
+// and leaves t undefined.
+func (t *Table) Parse(record []byte) error {
+	s, next := dump.Line(record, 0)
+	s.Blanks()
+	head, ok, err := parseTableHead(&s)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.Expected("a table")
+	}
+	*t = Table{TableStatsOf[[]byte]{ID: head.first, Name: head.name, Active: head.active}, head.ditto, head.last}
+	if !t.Ditto {
+		s, next = dump.Line(record, next)
+		s.Blanks()
+		if err := parseTableCounters(&s, &t.TableStatsOf); err != nil {
+			return err
+		}
+	}
+	for next <= len(record) {
+		s, next = dump.Line(record, next)
+		if s.End() {
+			continue
+		}
+		if features := s.Take("    "); !features || t.Ditto || s.Sees("active=") {
+			return s.Expected("the end of the table")
+		}
+	}
+	return nil
 }
 
 // Tables reads the lines of one or more dump-tables, of OpenFlow 1.0 to 1.5,
@@ -80,7 +127,7 @@ func (r *tableReader) read(line []byte) (first, last int, err error) {
 		return 0, none, s.Expected("a table")
 	}
 	err = r.end()
-	r.stats.ID, r.stats.Name = head.first, head.name
+	r.stats.ID, r.stats.Name = head.first, string(head.name)
 	if !head.ditto {
 		r.stats.Active, r.waiting, r.counted = head.active, true, false
 		return 0, none, err
@@ -102,7 +149,7 @@ func (r *tableReader) end() error {
 
 type tableHead struct {
 	first, last int
-	name        string
+	name        []byte
 	ditto       bool
 	active      uint32 // of the older form
 }
@@ -138,7 +185,7 @@ func parseTableHead(s *dump.Scanner) (h tableHead, ok bool, err error) {
 		if end < 0 {
 			return h, true, s.Expected(`a name, and "):`)
 		}
-		h.name = string(s.Rest()[:end])
+		h.name = s.Rest()[:end:end]
 		s.At += end + len(`")`)
 	}
 	if !s.Take(":") {
@@ -160,33 +207,29 @@ func parseOldTableHead(s *dump.Scanner, id int) (tableHead, error) {
 	if end < 0 {
 		return h, s.Expected("a name, and : wild=")
 	}
-	h.name = string(bytes.TrimRight(s.Rest()[:end], " "))
+	h.name = bytes.TrimRight(s.Rest()[:end:end], " ")
 	s.At += end
 	at := bytes.LastIndex(s.Rest(), []byte(", active="))
 	if at < 0 {
 		return h, s.Expected("wild, max and active")
 	}
 	s.At += at + len(", active=")
-	n, ok := s.Number(math.MaxUint32)
-	if !ok || !s.End() {
+	if !dump.Take(s, &h.active) || !s.End() {
 		return h, s.Expected("a number of flows, and the end of the line")
 	}
-	h.active = uint32(n)
 	return h, nil
 }
 
 // parseTableCounters takes "active=1, lookup=2, matched=3", and the older
 // "lookup=2, matched=3".
-func parseTableCounters(s *dump.Scanner, t *TableStats) error {
+func parseTableCounters[T Text](s *dump.Scanner, t *TableStatsOf[T]) error {
 	if !s.Sees("lookup=") {
 		if !s.Take("active=") {
 			return s.Expected("active=")
 		}
-		n, ok := s.Number(math.MaxUint32)
-		if !ok || !s.Take(", ") {
+		if !dump.Take(s, &t.Active) || !s.Take(", ") {
 			return s.Expected("a number of flows, a comma and a blank")
 		}
-		t.Active = uint32(n)
 	}
 	for _, c := range []struct {
 		key string
@@ -195,8 +238,7 @@ func parseTableCounters(s *dump.Scanner, t *TableStats) error {
 		if !s.Take(c.key) {
 			return s.Expected(c.key)
 		}
-		var ok bool
-		if *c.to, ok = s.Number(math.MaxUint64); !ok {
+		if !dump.Take(s, c.to) {
 			return s.Expected("a number")
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/tests/parts"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // everything that values can switch on.
@@ -112,16 +113,15 @@ func TestManifestsFitEveryKubernetes(t *testing.T) {
 	good := render(t, "1.36.0", everything)
 	for _, key := range []string{"readOnlyRootFilesystem:", "backoffLimit:", "podMetricsEndpoints:", "expr:", "policyTypes:", "externalTrafficPolicy:", "roleRef:"} {
 		bad := strings.ReplaceAll(good, key, "x"+key)
-		out, _, err := execute(t.Context(), ".", path, "-strict", location, write(t, "bad.yaml", []byte(bad)))
-		if err == nil || !strings.Contains(out, "x"+strings.TrimSuffix(key, ":")) {
-			t.Errorf("x%s passes: %v, %s", key, err, out)
+		out, _, code := rig.Run(t, exec.CommandContext(t.Context(), path, "-strict", location, write(t, "bad.yaml", []byte(bad))))
+		if code == 0 || !strings.Contains(out, "x"+strings.TrimSuffix(key, ":")) {
+			t.Errorf("x%s passes: exit code %d, %s", key, code, out)
 		}
 	}
 }
 
 // The agent reads what the chart writes, and the chart knows the agent's keys.
 func TestChartAndAgentAgreeOnTheConfiguration(t *testing.T) {
-	binary := corkline(t)
 	for name, values := range map[string]string{"defaults": "", "everything": everything} {
 		all := objects(t, render(t, "1.36.0", values))
 		text := find(t, all, "ConfigMap/corkline").text("data", "corkline.yaml")
@@ -131,9 +131,9 @@ func TestChartAndAgentAgreeOnTheConfiguration(t *testing.T) {
 			text += "definitions_dir: " + filepath.Dir(write(t, "more.yaml", []byte(more))) + "\n"
 			want = "\nmore of /"
 		}
-		stdout, stderr, err := execute(t.Context(), ".", binary, "check", "-v", "--config", write(t, name+".yaml", []byte(text)))
-		if err != nil || !strings.Contains(stdout, want) {
-			t.Errorf("%s: %v, no %q in:\n%s%s", name, err, want, stdout, stderr)
+		stdout, stderr, code := corkline(t, "check", "-v", "--config", write(t, name+".yaml", []byte(text)))
+		if code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%s: exit code %d, no %q in:\n%s%s", name, code, want, stdout, stderr)
 		}
 	}
 
@@ -148,16 +148,4 @@ func TestChartAndAgentAgreeOnTheConfiguration(t *testing.T) {
 	if want := keys(documented["loki"].(map[string]any)); !slices.Equal(known, want) {
 		t.Errorf("the chart knows the keys %v of loki, the agent %v", known, want)
 	}
-}
-
-// corkline is the built binary.
-func corkline(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "corkline")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/corkline")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build corkline: %v\n%s", err, out)
-	}
-	return path
 }

@@ -4,7 +4,6 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/tests/parts"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 const (
@@ -30,6 +30,15 @@ const (
 	runbooks = root + "/docs/runbooks"
 )
 
+var shared *rig.Rig //nolint:gochecknoglobals // TestMain has no other way to hand it to the tests
+
+func TestMain(m *testing.M) {
+	os.Exit(rig.Main(m, func(_ context.Context, r *rig.Rig) error {
+		shared = r
+		return nil
+	}))
+}
+
 // run a part's binary in a folder, and want exit code 0.
 func run(t *testing.T, part local.Part, dir string, args ...string) (stdout string) {
 	t.Helper()
@@ -37,19 +46,19 @@ func run(t *testing.T, part local.Part, dir string, args ...string) (stdout stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdout, stderr, err := execute(t.Context(), dir, path, args...)
-	if err != nil {
-		t.Fatalf("%s %q: %v\n%s%s", part.Name, args, err, stdout, stderr)
+	command := exec.CommandContext(t.Context(), path, args...)
+	command.Dir = dir
+	stdout, stderr, code := rig.Run(t, command)
+	if code != 0 {
+		t.Fatalf("%s %q: exit code %d\n%s%s", part.Name, args, code, stdout, stderr)
 	}
 	return stdout
 }
 
-func execute(ctx context.Context, dir, path string, args ...string) (stdout, stderr string, err error) {
-	command := exec.CommandContext(ctx, path, args...)
-	var out, errs bytes.Buffer
-	command.Dir, command.Stdout, command.Stderr = dir, &out, &errs
-	err = command.Run()
-	return out.String(), errs.String(), err
+// corkline runs the built binary to its end.
+func corkline(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	return rig.Run(t, exec.CommandContext(t.Context(), shared.Binary, args...))
 }
 
 func read(t *testing.T, path string) []byte {

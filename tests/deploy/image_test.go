@@ -17,28 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
-
-// await calls f until it returns nil, for 30 s at most.
-func await(t *testing.T, f func() error) {
-	t.Helper()
-	limit := time.NewTimer(30 * time.Second)
-	defer limit.Stop()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-limit.C:
-			t.Fatal(err)
-		case <-tick.C:
-		}
-	}
-}
 
 // The image is the binary and nothing else, built without Docker or a network,
 // and it runs.

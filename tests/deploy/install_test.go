@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/tests/parts"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 const (
@@ -46,7 +48,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		parse(t, read(t, path), &crd)
 		call(http.MethodPost, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
 	}
-	await(t, func() error { // until both are served
+	rig.Eventually(t, "the custom resources to be served", func(context.Context) error {
 		for _, kind := range []string{"podmonitors", "prometheusrules"} {
 			if _, err := k.Call(t.Context(), http.MethodGet, "/apis/monitoring.coreos.com/v1/"+kind, nil); err != nil {
 				return err
@@ -109,31 +111,27 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 			t.Fatal(err)
 		}
 		account := "--kubeconfig=" + write(t, "provisioner", []byte(k.Kubeconfig(token.Status.Token, "net")))
-		binary := corkline(t)
 		hooks := objects(t, helm("get", "hooks", "corkline"))
-		hook := func(name string) error {
+		hook := func(name string) {
+			t.Helper()
 			args := append(args(find(t, hooks, "Job/corkline-"+name)), account)
-			stdout, stderr, err := execute(t.Context(), ".", binary, args...)
+			stdout, stderr, code := corkline(t, args...)
 			t.Logf("corkline %s\n%s%s", strings.Join(args, " "), stdout, stderr)
-			return err
+			if code != 0 {
+				t.Fatalf("exit code %d", code)
+			}
 		}
-		if err := hook("provision"); err != nil {
-			t.Fatal(err)
-		}
+		hook("provision")
 		call(http.MethodGet, secret, nil)
-		if err := hook("provision"); err != nil {
-			t.Fatalf("the second time: %v", err)
-		}
-		if err := hook("cleanup"); err != nil {
-			t.Fatal(err)
-		}
+		hook("provision")
+		hook("cleanup")
 		if _, err := k.Call(t.Context(), http.MethodGet, secret, nil); err == nil {
 			t.Error("the datasources are left after the cleanup")
 		}
 		// Grafana's namespace is all that the account may touch.
-		_, stderr, err := execute(t.Context(), ".", binary, "provision", "apply", "--namespace=net", "--loki-url=http://loki", account)
-		if err == nil || !strings.Contains(stderr, "forbidden") {
-			t.Errorf("apply in another namespace: %v, %s", err, stderr)
+		_, stderr, code := corkline(t, "provision", "apply", "--namespace=net", "--loki-url=http://loki", account)
+		if code == 0 || !strings.Contains(stderr, "forbidden") {
+			t.Errorf("apply in another namespace: exit code %d, %s", code, stderr)
 		}
 	})
 

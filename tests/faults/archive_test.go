@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // S3 is down while Loki is down. What is too old for Loki waits on disk, what is
@@ -51,46 +52,22 @@ archive: {endpoint: %q, bucket: %s, access_key_file: %s, secret_key_file: %s, fl
 `, l.path("np.log"), s3.URL, bucket, l.path("access"), l.path("secret"))
 	l.configure(keys)
 	// The lines begin half an hour ago, and are 2 ms apart.
-	l.write("corkline.yaml", strings.Replace(readFile(t, l.path("corkline.yaml")), "timeout: 2s}", "timeout: 2s, max_age: 29m}", 1))
+	l.write("corkline.yaml", strings.Replace(rig.Read(t, l.path("corkline.yaml")), "timeout: 2s}", "timeout: 2s, max_age: 29m}", 1))
 
 	down.Store(true)
 	l.proxy.behave(always(cut))
 	const old, fresh = 10_000, 50_000 // the first minute is too old, by and large
 	l.append("np.log", old+fresh)
-	l.start()
-	l.eventually("metrics", func() error {
-		all, err := l.metrics()
-		if read := all[`corkline_pipeline_lines_read_total{source="antrea-networkpolicy"}`]; err == nil && read != old+fresh {
-			return fmt.Errorf("%v lines are counted", read)
-		}
-		return err
-	})
-	l.eventually("S3 to be missed", func() error {
-		all, err := l.plain()
-		if err == nil && all["corkline_archive_upload_failures_total"] == 0 {
-			return errors.New("no upload failed")
-		}
-		return err
-	})
+	l.agent.Start()
+	l.read(old + fresh)
+	l.agent.AtLeast("corkline_archive_upload_failures_total", 1)
 	l.kill()
-	l.start()
+	l.agent.Start()
 	l.proxy.behave(nil)
-	l.eventually("delivery", func() error {
-		_, waiting, err := l.archived()
-		if err == nil && waiting > 0 {
-			return fmt.Errorf("%v lines wait", waiting)
-		}
-		return err
-	})
+	l.agent.Shows(`corkline_pipeline_lines_waiting{source="antrea-networkpolicy"}`, 0)
 	down.Store(false)
-	l.eventually("the upload", func() error {
-		all, err := l.plain()
-		if err == nil && all["corkline_archive_segments"] != 0 {
-			return fmt.Errorf("%v segments are on disk", all["corkline_archive_segments"])
-		}
-		return err
-	})
-	l.stop()
+	l.agent.Shows("corkline_archive_segments", 0)
+	l.agent.Stop()
 
 	args := []string{"replay", "--config", l.path("corkline.yaml"), "--from", l.from.UTC().Format(time.RFC3339), "--to", l.from.UTC().Add(time.Hour).Format(time.RFC3339)}
 	pushes := 0
@@ -102,7 +79,7 @@ archive: {endpoint: %q, bucket: %s, access_key_file: %s, secret_key_file: %s, fl
 		}
 		return nil
 	})
-	first := exec.CommandContext(t.Context(), stack.binary, args...)
+	first := exec.CommandContext(t.Context(), stack.Binary, args...)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -112,22 +89,16 @@ archive: {endpoint: %q, bucket: %s, access_key_file: %s, secret_key_file: %s, fl
 	}
 	_ = first.Wait() // it was killed
 	l.proxy.behave(nil)
-	out, err := exec.CommandContext(t.Context(), stack.binary, args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), stack.Binary, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("replay: %s\n%s", err, out)
 	}
 	// Loki finds what is older than its ingesters look back once it is in S3.
 	l.arrived()
-	again, err := exec.CommandContext(t.Context(), stack.binary, args...).CombinedOutput()
+	again, err := exec.CommandContext(t.Context(), stack.Binary, args...).CombinedOutput()
 	if err != nil || l.proxy.repeated() != l.row.SentTwice {
 		t.Errorf("the replay is not over: %v\n%s", err, again)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	l.row.Note = "replay: " + lines[len(lines)-1]
-}
-
-// archived gives the lines that were dead-lettered, and those that wait.
-func (l *lab) archived() (dead, waiting float64, err error) {
-	all, err := l.metrics()
-	return all[`corkline_pipeline_lines_dead_lettered_total{source="antrea-networkpolicy"}`], all[`corkline_pipeline_lines_waiting{source="antrea-networkpolicy"}`], err
 }

@@ -1,27 +1,21 @@
 package faults
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/corkline/corkline/deploy/local"
+	"github.com/corkline/corkline/exporter"
 	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // lab is a node with a log, the agent on it, and a proxy before Loki that can
@@ -33,47 +27,36 @@ type lab struct {
 	cluster string
 	from    time.Time
 	proxy   *proxy
-	address string // of the agent
-	agent   *exec.Cmd
-	output  *bytes.Buffer
+	agent   *rig.Agent
 
 	mu      sync.Mutex // of what a writer uses
 	lines   *samples.Generator
 	written []string
+	besides int  // lines that the ledger has, and written has not
+	anew    bool // the ledger may have begun anew
+
+	settled atomic.Int64 // lines that do not wait any more, as the ledger last had it
 }
 
 // newLab makes the lab of a row; its figures become those of the row.
 func newLab(t *testing.T, number int, fault string) *lab {
 	t.Helper()
-	address, err := local.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
 	l := &lab{
 		T: t, row: &row{Number: number, Fault: fault}, dir: t.TempDir(), cluster: strings.ToLower(t.Name()),
-		from: time.Now().Add(-30 * time.Minute).Truncate(time.Second), proxy: newProxy(t, stack.Loki.URL), address: address,
-		output: &bytes.Buffer{},
+		from: time.Now().Add(-30 * time.Minute).Truncate(time.Second), proxy: newProxy(t, stack.Loki.URL),
 	}
+	l.agent = stack.Agent(t, l.path("corkline.yaml"))
 	l.lines = samples.NewGenerator(samples.Options{Seed: int64(number), Start: l.from, Step: 2 * time.Millisecond})
 	l.configure(fmt.Sprintf("sources:\n  - {definition: antrea-networkpolicy, files: [%s]}\n", l.path("np.log")))
 	start := time.Now()
 	t.Cleanup(func() {
-		if l.agent != nil {
-			l.kill()
-		}
+		l.agent.Kill()
+		l.row.RSS = l.agent.PeakRSS
 		l.row.Time = time.Since(start)
 		l.row.Failed = t.Failed()
 		report.add(l.row)
-		if t.Failed() {
-			t.Logf("the agent said:\n%s", tail(l.output.String()))
-		}
 	})
 	return l
-}
-
-func tail(text string) string {
-	const most = 8 << 10
-	return text[max(0, len(text)-most):]
 }
 
 func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
@@ -84,11 +67,11 @@ func (l *lab) configure(keys string) {
 	l.write("corkline.yaml", fmt.Sprintf(`node: node-1
 cluster: %s
 state_dir: %s
-listen: %s
+listen: 127.0.0.1:0
 poll_interval: 100ms
 shutdown_timeout: 5s
 loki: {url: %q, timeout: 2s}
-`, l.cluster, l.path("state"), l.address, l.proxy.URL)+keys)
+`, l.cluster, l.path("state"), l.proxy.URL)+keys)
 }
 
 func (l *lab) write(name, text string) {
@@ -96,15 +79,6 @@ func (l *lab) write(name, text string) {
 	if err := os.WriteFile(l.path(name), []byte(text), 0o600); err != nil {
 		l.Fatal(err)
 	}
-}
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // next makes lines, and remembers them as written.
@@ -170,6 +144,25 @@ func (l *lab) follow(every time.Duration, n int, each func(tick int) error) (sto
 	})
 }
 
+// rotating rotates by a function at every so many ticks, but for when the file
+// that would be removed then is not known to be delivered: what is removed
+// unread is lost to any reader.
+func (l *lab) rotating(every, depth int, rotate func(depth int) error) func(tick int) error {
+	var ends []int // lines that there were when a file was rotated away
+	return func(tick int) error {
+		if tick%every != 0 {
+			return nil
+		}
+		if n := len(ends); n >= depth && int64(ends[n-depth]) > l.settled.Load() {
+			return nil
+		}
+		l.mu.Lock()
+		ends = append(ends, len(l.written))
+		l.mu.Unlock()
+		return rotate(depth)
+	}
+}
+
 // rotate renames np.log to np.log.1, that to np.log.2, and so on.
 func (l *lab) rotate(depth int) error {
 	for i := depth; i >= 1; i-- {
@@ -184,232 +177,74 @@ func (l *lab) rotate(depth int) error {
 	return nil
 }
 
-func (l *lab) start(flags ...string) {
-	l.Helper()
-	// It outlives the test's context, which ends before the clean-up.
-	l.agent = exec.CommandContext(context.WithoutCancel(l.Context()), stack.binary, append([]string{"agent", "--config", l.path("corkline.yaml")}, flags...)...)
-	l.agent.Stdout, l.agent.Stderr = l.output, l.output
-	l.agent.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := l.agent.Start(); err != nil {
-		l.Fatal(err)
-	}
-}
-
-// measure the memory that the agent had at most.
-func (l *lab) measure() {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.agent.Process.Pid))
-	if err != nil {
-		return // it has ended
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			if kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB")); err == nil {
-				l.row.RSS = max(l.row.RSS, int64(kib)<<10)
-			}
-		}
-	}
-}
-
+// kill ends the agent at once, whose ledger balances all the same.
 func (l *lab) kill() {
-	l.measure()
-	_ = l.agent.Process.Kill() // it may have ended
-	_ = l.agent.Wait()
-	l.agent = nil
-}
-
-func (l *lab) stop() {
 	l.Helper()
-	l.measure()
-	if err := l.agent.Process.Signal(syscall.SIGTERM); err != nil {
-		l.Fatal(err)
-	}
-	if err := l.agent.Wait(); err != nil {
-		l.Errorf("agent: %s", err)
-	}
-	l.agent = nil
+	l.agent.Kill()
+	l.ledger()
 }
 
-// drain runs an agent until it has delivered everything.
-func (l *lab) drain() {
+// ledger of the agent that does not run; each account balances.
+func (l *lab) ledger() (accounts []exporter.Account) {
 	l.Helper()
-	l.start("--once")
-	done := make(chan error, 1)
-	go func() { done <- l.agent.Wait() }()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		select {
-		case err := <-done:
-			if err != nil {
-				l.Errorf("agent --once: %s", err)
-			}
-			l.agent = nil
-			return
-		case <-ticker.C:
-			l.measure()
-		case <-l.Context().Done():
-			l.Fatal("the agent does not come to an end")
-		}
+	if _, err := os.Stat(l.path("state/positions")); errors.Is(err, os.ErrNotExist) {
+		return nil // it was killed before it had read a line
 	}
+	accounts = rig.Ledger(l, l.agent.Binary, l.path("state"))
+	settled := int64(0)
+	for _, a := range accounts {
+		settled += a.Read - a.Waiting
+	}
+	l.settled.Store(settled)
+	return accounts
 }
 
-// eventually waits until try succeeds.
-func (l *lab) eventually(what string, try func() error) {
+// read waits until the agent has counted n lines.
+func (l *lab) read(n int) {
 	l.Helper()
-	ctx, cancel := context.WithTimeout(l.Context(), 2*time.Minute)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			l.Fatalf("%s: %s", what, err)
-		case <-ticker.C:
-		}
-	}
+	l.agent.Shows(`corkline_pipeline_lines_read_total{source="antrea-networkpolicy"}`, float64(n))
 }
 
-// metrics of the agent that have labels, by their name and labels.
-func (l *lab) metrics() (map[string]float64, error) {
-	all := map[string]float64{}
-	return all, l.scrape(func(line string) {
-		name, text, found := strings.Cut(line, "} ")
-		if value, err := strconv.ParseFloat(text, 64); found && err == nil {
-			all[name+"}"] = value
-		}
-	})
-}
-
-// scrape calls each for every line of the agent's metrics.
-func (l *lab) scrape(each func(line string)) error {
-	request, err := http.NewRequestWithContext(l.Context(), http.MethodGet, "http://"+l.address+"/metrics", nil)
-	if err != nil {
+// metrics of the agent, once it is up.
+func (l *lab) metrics() (all rig.Metrics) {
+	l.Helper()
+	rig.Eventually(l, "metrics", func(ctx context.Context) (err error) {
+		all, err = l.agent.Metrics(ctx)
 		return err
-	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	scanner := bufio.NewScanner(response.Body)
-	for scanner.Scan() {
-		each(scanner.Text())
-	}
-	return scanner.Err()
-}
-
-// plain gives the metrics that have no labels.
-func (l *lab) plain() (map[string]float64, error) {
-	all := map[string]float64{}
-	return all, l.scrape(func(line string) {
-		name, text, found := strings.Cut(line, " ")
-		if value, err := strconv.ParseFloat(text, 64); found && err == nil {
-			all[name] = value
-		}
 	})
-}
-
-// balance waits until the agent has read n lines and all of them are where
-// they belong, and holds that the ledger balances.
-func (l *lab) balance(source string, n int) {
-	l.Helper()
-	l.eventually("the ledger", func() error {
-		all, err := l.metrics()
-		if err != nil {
-			return err
-		}
-		get := func(name string) float64 { return all["corkline_pipeline_"+name+`{source="`+source+`"}`] }
-		read, waiting := get("lines_read_total"), get("lines_waiting")
-		sum := get("lines_shipped_total") + get("lines_dead_lettered_total") + get("lines_dropped_total") + get("lines_lost_total") + waiting
-		if read != float64(n) || waiting != 0 || sum != read {
-			return fmt.Errorf("read %v of %d, waiting %v, shipped, dead-lettered, dropped and waiting %v", read, n, waiting, sum)
-		}
-		return nil
-	})
-}
-
-// entry is one line as Loki has it.
-type entry struct {
-	time   int64
-	line   string
-	labels map[string]string
+	return all
 }
 
 // query gives all that Loki has of the lab.
-func (l *lab) query() []entry {
+func (l *lab) query() []rig.Entry {
 	l.Helper()
-	var all []entry
-	const limit = 5000
-	for at := int64(0); ; {
-		var answer struct {
-			Data struct {
-				Result []struct {
-					Stream map[string]string
-					Values [][2]string
-				}
-			}
-		}
-		values := url.Values{
-			"query": {fmt.Sprintf(`{job="corkline", cluster=%q}`, l.cluster)}, "direction": {"forward"}, "limit": {strconv.Itoa(limit)},
-			"start": {strconv.FormatInt(max(at, l.from.Add(-48*time.Hour).UnixNano()), 10)}, "end": {strconv.FormatInt(time.Now().Add(time.Hour).UnixNano(), 10)},
-		}
-		if err := getJSON(l.Context(), stack.Loki.URL+"/loki/api/v1/query_range?"+values.Encode(), &answer); err != nil {
-			l.Fatal(err)
-		}
-		n, last := 0, at
-		for _, stream := range answer.Data.Result {
-			for _, value := range stream.Values {
-				stamp, err := strconv.ParseInt(value[0], 10, 64)
-				if err != nil {
-					l.Fatal(err)
-				}
-				last = max(last, stamp)
-				n++
-				all = append(all, entry{stamp, value[1], stream.Stream})
-			}
-		}
-		if n < limit {
-			return all
-		}
-		at = last + 1 // no two lines of the generator have the same time
-	}
-}
-
-func getJSON(ctx context.Context, address string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	all, err := rig.LogQL(l.Context(), stack.Loki.URL, fmt.Sprintf(`{job="corkline", cluster=%q}`, l.cluster), l.from.Add(-48*time.Hour), time.Now().Add(time.Hour))
 	if err != nil {
-		return err
+		l.Fatal(err)
 	}
-	response, err := (&http.Client{Timeout: time.Minute}).Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", response.Status, body)
-	}
-	return json.Unmarshal(body, into)
+	return all
 }
 
 // arrived compares what Loki has with what was written: lost lines, and those
-// that are there twice, are failures. It fills the row's figures.
+// that are there twice, are failures, and so is a ledger that has not each of
+// them. It fills the row's figures. No agent runs.
 func (l *lab) arrived() {
 	l.Helper()
+	var read, waiting int64
+	for _, a := range l.ledger() {
+		read += a.Read
+		waiting += a.Waiting
+	}
+	if want := int64(len(l.written) + l.besides); waiting != 0 || read != want && !l.anew {
+		l.Errorf("the ledger has %d lines, of which %d wait; %d were to be read", read, waiting, want)
+	}
 	missing := map[string]int{}
 	for _, line := range l.written {
 		missing[line]++
 	}
 	l.row.Lines = len(l.written)
 	for _, e := range l.query() {
-		missing[e.line]--
+		missing[e.Line]--
 	}
 	var example string
 	for line, n := range missing {

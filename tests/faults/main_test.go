@@ -6,14 +6,11 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/corkline/corkline/deploy/local"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 var (
@@ -21,7 +18,7 @@ var (
 	// hand them over.
 	stack struct { //nolint:gochecknoglobals // see above
 		*local.Stack
-		binary string
+		*rig.Rig
 	}
 	report  table                                                                                                   //nolint:gochecknoglobals // see above
 	long    = flag.Bool("long", false, "the long form of each fault, which takes about an hour")                    //nolint:gochecknoglobals // a flag
@@ -29,39 +26,17 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "faults:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(rig.Main(m, func(ctx context.Context, r *rig.Rig) (err error) {
+		stack.Rig = r
+		r.AtEnd(tell)
+		stack.Stack, err = r.Stack(ctx)
+		return err
+	}))
 }
 
-func run(m *testing.M) (code int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Hour)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "corkline-faults-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	stack.binary = filepath.Join(dir, "corkline")
-	build := exec.CommandContext(ctx, "go", "build", "-o", stack.binary, "./cmd/corkline")
-	build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("build corkline: %w\n%s", err, out)
-	}
-	if stack.Stack, err = local.Start(ctx, local.Options{Dir: filepath.Join(dir, "stack"), Progress: local.NewProgress(os.Stderr)}); err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, stack.Stop()) }()
-	code = m.Run()
-	if err := report.print(os.Stdout); err != nil {
-		return code, err
-	}
+func tell() (err error) {
 	if *publish != "" {
-		return code, report.publish(*publish)
+		err = report.publish(*publish)
 	}
-	return code, nil
+	return errors.Join(report.print(os.Stdout), err)
 }

@@ -21,6 +21,7 @@ type row struct {
 	Time      time.Duration
 	RSS       int64 // bytes that the agent had at most
 	Note      string
+	NotRun    string // why
 	Failed    bool
 }
 
@@ -36,22 +37,28 @@ func (t *table) add(r *row) {
 	t.rows = append(t.rows, r)
 }
 
-// print writes the rows in Markdown.
+// print writes the rows in Markdown, and below them what was not run.
 func (t *table) print(w io.Writer) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	slices.SortStableFunc(t.rows, func(a, b *row) int { return a.Number - b.Number })
 	var text strings.Builder
 	text.WriteString("| # | fault | lines | lost | sent twice | in Loki twice | agent's peak RSS | time | besides |\n|---|---|---|---|---|---|---|---|---|\n")
+	missing := ""
 	for _, r := range t.rows {
 		state := ""
 		if r.Failed {
 			state = "**failed** "
 		}
+		if r.NotRun != "" {
+			fmt.Fprintf(&text, "| %d | **NOT RUN** %s |||||||%s |\n", r.Number, r.Fault, r.NotRun)
+			missing += fmt.Sprintf("\n**Row %d was NOT RUN: %s.**\n", r.Number, r.NotRun)
+			continue
+		}
 		fmt.Fprintf(&text, "| %d | %s%s | %d | %d | %d | %d | %.1f MiB | %.1f s | %s |\n",
 			r.Number, state, r.Fault, r.Lines, r.Lost, r.SentTwice, r.Twice, float64(r.RSS)/(1<<20), r.Time.Seconds(), r.Note)
 	}
-	_, err := io.WriteString(w, text.String())
+	_, err := io.WriteString(w, text.String()+missing)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/corkline/corkline/deploy/local"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // A burst over UDP, connections over TCP and TLS that are cut in the middle of
@@ -25,26 +26,14 @@ import (
 func TestRow20Syslog(t *testing.T) {
 	burst, cuts, each := either(20_000, 200_000), either(40, 1000), either(100, 200)
 	l := newLab(t, 20, fmt.Sprintf("syslog: %d messages over UDP at once, %d connections cut in a message, kill -9 while Loki hangs", burst, cuts))
-	at := map[string]string{}
-	for _, transport := range []string{"udp", "tcp", "tls"} {
-		var err error
-		if at[transport], err = local.FreeAddr(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	at := map[string]string{"udp": rig.Addr(t), "tcp": rig.Addr(t), "tls": rig.Addr(t)}
 	pool := l.certificate()
 	l.configure(fmt.Sprintf("sources:\n  - {name: lb, definition: antrea-networkpolicy, syslog: {udp: '%s', tcp: '%s', tls: {listen: '%s', cert_file: tls.crt, key_file: tls.key}}}\n",
 		at["udp"], at["tcp"], at["tls"]))
-	get := func(name string) float64 {
-		all, err := l.metrics()
-		if err != nil {
-			return -1 // it does not answer yet
-		}
-		return all["corkline_syslog_"+name+"}"]
-	}
+	get := func(name string) float64 { return l.metrics()["corkline_syslog_"+name+"}"] }
 	has := func(want float64, names ...string) {
 		t.Helper()
-		l.eventually(strings.Join(names, " + "), func() error {
+		rig.Eventually(t, strings.Join(names, " + "), func(context.Context) error {
 			got := 0.0
 			for _, name := range names {
 				got += get(name)
@@ -55,7 +44,7 @@ func TestRow20Syslog(t *testing.T) {
 			return nil
 		})
 	}
-	l.start()
+	l.agent.Start()
 	has(0, `messages_total{source="lb",transport="udp"`)
 	l.proxy.behave(always(hang))
 
@@ -98,17 +87,17 @@ func TestRow20Syslog(t *testing.T) {
 	l.kill()
 
 	l.proxy.behave(nil)
-	l.start()
-	l.balance("lb", cuts*each+burst-dropped)
-	l.stop()
-	l.drain() // to the last file
+	l.agent.Start()
+	l.agent.Balances("lb", cuts*each+burst-dropped)
+	l.agent.Stop()
+	l.agent.Once() // to the last file
 	if files, err := filepath.Glob(l.path("state/spool/lb/*")); err != nil || len(files) > 0 {
 		t.Errorf("spool files stay: %q, %v", files, err)
 	}
 
 	there := map[string]bool{}
 	for _, e := range l.query() {
-		there[e.line] = true
+		there[e.Line] = true
 	}
 	kept := l.written[:len(l.written)-burst]
 	for _, line := range lines {

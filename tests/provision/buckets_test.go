@@ -12,7 +12,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"github.com/corkline/corkline/deploy/local"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 const proven = " put get list delete"
@@ -102,10 +102,7 @@ func TestBucketsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody, err := local.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
+	nobody := rig.Addr(t)
 	for name, c := range map[string]struct {
 		env   []string
 		texts []string

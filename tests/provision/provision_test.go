@@ -3,12 +3,8 @@
 package provision
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,65 +14,41 @@ import (
 
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/tests/parts"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // real is what all tests of a run share; each has a namespace or buckets of
 // its own.
 var servers struct { //nolint:gochecknoglobals // TestMain has no other way to hand it to the tests
-	binary     string
+	*rig.Rig
 	kubernetes *parts.Kubernetes
 	versity    *parts.Versity // over TLS
 	versityCA  string         // file
 	stack      *local.Stack   // MinIO, Loki, Prometheus
 }
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "set up the servers:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(rig.Main(m, setUp)) }
 
-func run(m *testing.M) (code int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Minute)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "corkline-provision-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	servers.binary = filepath.Join(dir, "corkline")
-	build := exec.CommandContext(ctx, "go", "build", "-o", servers.binary, "./cmd/corkline")
-	build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("build corkline: %w\n%s", err, out)
-	}
+func setUp(ctx context.Context, r *rig.Rig) (err error) {
+	servers.Rig = r
 	progress := local.NewProgress(os.Stderr)
-	if servers.kubernetes, err = parts.StartKubernetes(ctx, filepath.Join(dir, "kubernetes"), progress); err != nil {
-		return 0, err
+	if servers.kubernetes, err = parts.StartKubernetes(ctx, filepath.Join(r.Dir, "kubernetes"), progress); err != nil {
+		return err
 	}
-	defer func() { err = errors.Join(err, servers.kubernetes.Stop()) }()
+	r.AtEnd(servers.kubernetes.Stop)
 	var key string
-	if servers.versityCA, key, err = certificate(dir); err != nil {
-		return 0, err
+	if servers.versityCA, key, err = certificate(r.Dir); err != nil {
+		return err
 	}
-	if servers.versity, err = parts.StartVersity(ctx, filepath.Join(dir, "versity"), servers.versityCA, key, progress); err != nil {
-		return 0, err
+	if servers.versity, err = parts.StartVersity(ctx, filepath.Join(r.Dir, "versity"), servers.versityCA, key, progress); err != nil {
+		return err
 	}
-	defer func() { err = errors.Join(err, servers.versity.Stop()) }()
+	r.AtEnd(servers.versity.Stop)
 	scraped, err := local.FreeAddr()
-	if err != nil {
-		return 0, err
+	if err == nil {
+		servers.stack, err = r.Stack(ctx, scraped)
 	}
-	servers.stack, err = local.Start(ctx, local.Options{Dir: filepath.Join(dir, "stack"), Progress: progress, Scrape: []string{scraped}})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, servers.stack.Stop()) }()
-	return m.Run(), nil
+	return err
 }
 
 // corkline runs corkline provision to its end, with nothing in its environment
@@ -85,18 +57,13 @@ func corkline(t *testing.T, env []string, args ...string) (stdout, stderr string
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, servers.binary, append([]string{"provision"}, args...)...)
-	var out, errs bytes.Buffer
+	command := exec.CommandContext(ctx, servers.Binary, append([]string{"provision"}, args...)...)
 	command.Env = append([]string{"HOME=" + t.TempDir()}, env...)
-	command.Stdout, command.Stderr = &out, &errs
-	var exit *exec.ExitError
-	if err := command.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
+	stdout, stderr, code = rig.Run(t, command)
 	if ctx.Err() != nil {
 		t.Fatalf("corkline provision %q does not end", args)
 	}
-	return out.String(), errs.String(), command.ProcessState.ExitCode()
+	return stdout, stderr, code
 }
 
 // succeed runs it, and wants exit code 0.

@@ -23,6 +23,11 @@ type transportMetrics struct {
 	connections     prometheus.Gauge // nil for UDP
 }
 
+// Spool gives those of the source's spool.
+func (m *SourceMetrics) Spool() SpoolMetrics {
+	return SpoolMetrics{Bytes: m.spoolBytes, Limit: m.spoolLimit, WriteFailures: m.writeFailures}
+}
+
 // NewMetrics registers the metrics with reg, to which it may be given once.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -40,7 +42,7 @@ type Spool struct {
 	dir     string
 	limit   int64 // bytes of all files
 	segment int64 // bytes of one
-	metrics *SourceMetrics
+	metrics SpoolMetrics
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -66,9 +68,15 @@ type Spool struct {
 type SpoolOptions struct {
 	Dir     string // made if needed
 	Limit   int64  // bytes of all files
-	Metrics *SourceMetrics
+	Metrics SpoolMetrics
 	Log     *slog.Logger
 	Now     func() time.Time // time.Now if nil
+}
+
+// SpoolMetrics are told what becomes of a Spool.
+type SpoolMetrics struct {
+	Bytes, Limit  prometheus.Gauge
+	WriteFailures prometheus.Counter
 }
 
 // OpenSpool takes over the files in a folder. A line that a crash has cut short
@@ -100,8 +108,8 @@ func OpenSpool(o SpoolOptions) (*Spool, error) {
 			s.last = max(s.last, n)
 		}
 	}
-	s.metrics.spoolLimit.Set(float64(s.limit))
-	s.metrics.spoolBytes.Set(float64(s.bytes))
+	s.metrics.Limit.Set(float64(s.limit))
+	s.metrics.Bytes.Set(float64(s.bytes))
 	return s, nil
 }
 
@@ -146,7 +154,7 @@ func (s *Spool) Append(ctx context.Context, lines []byte) error {
 		if err == nil {
 			return nil
 		}
-		s.metrics.writeFailures.Inc()
+		s.metrics.WriteFailures.Inc()
 		if !failed {
 			s.log.Error("write spool file; trying again", "error", err)
 		}
@@ -158,6 +166,33 @@ func (s *Spool) Append(ctx context.Context, lines []byte) error {
 		case <-retry.C:
 		}
 	}
+}
+
+// Offer writes whole lines unless the spool is full; it does not wait. An error
+// means that they, or some of their bytes, could not be written.
+func (s *Spool) Offer(lines []byte) (taken bool, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	fits := s.fits(int64(len(lines)))
+	s.mu.Unlock()
+	if !fits {
+		return false, nil
+	}
+	if s.isOpen() { // an end for the half line that a failure left
+		lines = append([]byte{'\n'}, lines...)
+	}
+	if _, err := s.write(lines); err != nil {
+		s.metrics.WriteFailures.Inc()
+		return false, fmt.Errorf("write spool file: %w", err)
+	}
+	return true, nil
+}
+
+func (s *Spool) isOpen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
 }
 
 // waitForRoom returns nil when n bytes fit, and else an error when ctx ends.
@@ -210,7 +245,7 @@ func (s *Spool) write(lines []byte) (n int, err error) {
 		s.size, s.bytes = s.size+int64(n), s.bytes+int64(n)
 		s.written, s.dirty = s.now(), true
 		s.open = lines[n-1] != '\n'
-		s.metrics.spoolBytes.Set(float64(s.bytes))
+		s.metrics.Bytes.Set(float64(s.bytes))
 	}
 	return n, err
 }
@@ -255,7 +290,7 @@ func (s *Spool) Removed(path string) {
 	defer s.mu.Unlock()
 	s.bytes -= s.sealed[path]
 	delete(s.sealed, path)
-	s.metrics.spoolBytes.Set(float64(s.bytes))
+	s.metrics.Bytes.Set(float64(s.bytes))
 	close(s.room)
 	s.room = make(chan struct{})
 }

@@ -402,7 +402,7 @@ func TestSpool_FolderGone(t *testing.T) {
 
 	b.do(os.RemoveAll(b.dir))
 	b.do(os.WriteFile(b.dir, nil, 0o600))
-	if _, err := OpenSpool(SpoolOptions{Dir: b.dir, Metrics: b.metrics}); err == nil {
+	if _, err := OpenSpool(SpoolOptions{Dir: b.dir, Metrics: b.metrics.Spool()}); err == nil {
 		t.Error("a file is a spool")
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -84,7 +84,7 @@ func (b *bench) advance(d time.Duration) {
 func (b *bench) open() {
 	b.Helper()
 	var err error
-	b.spool, err = OpenSpool(SpoolOptions{Dir: b.dir, Limit: b.limit, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.now})
+	b.spool, err = OpenSpool(SpoolOptions{Dir: b.dir, Limit: b.limit, Metrics: b.metrics.Spool(), Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.now})
 	b.do(err)
 }
 

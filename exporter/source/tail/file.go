@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -82,6 +83,12 @@ func (f *File) finished() bool { return !f.unsettled() && f.committed() >= f.siz
 // quiet reports whether a rotated file has ceased to change.
 func (f *File) quiet(now time.Time) bool {
 	return f.rotated && now.Sub(f.changed) >= quietTime
+}
+
+// followed reports whether a file that was rotated away later has content.
+func (f *File) followed() bool {
+	later := f.chain.files[slices.Index(f.chain.files, f)+1:]
+	return slices.ContainsFunc(later, func(g *File) bool { return g.prefix.bytes > 0 })
 }
 
 // whole reports whether no more can come to a file: what lies before its end

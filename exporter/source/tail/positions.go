@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -59,6 +60,10 @@ type mark struct {
 
 // forgetTime is how long the position of a file that is gone is kept.
 const forgetTime = 24 * time.Hour
+
+// UnusedTime is how long the positions of a source that is not configured are
+// kept.
+const UnusedTime = 30 * 24 * time.Hour
 
 func (m *mark) key() positionKey { return positionKey{m.Source, m.identity()} }
 
@@ -176,7 +181,7 @@ func (p *Positions) Keep(chunks []Chunk, source string, body []byte) {
 	if dirty || body == nil && len(changed) == 0 {
 		return
 	}
-	line, err := encodeNote(note{source, body, changed})
+	line, err := encodeCommit(commit{source, body, changed})
 	if err == nil {
 		err = p.append(line)
 	}
@@ -218,10 +223,39 @@ func (p *Positions) append(line []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(line)
+	n, err := f.Write(line)
+	if err != nil && n > 0 { // the disk is full; a part of a line would be damage
+		if info, statErr := f.Stat(); statErr == nil {
+			err = errors.Join(err, f.Truncate(info.Size()-int64(n)))
+		}
+	}
 	p.appended += len(line)
 	p.unsynced = true
 	return errors.Join(err, f.Close())
+}
+
+// Retain takes note of the sources that are configured. The positions of others
+// are kept for UnusedTime, should they be configured again; then they are
+// forgotten, and it says how many of each source. It fails as Sync does.
+func (p *Positions) Retain(sources []string, now time.Time) (forgotten map[string]int, err error) {
+	p.mu.Lock()
+	forgotten = make(map[string]int)
+	for key, m := range p.marks {
+		unused := m.Unused
+		switch {
+		case slices.Contains(sources, key.source):
+			m.Unused = 0
+		case unused == 0:
+			m.Unused = now.Unix()
+		case now.Sub(time.Unix(unused, 0)) >= UnusedTime:
+			delete(p.marks, key)
+			forgotten[key.source]++
+			p.dirty = true
+		}
+		p.dirty = p.dirty || m.Unused != unused
+	}
+	p.mu.Unlock()
+	return forgotten, p.Sync()
 }
 
 // Sync makes durable what has changed since the last one. It fails as Commit
@@ -472,6 +506,16 @@ func (p *Positions) finish(m *mark, modified time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.Finished, m.Modified, p.dirty = true, modified.UnixNano(), true
+}
+
+// end notes whether a file that was rotated away has been delivered to its end,
+// which its writer has left.
+func (p *Positions) end(m *mark, ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m.Ended != ended {
+		m.Ended, p.dirty = ended, true
+	}
 }
 
 // expire forgets the positions of files that have been gone for long.

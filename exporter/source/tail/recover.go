@@ -341,6 +341,9 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		case errors.As(k.err, &lost) && k.Finished:
 			t.positions.drop(k.mark)
 			since = earlier(since, time.Unix(0, k.Modified))
+		case errors.As(k.err, &lost) && k.Ended:
+			t.positions.drop(k.mark)
+			since = earlier(since, t.positions.opened)
 		case errors.As(k.err, &lost):
 			faults = append(faults, k.err)
 			t.positions.miss(k.mark, t.now())
@@ -403,7 +406,7 @@ func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, erro
 	}
 	path := resolve(r.Path)
 	for _, target := range r.targets() {
-		for range 2 { // a rename may hide a file from one listing
+		for range 2 { // it may be renamed between the listing and its opening
 			listed, err := list(filepath.Dir(target))
 			if isGone(err) {
 				break

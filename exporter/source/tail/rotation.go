@@ -46,24 +46,48 @@ func siblings(path string, known []identity, since time.Time) ([]sighting, error
 	return slices.CompactFunc(rotated, func(packed, plain sighting) bool { return packed.path == plain.path+packedExt }), nil
 }
 
-// list returns the regular files in a folder.
+// listings is how often a folder is listed until two listings agree.
+const listings = 10
+
+// list returns the regular files in a folder. Names and what they lead to are
+// read one after the other, and a rotation in between would hide a file. So a
+// folder is listed until it was the same twice; one that never is, is a fault.
 func list(dir string) ([]sighting, error) {
+	var before []sighting
+	settled := false // before is whole
+	for range listings {
+		listed, whole, err := listOnce(dir)
+		if err != nil {
+			return nil, err
+		}
+		if settled && whole && slices.EqualFunc(before, listed, func(a, b sighting) bool { return a.path == b.path && a.id == b.id }) {
+			return listed, nil
+		}
+		before, settled = listed, whole
+	}
+	return nil, fmt.Errorf("list %q: it changes all the time", dir)
+}
+
+// listOnce lists a folder; not as a whole if a name was gone when it was looked
+// at.
+func listOnce(dir string) (listed []sighting, whole bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("list %q: %w", dir, err)
+		return nil, false, fmt.Errorf("list %q: %w", dir, err)
 	}
-	var listed []sighting
+	whole = true
 	for _, entry := range entries {
 		if !entry.Type().IsRegular() {
 			continue
 		}
 		info, err := entry.Info()
 		if err != nil {
-			continue // it went since the listing
+			whole = false
+			continue
 		}
 		listed = append(listed, sighting{filepath.Join(dir, entry.Name()), info, identify(info)})
 	}
-	return listed, nil
+	return listed, whole, nil
 }
 
 // rotation returns the part of name that tells when it was rotated away from

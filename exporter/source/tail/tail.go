@@ -388,7 +388,7 @@ func (t *Tailer) resume(f *File) error {
 			f.cursors[Ship].moveTo(r.Offset, r.Tail)
 			return f.learn(t.scratch[:])
 		}
-		if r.Lost == 0 {
+		if r.Lost == 0 && !r.Ended {
 			lost = &LostError{r.Path, r.Offset, "another file has its inode, or it was truncated"}
 		}
 	}
@@ -420,6 +420,7 @@ func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults 
 		if !f.rotated {
 			f.rotated, f.changed = true, now
 		}
+		t.positions.end(f.mark, t.left(f))
 		if f.quiet(now) && f.finished() && (t.succeeded(f) || f.content.deleted()) {
 			if err := t.forget(f); err != nil {
 				faults = append(faults, err)
@@ -429,6 +430,12 @@ func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults 
 	return faults
 }
 
+// left reports whether a file was rotated away, delivered to its end, and left by
+// its writer, which has gone on to another or been quiet.
+func (t *Tailer) left(f *File) bool {
+	return f.rotated && f.finished() && (f.quiet(t.now()) || f.followed())
+}
+
 // succeeded reports whether a file is not needed to find what was rotated away
 // after it: that search starts from the last file of a path, and after a
 // restart from the last whose content can be told.
@@ -436,8 +443,7 @@ func (t *Tailer) succeeded(f *File) bool {
 	if t.at[f.path] == f {
 		return false
 	}
-	later := f.chain.files[slices.Index(f.chain.files, f)+1:]
-	return f.prefix.bytes == 0 || slices.ContainsFunc(later, func(g *File) bool { return g.prefix.bytes > 0 })
+	return f.prefix.bytes == 0 || f.followed()
 }
 
 // forget closes a finished file and drops its position.
@@ -604,7 +610,8 @@ func (t *Tailer) Files() []FileStatus {
 }
 
 // Close closes all files and keeps their positions, from which another Tailer
-// for the same source goes on.
+// for the same source goes on. What it learned of them at last is written by the
+// next Sync.
 func (t *Tailer) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -612,6 +619,7 @@ func (t *Tailer) Close() error {
 	var errs []error
 	for _, f := range t.files {
 		t.positions.ground(f.mark)
+		t.positions.end(f.mark, t.left(f))
 		if f.content == nil {
 			continue
 		}

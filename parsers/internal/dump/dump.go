@@ -103,6 +103,18 @@ func (s *Scanner) Number(limit uint64) (uint64, bool) {
 	return n, true
 }
 
+// Uint is any unsigned integer.
+type Uint interface {
+	~uint8 | ~uint16 | ~uint32 | ~uint64
+}
+
+// Take takes a decimal number that fits its place.
+func Take[T Uint](s *Scanner, to *T) bool {
+	n, ok := s.Number(uint64(^T(0)))
+	*to = T(n)
+	return ok
+}
+
 // Hex takes 0x and a hexadecimal number of up to 64 bits.
 func (s *Scanner) Hex() (uint64, bool) {
 	if !s.Sees("0x") {
@@ -167,6 +179,19 @@ func (s *Scanner) Duration() (time.Duration, bool) {
 		return 0, false
 	}
 	return d, true
+}
+
+// Line gives a scanner at the start of a line of a record, whose text ends with
+// the line, so that columns are those of the record; and the start of the next
+// line, which is behind the record's end when there is none.
+func Line(record []byte, start int) (s Scanner, next int) {
+	start = min(start, len(record))
+	end := bytes.IndexByte(record[start:], '\n')
+	if end < 0 {
+		end = len(record) - start
+	}
+	end += start
+	return Scanner{Text: bytes.TrimSuffix(record[:end:end], []byte("\r")), At: start}, end + 1
 }
 
 // TrimEnd gives the line without its end.
