@@ -3,7 +3,9 @@ package ovs
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/corkline/corkline/exporter/collector/ovs/openflow"
@@ -233,6 +235,7 @@ func (b *bridge) rename(ctx context.Context, stats *[256]ovs.TableStats, now tim
 	}
 	if stale {
 		b.names, err = b.client.TableNames(ctx)
+		maps.DeleteFunc(b.names, func(id uint8, name string) bool { return name == "table"+strconv.Itoa(int(id)) }) // of a switch that names them all so
 		b.namesAt = now
 	}
 	return err

@@ -235,17 +235,26 @@ func (g *generation) table(name string, id int, byID bool, label *string) bool {
 	return false
 }
 
-// enoughTables of a generation must be there for a bridge to be Antrea's.
-const enoughTables = 8
+// So many more tables of a generation than of strangers must be there for a
+// bridge to be Antrea's: numbers tell less than names do.
+const (
+	enoughNames   = 4
+	enoughNumbers = 8
+)
 
 func (k *knowledge) generationOf(names map[uint8]string, flows func(uint8) bool) (best *generation) {
-	most := enoughTables - 1
+	most := enoughNames - 1
+	if len(names) == 0 {
+		most = enoughNumbers - 1
+	}
 	for i := range k.Generations {
 		g := &k.Generations[i]
 		n, strangers := 0, 0
 		for id, name := range names {
 			if g.table(name, int(id), false, nil) {
 				n++
+			} else {
+				strangers++
 			}
 		}
 		if len(names) == 0 {

@@ -107,6 +107,8 @@ func TestRecognise(t *testing.T) {
 	f(map[uint8]string{0: "a", 1: "a", 2: "3", 4: "bad\xff"}, none, "none", map[uint8]string{0: "a", 1: "a#1", 2: "3", 3: "3#3", 4: "bad\uFFFD"})
 	// A few of the names are somebody else's.
 	f(map[uint8]string{0: "Classifier", 1: "Output"}, none, "none", map[uint8]string{0: "Classifier"})
+	f(map[uint8]string{0: "Classifier", 1: "Output", 2: "SNAT", 3: "DNAT", 4: "mine", 5: "also mine"}, none, "none", nil)
+	f(map[uint8]string{0: "Classifier", 1: "SpoofGuard", 2: "L3DecTTL", 3: "SNATMark", 4: "Output", 5: "of a later version"}, none, "1.7", map[uint8]string{5: "of a later version"})
 	// Numbers alone are Antrea's only when there are no strangers among them.
 	old := map[uint8]bool{0: true, 10: true, 20: true, 30: true, 31: true, 70: true, 72: true, 80: true, 105: true, 110: true}
 	f(nil, func(id uint8) bool { return old[id] }, "1.0", map[uint8]string{10: "SpoofGuard", 110: "Output", 11: "11"})

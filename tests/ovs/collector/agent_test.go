@@ -69,10 +69,9 @@ func (a *agent) exposes(lines ...string) {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), 30*time.Second)
 	defer cancel()
-	text, missing := "", lines
 	for {
-		text = a.metrics(ctx)
-		missing = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(text, line+"\n") })
+		text := a.metrics(ctx)
+		missing := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(text, line+"\n") })
 		if len(missing) == 0 {
 			return
 		}
