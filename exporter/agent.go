@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/corkline/corkline/exporter/collector/ovs"
 	"github.com/corkline/corkline/exporter/sink/archive"
 	"github.com/corkline/corkline/exporter/sink/loki"
 	"github.com/corkline/corkline/exporter/source/syslog"
@@ -66,6 +67,7 @@ type Agent struct {
 	syslog   *syslog.Metrics
 	polled   *polledMetrics
 	kinds    []collectorKind
+	rules    *ovs.RuleBook // names that the network-policy log has shown
 
 	positions *tail.Positions
 	listener  net.Listener
@@ -91,7 +93,7 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{
 		options: o, config: o.Config, log: o.Log, now: o.Now,
 		registry: prometheus.NewRegistry(), ledger: newLedger(), ready: make(chan struct{}), look: watchInterval,
-		receivers: map[string]*syslogSource{}, running: map[string]*runningCollector{}, kinds: o.kinds,
+		receivers: map[string]*syslogSource{}, running: map[string]*runningCollector{}, kinds: o.kinds, rules: ovs.NewRuleBook(),
 	}
 	if a.kinds == nil {
 		a.kinds = collectorKinds()
@@ -333,6 +335,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 	for _, s := range c.Sources {
 		var definitions []*parsers.Definition
 		var feeders []*Feeder
+		var shown []func(*parsers.Record)
 		for _, name := range s.DefinitionNames() {
 			d := c.library.Set[name]
 			if s.Redact != nil && !*s.Redact {
@@ -342,7 +345,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 			if err != nil {
 				return nil, fmt.Errorf("register metrics: %w", err)
 			}
-			definitions, feeders = append(definitions, d), append(feeders, feeder)
+			definitions, feeders, shown = append(definitions, d), append(feeders, feeder), append(shown, shower(d, a.rules, a.now))
 			for _, field := range d.StreamLabels {
 				a.budget.Declare(s.Name, d.Fields[field].Name)
 			}
@@ -361,7 +364,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 		}
 		pipelines = append(pipelines, &pipeline{
 			source: s.Name, definitions: definitions, tailer: tailer, positions: a.positions, sink: sink,
-			parser: parser, feeders: feeders, account: a.ledger.account(s.Name), log: a.log,
+			parser: parser, feeders: feeders, shown: shown, account: a.ledger.account(s.Name), log: a.log,
 			poll: c.PollInterval, maxLine: c.MaxLineBytes, implied: s.implied || s.spooled(), now: a.now, unwritten: a.own.positionFailures,
 			spool: a.spool(s.Name), onCommit: a.archive.Committed, onIdle: func() { a.archive.Idle(s.Name) },
 		})

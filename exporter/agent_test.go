@@ -84,7 +84,7 @@ func (b *bench) text() string {
 listen: 127.0.0.1:0
 poll_interval: 5ms
 shutdown_timeout: 100ms
-max_line_bytes: ` + strconv.Itoa(b.max) + "\n" + loki + "collectors: {conntrack: {" + b.conntrack + "}}\n" + `definitions:
+max_line_bytes: ` + strconv.Itoa(b.max) + "\n" + loki + "collectors: {ovs: {enabled: false}, conntrack: {" + b.conntrack + "}}\n" + `definitions:
   - name: words
     about: Words and numbers
     layouts: [{name: plain, regex: '^(?P<word>[a-z]+) (?P<number>[0-9]+)$'}]

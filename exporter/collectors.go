@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/corkline/corkline/exporter/collector"
+	"github.com/corkline/corkline/exporter/collector/ovs"
 	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -31,13 +32,14 @@ type collectorKind struct {
 // collectorTools are what a collector is given to work with.
 type collectorTools struct {
 	events collector.Events
+	rules  *ovs.RuleBook // that the network-policy log fills
 	log    *slog.Logger
 	now    func() time.Time
 }
 
 // collectorKinds in the order of the status page.
 func collectorKinds() []collectorKind {
-	return []collectorKind{conntrackKind()}
+	return []collectorKind{conntrackKind(), ovsKind()}
 }
 
 // eventSpoolBytes of a collector's events wait on disk at most.
@@ -114,7 +116,7 @@ func (a *Agent) newCollector(ctx context.Context, k collectorKind) (*runningColl
 		r.ended <- nil
 		return r, nil
 	}
-	r.Collector = k.open(a.config, collectorTools{events: r, log: r.log, now: a.now})
+	r.Collector = k.open(a.config, collectorTools{events: r, rules: a.rules, log: r.log, now: a.now})
 	ctx, r.cancel = context.WithCancel(ctx)
 	go func() { r.ended <- r.run(ctx) }() // waited for by stopCollectors
 	return r, nil

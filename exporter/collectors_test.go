@@ -225,8 +225,11 @@ func TestParseConfig_Collectors(t *testing.T) {
 	f("collectors: {conntrack: {interval: 0s}}", `c.yaml:1:36: collectors.conntrack.interval: must be at least 1s`)
 	f("collectors: {conntrack: {timeout: 0s}}", `collectors.conntrack.timeout: must be above 0`)
 	f("collectors: {contrack: {}}", `did you mean "conntrack"?`)
+	f("collectors: {conntrack: {table: both}}", `collectors.conntrack.table: "both" is neither kernel nor ovs`)
 	f("collectors: {conntrack: {names: {192.0.2: shop/web-0}}}", `collectors.conntrack.names: "192.0.2" is not an address or a CIDR`)
 	f("collectors: {conntrack: {names: {192.0.2.1: shop/}}}", `"shop/" is neither namespace/pod nor a name`)
+	f("collectors: {ovs: {interval: 30s, full_interval: 20s}}", `c.yaml:1:50: collectors.ovs.full_interval: must not be below interval (30s)`)
+	f("collectors: {ovs: {bridges: [br-int, a/b]}}", `collectors.ovs.bridges[1]: "a/b" is not the name of a bridge`)
 	f("sources: [{definition: hubble, name: conntrack-events}]", `"conntrack-events" is the source of a collector's events`)
 }
 

@@ -68,6 +68,10 @@ type SourceConfig struct {
 // spooled tells whether the agent itself writes the files of the source.
 func (s *SourceConfig) spooled() bool { return s.Syslog != nil || s.events }
 
+// FromCollector tells whether the source is what a collector emits, which no
+// configuration names.
+func (s *SourceConfig) FromCollector() bool { return s.events }
+
 // DefinitionNames gives the names of the definitions in their order.
 func (s *SourceConfig) DefinitionNames() []string {
 	if s.Definition != "" {

@@ -12,6 +12,7 @@ import (
 // page, and does no more.
 type CollectorsConfig struct {
 	Conntrack ConntrackConfig `yaml:"conntrack"`
+	OVS       OVSConfig       `yaml:"ovs"`
 }
 
 // pollConfig is what all collectors have in their configuration.
@@ -21,13 +22,14 @@ type pollConfig struct {
 }
 
 func defaultCollectors() CollectorsConfig {
-	return CollectorsConfig{Conntrack: defaultConntrack()}
+	return CollectorsConfig{Conntrack: defaultConntrack(), OVS: defaultOVS()}
 }
 
 // collectors checks what all collectors have, and adds the sources of their
 // events to those of the configuration.
 func (c *configCheck) collectors() {
 	c.conntrack()
+	c.ovs()
 	for _, k := range collectorKinds() {
 		config := k.poll(&c.config.Collectors)
 		at := "collectors." + k.name

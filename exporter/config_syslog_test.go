@@ -19,7 +19,7 @@ import (
 func TestParseConfig_Syslog(t *testing.T) {
 	f := func(text string, want SourceConfig) {
 		t.Helper()
-		c, err := ParseConfig("/etc/corkline/c.yaml", []byte("state_dir: /state\ncollectors: {conntrack: {enabled: false}}\nsources: ["+text+"]\n"))
+		c, err := ParseConfig("/etc/corkline/c.yaml", []byte("state_dir: /state\ncollectors: {conntrack: {enabled: false}, ovs: {enabled: false}}\nsources: ["+text+"]\n"))
 		if err != nil {
 			t.Fatalf("%q: %s", text, err)
 		}

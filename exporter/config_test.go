@@ -37,8 +37,9 @@ func TestParseConfig_Defaults(t *testing.T) {
 	for _, name := range names {
 		sources = append(sources, SourceConfig{Name: name, Definition: name, Files: set[name].Files})
 	}
-	sources = append(sources, SourceConfig{Name: "conntrack-events", Definition: "conntrack-events", Files: []string{"/var/lib/corkline/spool/conntrack-events/*.log"}})
-	if len(sources) == 1 {
+	sources = append(sources, SourceConfig{Name: "conntrack-events", Definition: "conntrack-events", Files: []string{"/var/lib/corkline/spool/conntrack-events/*.log"}},
+		SourceConfig{Name: "ovs-events", Definition: "ovs-events", Files: []string{"/var/lib/corkline/spool/ovs-events/*.log"}})
+	if len(sources) == 2 {
 		t.Fatal("no shipped definition names its files")
 	}
 	want := Config{
@@ -48,8 +49,11 @@ func TestParseConfig_Defaults(t *testing.T) {
 		Archive: ArchiveConfig{
 			Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 2 << 20, FlushInterval: 5 * time.Minute,
 		},
-		Collectors: CollectorsConfig{Conntrack: ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second}},
-		Sources:    sources, DefinitionsDir: "/etc/corkline/definitions",
+		Collectors: CollectorsConfig{
+			Conntrack: ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second, Table: "kernel"},
+			OVS:       OVSConfig{Enabled: true, Interval: 15 * time.Second, FullInterval: time.Minute, Timeout: 10 * time.Second},
+		},
+		Sources: sources, DefinitionsDir: "/etc/corkline/definitions",
 	}
 	f := func(text string) {
 		t.Helper()
@@ -129,7 +133,7 @@ func TestParseConfig_Definitions(t *testing.T) {
 	f("definitions_dir: '"+dir+"/two'\n", "more-words", "words", "new-words")
 	f("definitions_dir: one/../one/\ndefinitions:\n"+indent(strings.Replace(wordsForm, "words", "more-words", 1))+"  - {extends: words, name: x}\n", "more-words", "words", "x")
 
-	got, err := ParseConfig("c.yaml", []byte("definitions:\n"+indent(wordsForm)+"sources:\n  - {definition: words, files: [/a.log]}\n  - {name: Again_2.x, definition: words, files: ['/b/*.log']}\ncollectors: {conntrack: {enabled: false}}\n"))
+	got, err := ParseConfig("c.yaml", []byte("definitions:\n"+indent(wordsForm)+"sources:\n  - {definition: words, files: [/a.log]}\n  - {name: Again_2.x, definition: words, files: ['/b/*.log']}\ncollectors: {conntrack: {enabled: false}, ovs: {enabled: false}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

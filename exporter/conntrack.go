@@ -17,6 +17,8 @@ type ConntrackConfig struct {
 	Enabled  bool          `yaml:"enabled"`
 	Interval time.Duration `yaml:"interval"` // shorter as the table fills
 	Timeout  time.Duration `yaml:"timeout"`
+	// Table is kernel, or ovs for that of Open vSwitch's userspace datapath.
+	Table string `yaml:"table"`
 	// Stream counts new and destroyed connections by the kernel's events.
 	Stream bool `yaml:"stream"`
 	// Names of addresses and CIDRs: namespace/pod, or that of a node.
@@ -24,11 +26,29 @@ type ConntrackConfig struct {
 }
 
 func defaultConntrack() ConntrackConfig {
-	return ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second}
+	return ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second, Table: kernelTable}
 }
 
-// ConntrackNames gives whose addresses are, as far as the configuration tells.
-func (c *Config) ConntrackNames() conntrack.Names {
+// The tables that may be polled.
+const (
+	kernelTable = "kernel"
+	switchTable = "ovs"
+)
+
+// Conntrack gives the options of a collector that has the configured table, and
+// names of addresses: those of the configuration, then those of Antrea's ports.
+func (c *Config) Conntrack() conntrack.Options {
+	o := conntrack.Options{
+		Interval: c.Collectors.Conntrack.Interval, Stream: c.Collectors.Conntrack.Stream,
+		Names: conntrack.Resolvers{c.conntrackNames(), &podPorts{dir: c.Collectors.OVS.RunDir}}, Seed: rand.Uint64(),
+	}
+	if c.Collectors.Conntrack.Table == switchTable {
+		o.Datapath, o.Stream = &conntrack.Datapath{Daemon: switchDaemon{c.Collectors.OVS.RunDir}}, false
+	}
+	return o
+}
+
+func (c *Config) conntrackNames() conntrack.Names {
 	names := conntrack.Names{}
 	for address, name := range c.Collectors.Conntrack.Names {
 		prefix, err := parsePrefix(address)
@@ -50,6 +70,9 @@ func parsePrefix(text string) (netip.Prefix, error) {
 
 // conntrack checks what only this collector has.
 func (c *configCheck) conntrack() {
+	if table := c.config.Collectors.Conntrack.Table; table != kernelTable && table != switchTable {
+		c.fault("collectors.conntrack.table", "%q is neither %s nor %s", table, kernelTable, switchTable)
+	}
 	names := c.config.Collectors.Conntrack.Names
 	for _, address := range slices.Sorted(maps.Keys(names)) {
 		key := "collectors.conntrack.names"
@@ -64,16 +87,15 @@ func (c *configCheck) conntrack() {
 
 func conntrackKind() collectorKind {
 	return collectorKind{
-		name: "conntrack", about: "The kernel's connection tracking table",
+		name: "conntrack", about: "The connection tracking table",
 		poll: func(c *CollectorsConfig) pollConfig {
 			return pollConfig{c.Conntrack.Enabled, c.Conntrack.Interval, c.Conntrack.Timeout}
 		},
-		config: func(c *CollectorsConfig) any { return c.Conntrack },
+		config: func(c *CollectorsConfig) any { return [...]any{c.Conntrack, c.OVS.RunDir} },
 		open: func(c *Config, tools collectorTools) collector.Collector {
-			return conntrack.New(conntrack.Options{
-				Interval: c.Collectors.Conntrack.Interval, Stream: c.Collectors.Conntrack.Stream, Names: c.ConntrackNames(),
-				Events: tools.events, Seed: rand.Uint64(), Log: tools.log, Now: tools.now,
-			})
+			o := c.Conntrack()
+			o.Events, o.Log, o.Now = tools.events, tools.log, tools.now
+			return conntrack.New(o)
 		},
 		example: func() collector.Collector { return conntrack.Example() },
 	}

@@ -33,7 +33,8 @@ type pipeline struct {
 	positions   *tail.Positions
 	sink        Sink // nil: metrics only
 	parser      *parsers.Parser
-	feeders     []*Feeder // of the definitions
+	feeders     []*Feeder               // of the definitions
+	shown       []func(*parsers.Record) // of the definitions; nil where nothing is to be told
 	account     *account
 	log         *slog.Logger
 	poll        time.Duration
@@ -95,9 +96,6 @@ func (t *tally) book(a *account) {
 // as it may have.
 const bufferBytes = 256 << 10
 
-// writeInterval is how long the positions of a backlog may stay unwritten.
-const writeInterval = 20 * time.Millisecond
-
 // A crash repeats what is on its way, while a backlog goes faster in large
 // batches. So a batch is a share of what waits, and of what this process has
 // shipped, but leastBytes at least.
@@ -106,6 +104,9 @@ const (
 	shippedShare = 32
 	leastBytes   = 16 << 10
 )
+
+// writeInterval is how long the positions of a backlog may stay unwritten.
+const writeInterval = 20 * time.Millisecond
 
 // idleTicks without a line make a source give its buffers back.
 const idleTicks = 30
@@ -429,7 +430,11 @@ func (p *pipeline) parseLine(r *parsers.Record, line *tail.Line, count bool, fil
 		return false
 	}
 	p.tally.parsed++
-	p.feeders[slices.Index(p.definitions, r.Definition)].Add(r)
+	i := slices.Index(p.definitions, r.Definition)
+	p.feeders[i].Add(r)
+	if p.shown[i] != nil {
+		p.shown[i](r)
+	}
 	return true
 }
 
@@ -474,6 +479,7 @@ func (p *pipeline) land(ctx context.Context, f *flight, tick <-chan time.Time) e
 	if f == nil {
 		return nil
 	}
+	start := time.Now()
 	for {
 		select {
 		case err := <-f.done:
@@ -482,7 +488,7 @@ func (p *pipeline) land(ctx context.Context, f *flight, tick <-chan time.Time) e
 			p.write()
 			if ctx.Err() == nil {
 				p.scan()
-				p.countAhead(f)
+				p.countAhead(f, time.Since(start) > lateFlight)
 			}
 		}
 	}
@@ -540,14 +546,23 @@ func (p *pipeline) write() {
 	}
 }
 
+// lateFlight is when the sink counts as away: what is counted ahead is parsed
+// twice, which would slow down a backlog that is on its way.
+const (
+	lateFlight = time.Second
+	aheadShare = 10 // of the time may be spent on it before
+)
+
 // countAhead feeds the metrics with what the files hold behind the lines that
-// were handed to the sink, until that is all or the flight has ended.
-func (p *pipeline) countAhead(f *flight) {
+// were handed to the sink, until that is all or the flight has ended; unless it
+// is late, for a part of the time only.
+func (p *pipeline) countAhead(f *flight, late bool) {
 	if p.ahead == nil {
 		p.ahead = p.newWork()
 	}
-	w := p.ahead
-	for len(f.done) == 0 {
+	w, start := p.ahead, time.Now()
+	w.buffer.Most = leastBytes
+	for len(f.done) == 0 && (late || time.Since(start) < p.poll/aheadShare) {
 		p.readError(p.tailer.Fill(w.buffer, tail.Count))
 		if w.buffer.Len() == 0 {
 			return

@@ -153,8 +153,12 @@ func TestOVSPorts(t *testing.T) {
 			want["speed_mbps"], want["max_speed_mbps"] = strconv.Itoa(int(rapid.Uint32().Draw(t, "speed"))), strconv.Itoa(int(rapid.Uint32().Draw(t, "max_speed")))
 			record := fmt.Sprintf(" %s(%s): addr:%s", want["ofport"], want["name"], want["mac"])
 			for _, line := range [][2]string{
-				{"config", `0|PORT_DOWN( NO_FLOOD)?`}, {"state", `0|LIVE|STP_FORWARD( 0x[1-9a-f]{1,8})?`},
-				{"current", `(10GB-FD COPPER)?`}, {"advertised", `(1GB-FD( AUTO_NEG)?)?`}, {"supported", `(1TB-FD FIBER)?`}, {"peer", `(OTHER|AUTO_PAUSE_ASYM)?`},
+				{"config", `0|PORT_DOWN( NO_FLOOD)?`},
+				{"state", `0|LIVE|STP_FORWARD( 0x[1-9a-f]{1,8})?`},
+				{"current", `(10GB-FD COPPER)?`},
+				{"advertised", `(1GB-FD( AUTO_NEG)?)?`},
+				{"supported", `(1TB-FD FIBER)?`},
+				{"peer", `(OTHER|AUTO_PAUSE_ASYM)?`},
 			} {
 				key := line[0]
 				if want[key] = draw(t, line[1], key); want[key] != "" {

@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -32,7 +33,7 @@ type member struct {
 	text string
 }
 
-func packed(t *testing.T, members ...member) string {
+func packed(t testing.TB, members ...member) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -56,7 +57,7 @@ func packed(t *testing.T, members ...member) string {
 
 func file(name, text string) member { return member{tar.Header{Name: name}, text} }
 
-func zipped(t *testing.T, text string) string {
+func zipped(t testing.TB, text string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -213,24 +214,74 @@ func TestIsBinary(t *testing.T) {
 	f("a"+strings.Repeat("é", sniffBytes)[:sniffBytes-1], false) // cut within a character
 }
 
+// Whatever an archive is, each of its files is tried or passed over by name, each
+// record is told once, and no more is unpacked than there may be.
 func FuzzBundle(f *testing.F) {
 	set, err := parsers.Shipped()
 	if err != nil {
 		f.Fatal(err)
 	}
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Name: "flows", Size: int64(len(flowLine))}); err != nil {
-		f.Fatal(err)
+	huge := func(name string) (text string) { // only the beginning of what it says to have
+		var b bytes.Buffer
+		if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: name, Size: 1 << 40}); err != nil {
+			f.Fatal(err)
+		}
+		return b.String() + flowLine
 	}
-	if _, err := io.WriteString(w, flowLine); err != nil {
-		f.Fatal(err)
+	all := packed(f, file("flows", flowLine), file("logs/ovs/groups.gz", zipped(f, groupLine)), file("../../tables", tables), file("/ovsports", ports),
+		member{tar.Header{Name: "logs", Typeflag: tar.TypeDir}, ""}, member{tar.Header{Name: "link", Typeflag: tar.TypeSymlink, Linkname: "../flows"}, ""}, file("empty", ""))
+	for _, archive := range []string{
+		all, zipped(f, all), all[:len(all)/2], zipped(f, all)[:200], zipped(f, zipped(f, all)), huge("flows"), zipped(f, huge("conntrack.gz")),
+		packed(f, file("in.tar", all), file("in.tgz", zipped(f, all)), file("cut.gz", zipped(f, flowLine)[:20]), file(strings.Repeat("a/", 200)+"flows", entryLine)),
+		packed(f, file("bomb.gz", zipped(f, strings.Repeat(vlogLine, 50000)))), packed(f), flowLine, "",
+	} {
+		f.Add([]byte(archive))
 	}
-	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, archive []byte) {
-		b := &bundle{set: set, left: 1 << 20, notes: bufio.NewWriter(io.Discard)}
-		if err := b.members(t.Context(), tar.NewReader(bytes.NewReader(archive))); err == nil && b.parsed+b.failed > len(archive) {
-			t.Fatalf("%d lines of %d bytes", b.parsed+b.failed, len(archive))
+		const most = 1 << 20
+		left := int64(most)
+		lines, err := unpacked(bytes.NewReader(archive), &left)
+		if err != nil || !isTar(lines) {
+			return
+		}
+		var out bytes.Buffer
+		b := &bundle{set: set, output: "json", left: most, out: bufio.NewWriter(&out), notes: bufio.NewWriter(io.Discard)}
+		err = b.members(t.Context(), tar.NewReader(lines))
+		if err := b.out.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		for line := range bytes.Lines(out.Bytes()) {
+			var result struct{ Member, Line, Skipped *string }
+			if err := json.Unmarshal(line, &result); err != nil || result.Member == nil || (result.Line == nil) == (result.Skipped == nil) {
+				t.Fatalf("%s: %v", line, err)
+			}
+			told++
+		}
+		if told != b.parsed+b.failed+b.unknown+b.broken || told > most+len(archive) {
+			t.Fatalf("%d lines for %+v", told, b)
+		}
+		if err != nil {
+			return
+		}
+		left, files := most, 0
+		if lines, err = unpacked(bytes.NewReader(archive), &left); err != nil {
+			t.Fatal(err)
+		}
+		for again := tar.NewReader(lines); ; {
+			header, err := again.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if header.Typeflag == tar.TypeReg {
+				files++
+			}
+		}
+		if b.known+b.unknown+b.broken < files { // what could not be read after all is both known and broken
+			t.Fatalf("%d files for %+v", files, b)
 		}
 	})
 }

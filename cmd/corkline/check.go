@@ -69,8 +69,9 @@ func (c *checkCmd) checkConfig(definitions bool) error {
 	if file == "" {
 		file = "defaults"
 	}
-	fmt.Printf("%s: good; %d sources, node %q, state in %s, %s\n", file, len(config.Sources), config.Node, config.StateDir, destination(config))
-	for _, s := range config.Sources {
+	sources := slices.DeleteFunc(slices.Clone(config.Sources), func(s exporter.SourceConfig) bool { return s.FromCollector() })
+	fmt.Printf("%s: good; %d sources, node %q, state in %s, %s\n", file, len(sources), config.Node, config.StateDir, destination(config))
+	for _, s := range sources {
 		names := s.DefinitionNames()
 		what := "definition"
 		if len(names) > 1 {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -39,10 +38,11 @@ func (c *conntrackCmd) Help() string {
   corkline conntrack forecast --for 1m
   corkline conntrack flows --pod shop/web-0 --unreplied
 
-All look at the kernel's table of this node, live, beside the agent or without
-it. Entries are read over netlink, which takes the capability NET_ADMIN; the
+All look at this node's table, live, beside the agent or without it. Entries are read over netlink, which takes the capability NET_ADMIN; the
 summary goes without. Addresses have the names that the configuration gives
-them (collectors.conntrack.names).`
+them (collectors.conntrack.names), or those of the pods that Antrea has made
+ports for. Of Open vSwitch's userspace datapath they show the table that the
+configuration names (collectors.conntrack.table: ovs).`
 }
 
 // conntrackFlags are those of all subcommands.
@@ -53,12 +53,12 @@ type conntrackFlags struct {
 	Every  time.Duration `default:"2s" help:"Time between two looks with --watch (default 2s)."`
 }
 
-func (c *conntrackFlags) names() (conntrack.Names, error) {
+func (c *conntrackFlags) options() (conntrack.Options, error) {
 	config, _, err := loadConfig(c.Config)
 	if err != nil {
-		return nil, err
+		return conntrack.Options{}, err
 	}
-	return config.ConntrackNames(), nil
+	return config.Conntrack(), nil
 }
 
 // again calls show once, or with --watch until ctx ends.
@@ -98,11 +98,12 @@ func isTerminal(f *os.File) bool {
 
 // report polls the table and shows what it finds.
 func (c *conntrackFlags) report(ctx context.Context, log *slog.Logger, table func(io.Writer, *conntrack.Report)) error {
-	names, err := c.names()
+	options, err := c.options()
 	if err != nil {
 		return err
 	}
-	collector := conntrack.New(conntrack.Options{Interval: c.Every, Names: names, Seed: rand.Uint64(), Log: log})
+	options.Interval, options.Stream, options.Log = c.Every, false, log
+	collector := conntrack.New(options)
 	return c.again(ctx, func(w io.Writer) error {
 		if err := collector.Poll(ctx); err != nil {
 			return err
@@ -249,10 +250,14 @@ type conntrackForecast struct {
 
 // Run looks at the size for a while.
 func (c *conntrackForecastCmd) Run(ctx context.Context) error {
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
 	forecaster := analysis.NewForecaster(analysis.ForecastOptions{})
 	start := time.Now()
 	for {
-		entries, limit, err := conntrack.Size("/proc")
+		entries, limit, err := options.Size(ctx)
 		if err != nil {
 			return err
 		}
@@ -303,7 +308,7 @@ type conntrackFlowsCmd struct {
 
 // Run prints entries.
 func (c *conntrackFlowsCmd) Run(ctx context.Context) error {
-	names, err := c.names()
+	options, err := c.options()
 	if err != nil {
 		return err
 	}
@@ -313,25 +318,31 @@ func (c *conntrackFlowsCmd) Run(ctx context.Context) error {
 			return fmt.Errorf("--address: %w", err)
 		}
 	}
-	if c.Pod != "" && !slices.ContainsFunc(slices.Collect(maps.Values(names)), func(o conntrack.Owner) bool { return o.String() == c.Pod }) {
-		return fmt.Errorf("--pod: the configuration has no address of %q (collectors.conntrack.names)", c.Pod)
-	}
-	return c.again(ctx, func(w io.Writer) error { return c.show(ctx, w, names, selection) })
+	return c.again(ctx, func(w io.Writer) error { return c.show(ctx, w, &options, selection) })
 }
 
-func (c *conntrackFlowsCmd) show(ctx context.Context, w io.Writer, names conntrack.Names, selection conntrack.Selection) error {
-	conn, err := netlink.Dial()
-	if err != nil {
-		return err
+func (c *conntrackFlowsCmd) show(ctx context.Context, w io.Writer, options *conntrack.Options, selection conntrack.Selection) error {
+	var table conntrack.Table = options.Datapath
+	if options.Datapath == nil {
+		conn, err := netlink.Dial()
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		table = conn
 	}
-	defer conn.Close()
+	if names, is := options.Names.(conntrack.Refresher); is {
+		if err := names.Refresh(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "corkline:", err)
+		}
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	each := func(f *conntrack.Flow) error { return jsonLine(w, f) }
 	if c.Output == "table" {
 		fmt.Fprintln(t, "PROTOCOL\tSTATE\tSOURCE\tDESTINATION\tBACKEND\tZONE\tFLAGS\tTIMEOUT\tPACKETS\tBYTES")
 		each = func(f *conntrack.Flow) error { return flowRow(t, f) }
 	}
-	all, err := conntrack.Flows(ctx, conn, names, selection, each)
+	all, err := conntrack.Flows(ctx, table, options.Names, selection, each)
 	if err := errors.Join(err, t.Flush()); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type commands struct {
 	Replay     replayCmd        `cmd:"" help:"Push archived lines into Loki again, each once."`
 	Conntrack  conntrackCmd     `cmd:"" help:"Look at the connection tracking table of this node: how full it is, who fills it, and when it will be full."`
 	Ledger     ledgerCmd        `cmd:"" help:"Show what became of every line, over all restarts."`
+	OVS        ovsCmd           `cmd:"" name:"ovs" help:"Show the Open vSwitch of this node, live: tables, flows, drops, ports."`
 	Version    kong.VersionFlag `help:"Print the version and exit."`
 }
 

@@ -2,7 +2,6 @@ package conntrack
 
 import (
 	"bytes"
-	"math"
 )
 
 // datapath reads what Open vSwitch prints.
@@ -12,13 +11,9 @@ func (p *parser) datapath() error {
 	start := p.At
 	if name := p.Word(); protocol(name) != 0 {
 		e.ProtocolName, e.Protocol = name, protocol(name)
-	} else { // only some have names here
-		n, err := p.number(name, math.MaxUint8, "")
-		if err != nil {
-			p.At = start
-			return p.Expected("a protocol's name or number")
-		}
-		e.Protocol = uint8(n)
+	} else if number(p, name, &e.Protocol, "") != nil { // only some have names here
+		p.At = start
+		return p.Expected("a protocol's name or number")
 	}
 	for _, direction := range [...]struct {
 		key string
@@ -105,11 +100,9 @@ func (p *parser) datapathValue(key, value []byte) error {
 	}
 	switch string(key) {
 	case "timeout":
-		n, err := p.number(value, math.MaxUint32, "a timeout in seconds")
-		if err != nil {
+		if err := number(p, value, &e.Timeout, "a timeout in seconds"); err != nil {
 			return err
 		}
-		e.Timeout = uint32(n)
 		return p.once(HasTimeout)
 	case "start":
 		e.Start = value

@@ -165,22 +165,19 @@ func (p *parser) head() error {
 	e.ProtocolName = name
 	p.Blanks()
 	start = p.At
-	n, ok := p.Number(math.MaxUint8)
-	if known := protocol(name); !ok || !p.Next(' ') || known != 0 && known != uint8(n) {
+	ok := dump.Take(&p.Scanner, &e.Protocol)
+	if known := protocol(name); !ok || !p.Next(' ') || known != 0 && known != e.Protocol {
 		p.At = start
 		return p.Expected("the number of the protocol")
 	}
-	e.Protocol = uint8(n)
 	p.Blanks()
 
 	if p.digit(p.At) {
 		start := p.At
-		n, ok := p.Number(math.MaxUint32)
-		if !ok || !p.Next(' ') {
+		if !dump.Take(&p.Scanner, &e.Timeout) || !p.Next(' ') {
 			p.At = start
 			return p.Expected("a timeout in seconds")
 		}
-		e.Timeout = uint32(n)
 		p.seen |= HasTimeout
 		p.Blanks()
 	}
@@ -312,22 +309,20 @@ func (p *parser) listPair() error {
 	return nil
 }
 
-// number gives a value that is a decimal number.
-func (p *parser) number(value []byte, limit uint64, what string) (uint64, error) {
+// number takes a value that is a decimal number, and fits its place.
+func number[T dump.Uint](p *parser, value []byte, to *T, what string) error {
 	s := dump.Scanner{Text: value}
-	n, ok := s.Number(limit)
-	if !ok || !s.End() {
+	if !dump.Take(&s, to) || !s.End() {
 		p.At = p.valueAt
-		return 0, p.Expected(what)
+		return p.Expected(what)
 	}
-	return n, nil
+	return nil
 }
 
 // tuplePair takes a pair of a tuple.
 func (p *parser) tuplePair(key, value []byte) (taken bool, err error) {
 	t := p.tuple
 	var is tupleKeys
-	var n uint64
 	switch string(key) {
 	case "src":
 		is = seenSrc
@@ -337,30 +332,25 @@ func (p *parser) tuplePair(key, value []byte) (taken bool, err error) {
 		t.Dst, err = p.address(value)
 	case "sport":
 		is = seenSport
-		n, err = p.number(value, math.MaxUint16, "a port")
-		t.SrcPort = uint16(n)
+		err = number(p, value, &t.SrcPort, "a port")
 	case "dport":
 		is = seenDport
-		n, err = p.number(value, math.MaxUint16, "a port")
-		t.DstPort = uint16(n)
+		err = number(p, value, &t.DstPort, "a port")
 	case "packets":
 		is = seenPackets
-		t.Packets, err = p.number(value, math.MaxUint64, "a number")
+		err = number(p, value, &t.Packets, "a number")
 	case "bytes":
 		is = seenBytes
-		t.Bytes, err = p.number(value, math.MaxUint64, "a number")
+		err = number(p, value, &t.Bytes, "a number")
 	case "type":
 		is = seenType
-		n, err = p.number(value, math.MaxUint8, "an ICMP type")
-		t.ICMPType = uint8(n)
+		err = number(p, value, &t.ICMPType, "an ICMP type")
 	case "code":
 		is = seenCode
-		n, err = p.number(value, math.MaxUint8, "an ICMP code")
-		t.ICMPCode = uint8(n)
+		err = number(p, value, &t.ICMPCode, "an ICMP code")
 	case "id":
 		is = seenID
-		n, err = p.number(value, math.MaxUint16, "an ICMP id")
-		t.ICMPID = uint16(n)
+		err = number(p, value, &t.ICMPID, "an ICMP id")
 	case "srckey":
 		is = seenSrckey
 		t.SrcKey, err = p.greKey(value)
@@ -373,8 +363,7 @@ func (p *parser) tuplePair(key, value []byte) (taken bool, err error) {
 			p.At = p.valueAt
 			return true, p.Expected("zone-orig before and zone-reply after the src of the reply")
 		}
-		n, err = p.number(value, math.MaxUint16, "a zone")
-		t.Zone = uint16(n)
+		err = number(p, value, &t.Zone, "a zone")
 	default:
 		return false, nil
 	}
@@ -449,27 +438,22 @@ func (p *parser) endTuple(at int) error {
 func (p *parser) entryPair(key, value []byte) (taken bool, err error) {
 	e := p.entry
 	var has Fields
-	var n uint64
 	switch string(key) {
 	case "mark":
 		has = HasMark
-		n, err = p.number(value, math.MaxUint32, "a decimal mark")
-		e.Mark = uint32(n)
+		err = number(p, value, &e.Mark, "a decimal mark")
 	case "zone":
 		has = HasZone
-		n, err = p.number(value, math.MaxUint16, "a zone")
-		e.Zone = uint16(n)
+		err = number(p, value, &e.Zone, "a zone")
 	case "use":
 		has = HasUse
-		n, err = p.number(value, math.MaxUint32, "a number")
-		e.Use = uint32(n)
+		err = number(p, value, &e.Use, "a number")
 	case "id":
 		has = HasID
-		n, err = p.number(value, math.MaxUint32, "a number")
-		e.ID = uint32(n)
+		err = number(p, value, &e.ID, "a number")
 	case "delta-time":
 		has = HasDeltaTime
-		e.DeltaTime, err = p.number(value, math.MaxUint64, "seconds")
+		err = number(p, value, &e.DeltaTime, "seconds")
 	case "labels":
 		has = seenLabels
 		e.Labels = value

@@ -229,24 +229,19 @@ func (f *Flow) parseHead(s *dump.Scanner) error {
 			f.OffloadBytes, ok = count(s)
 		case "idle_timeout":
 			has = seenIdleTimeout
-			n, ok = s.Number(math.MaxUint16)
-			f.IdleTimeout = uint16(n)
+			ok = dump.Take(s, &f.IdleTimeout)
 		case "hard_timeout":
 			has = seenHardTimeout
-			n, ok = s.Number(math.MaxUint16)
-			f.HardTimeout = uint16(n)
+			ok = dump.Take(s, &f.HardTimeout)
 		case "importance":
 			has = seenImportance
-			n, ok = s.Number(math.MaxUint16)
-			f.Importance = uint16(n)
+			ok = dump.Take(s, &f.Importance)
 		case "idle_age":
 			has = HasIdleAge
-			n, ok = s.Number(math.MaxUint32)
-			f.IdleAge = uint32(n)
+			ok = dump.Take(s, &f.IdleAge)
 		case "hard_age":
 			has = HasHardAge
-			n, ok = s.Number(math.MaxUint32)
-			f.HardAge = uint32(n)
+			ok = dump.Take(s, &f.HardAge)
 		default:
 			s.At = start
 			return nil

@@ -47,8 +47,7 @@ func (g *Group) Parse(line []byte) error {
 		}
 	}
 	if s.Take(",selection_method_param=") {
-		var ok bool
-		if g.SelectionParam, ok = s.Number(math.MaxUint64); !ok {
+		if !dump.Take(&s, &g.SelectionParam) {
 			return s.Expected("a number")
 		}
 	}
@@ -86,18 +85,14 @@ func (g *Group) parseBucket(s *dump.Scanner) error {
 		b.Weight = 1
 	}
 	if s.Take("bucket_id:") {
-		n, ok := s.Number(math.MaxUint32)
-		if !ok || !s.Take(",") {
+		if !dump.Take(s, &b.ID) || !s.Take(",") {
 			return s.Expected("a bucket's number and a comma")
 		}
-		b.ID = uint32(n)
 	}
 	if s.Take("weight:") {
-		n, ok := s.Number(math.MaxUint16)
-		if !ok || !s.Take(",") {
+		if !dump.Take(s, &b.Weight) || !s.Take(",") {
 			return s.Expected("a weight up to 65535 and a comma")
 		}
-		b.Weight = uint16(n)
 	}
 	for _, watch := range []struct {
 		key string
@@ -167,11 +162,9 @@ func (g *GroupStats) Parse(line []byte) error {
 	if !s.Take(",ref_count=") {
 		return s.Expected(",ref_count=")
 	}
-	n, ok := s.Number(math.MaxUint32)
-	if !ok {
+	if !dump.Take(&s, &g.References) {
 		return s.Expected("a number")
 	}
-	g.References = uint32(n)
 	if !s.Take(",") {
 		return s.Expected("a comma")
 	}
@@ -182,11 +175,10 @@ func (g *GroupStats) Parse(line []byte) error {
 		if !s.Take(",bucket") {
 			return s.Expected(",bucket")
 		}
-		n, ok := s.Number(math.MaxUint32)
-		if !ok || !s.Take(":") {
+		var b BucketStats
+		if !dump.Take(&s, &b.Bucket) || !s.Take(":") {
 			return s.Expected("a bucket's number and a colon")
 		}
-		b := BucketStats{Bucket: uint32(n)}
 		if err := parseGroupCounts(&s, &b.Packets, &b.Bytes); err != nil {
 			return err
 		}
@@ -201,11 +193,9 @@ func parseGroupID(s *dump.Scanner, id *uint32) error {
 	if !s.Take(groupKey) {
 		return s.Expected(groupKey)
 	}
-	n, ok := s.Number(math.MaxUint32)
-	if !ok {
+	if !dump.Take(s, id) {
 		return s.Expected("a group's number")
 	}
-	*id = uint32(n)
 	return nil
 }
 

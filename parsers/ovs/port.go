@@ -195,11 +195,9 @@ func (p *PortDesc) parseSpeed(s *dump.Scanner) error {
 		if !s.Take(part.before) {
 			return s.Expected(part.before)
 		}
-		n, ok := s.Number(math.MaxUint32)
-		if !ok || !s.Take(part.after) {
+		if !dump.Take(s, part.to) || !s.Take(part.after) {
 			return s.Expected("a number and" + part.after)
 		}
-		*part.to = uint32(n)
 	}
 	if !s.End() {
 		return s.Expected("the end of the line")

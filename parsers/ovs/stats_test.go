@@ -397,10 +397,10 @@ func TestPortDesc(t *testing.T) {
 	f("LOCAL(br-lab): addr:02:00:00:00:00:01\nconfig: PORT_DOWN\n\n   state: LINK_DOWN\nspeed: 0 Mbps now, 0 Mbps max", // as in a support bundle
 		PortDesc{Port: b("LOCAL"), Name: b("br-lab"), Address: b("02:00:00:00:00:01"), Config: b("PORT_DOWN"), State: b("LINK_DOWN")})
 
-	bad := func(old, new, want string) {
+	bad := func(part, instead, want string) {
 		t.Helper()
-		if got := p.Parse([]byte(strings.Replace(portDesc, old, new, 1))); got == nil || got.Error() != want {
-			t.Errorf("%s for %s: want %s, got %v", new, old, want, got)
+		if got := p.Parse([]byte(strings.Replace(portDesc, part, instead, 1))); got == nil || got.Error() != want {
+			t.Errorf("%s for %s: want %s, got %v", instead, part, want, got)
 		}
 	}
 	bad("11(", "x(", "column 2: expected a port's number, or LOCAL")
@@ -418,7 +418,7 @@ func TestPortDesc(t *testing.T) {
 	bad("max\n", "max x\n", "column 295: expected the end of the line")
 	bad("max\n", "max\n x", "column 297: expected the end of the port")
 	bad("     state:      STP_FORWARD LIVE\n", "", "column 262: expected config, state and speed")
-	bad(portDesc[strings.Index(portDesc, "     speed"):], "", "column 253: expected config, state and speed")
+	bad("     speed: 10000 Mbps now, 25000 Mbps max\n", "", "column 253: expected config, state and speed")
 	bad(portDesc, "", "column 1: expected a port's number, or LOCAL")
 }
 
@@ -470,7 +470,8 @@ func TestRecords(t *testing.T) {
 	bad(table.Parse, "  tables 0...1: ditto\n    active=1, lookup=1, matched=1", "column 27: expected the end of the table")
 	bad(port.Parse, "x", "column 1: expected a port")
 	bad(port.Parse, "port x", "column 7: expected : rx ")
-	bad(port.Parse, record[:strings.Index(record, "\n")], "column 83: expected the tx counters of the port")
+	first, _, _ := strings.Cut(record, "\n")
+	bad(port.Parse, first, "column 83: expected the tx counters of the port")
 	bad(port.Parse, record+"port", "column 220: expected a counter")
 }
 

@@ -214,11 +214,9 @@ func parseOldTableHead(s *dump.Scanner, id int) (tableHead, error) {
 		return h, s.Expected("wild, max and active")
 	}
 	s.At += at + len(", active=")
-	n, ok := s.Number(math.MaxUint32)
-	if !ok || !s.End() {
+	if !dump.Take(s, &h.active) || !s.End() {
 		return h, s.Expected("a number of flows, and the end of the line")
 	}
-	h.active = uint32(n)
 	return h, nil
 }
 
@@ -229,11 +227,9 @@ func parseTableCounters[T Text](s *dump.Scanner, t *TableStatsOf[T]) error {
 		if !s.Take("active=") {
 			return s.Expected("active=")
 		}
-		n, ok := s.Number(math.MaxUint32)
-		if !ok || !s.Take(", ") {
+		if !dump.Take(s, &t.Active) || !s.Take(", ") {
 			return s.Expected("a number of flows, a comma and a blank")
 		}
-		t.Active = uint32(n)
 	}
 	for _, c := range []struct {
 		key string
@@ -242,8 +238,7 @@ func parseTableCounters[T Text](s *dump.Scanner, t *TableStatsOf[T]) error {
 		if !s.Take(c.key) {
 			return s.Expected(c.key)
 		}
-		var ok bool
-		if *c.to, ok = s.Number(math.MaxUint64); !ok {
+		if !dump.Take(s, c.to) {
 			return s.Expected("a number")
 		}
 	}

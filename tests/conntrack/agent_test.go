@@ -1,35 +1,28 @@
 package conntrack
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/exporter/collector/conntrack"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // build the binary.
 func build(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "corkline")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/corkline")
-	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build corkline: %s\n%s", err, out)
+	if err := rig.Build(t.Context(), rig.Root(), path); err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
@@ -54,36 +47,28 @@ func TestAgent(t *testing.T) {
 	table := openTable(t)
 	table.fill(100)
 	binary, dir := build(t), t.TempDir()
-	address, err := local.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
 	config := func(more string) {
 		t.Helper()
-		text := fmt.Sprintf("node: n1\nstate_dir: %s/state\nlisten: %s\npoll_interval: 50ms\nsources: []\ncollectors: {conntrack: {interval: 1s, stream: true, names: {198.51.100.9: shop/web-0}%s}}\n", dir, address, more)
+		text := fmt.Sprintf("node: n1\nstate_dir: %s/state\nlisten: 127.0.0.1:0\npoll_interval: 50ms\nsources: []\ncollectors: {conntrack: {interval: 1s, stream: true, names: {198.51.100.9: shop/web-0}%s}}\n", dir, more)
 		if err := os.WriteFile(dir+"/corkline.yaml", []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	config("")
-	var log bytes.Buffer
-	agent := exec.CommandContext(t.Context(), binary, "agent", "--config", dir+"/corkline.yaml")
-	agent.Stderr = &log
-	if err := agent.Start(); err != nil {
-		t.Fatal(err)
+	agent := (&rig.Rig{Binary: binary}).Agent(t, dir+"/corkline.yaml")
+	agent.Start()
+	get := func(ctx context.Context, page string) (string, error) {
+		url, err := agent.URL()
+		if err != nil {
+			return "", err
+		}
+		body, err := rig.Get(ctx, url+page, nil)
+		return string(body), err
 	}
-	defer func() {
-		if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := agent.Wait(); err != nil || t.Failed() {
-			t.Errorf("the agent ends with %v, and said:\n%s", err, log.String())
-		}
-	}()
 	exposes := func(want ...string) {
 		t.Helper()
-		eventually(t, func() error {
-			body, err := get(t.Context(), "http://"+address+"/metrics")
+		rig.Eventually(t, "metrics", func(ctx context.Context) error {
+			body, err := get(ctx, "/metrics")
 			for _, line := range want {
 				if err == nil && !strings.Contains(body, "\n"+line) {
 					err = fmt.Errorf("no %q in\n%s", line, body)
@@ -100,19 +85,18 @@ func TestAgent(t *testing.T) {
 	exposes(`corkline_conntrack_floods{kind="flood"} 1`, `corkline_conntrack_zone_entries{family="ipv4",zone="antrea"} 5000`,
 		`corkline_conntrack_not_allowed_entries{family="ipv4"} 5000`, `corkline_conntrack_events_total{event="flood",phase="start"} 1`,
 		`corkline_conntrack_flood_half_open_entries{kind="flood",protocol="tcp",source="",victim="shop/web-0"} 5000`, "corkline_conntrack_connections_created_total 5000")
-	if page, err := get(t.Context(), "http://"+address+"/"); err != nil || !strings.Contains(page, "198.51.100.9:80 (shop/web-0)") {
+	if page, err := get(t.Context(), "/"); err != nil || !strings.Contains(page, "198.51.100.9:80 (shop/web-0)") {
 		t.Errorf("the status page does not name the victim: %v\n%s", err, page)
 	}
 	emptyTable(t)
 	exposes(`corkline_conntrack_floods{kind="flood"} 0`, `corkline_conntrack_events_total{event="flood",phase="end"} 1`, "corkline_conntrack_entries 0\n")
 
 	config(", timeout: 5s") // restarts the collector
-	if err := agent.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
+	agent.Signal(syscall.SIGHUP)
 	table.fill(10)
 	exposes("corkline_conntrack_entries 10\n", "corkline_conntrack_connections_created_total 0\n")
 	emptyTable(t)
+	agent.Stop()
 }
 
 // The subcommands show what the table holds.
@@ -163,37 +147,4 @@ func TestCommand(t *testing.T) {
 	count(50, "--zone", "0")
 	count(1, "--address", "10.0.0.7")
 	emptyTable(t)
-}
-
-func get(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return string(body), err
-}
-
-func eventually(t *testing.T, try func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatal(err)
-		case <-ticker.C:
-		}
-	}
 }

@@ -255,7 +255,7 @@ func waitFor(t *testing.T, entries uint64) {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		n, _, err := conntrack.Size("/proc")
+		n, _, err := (&conntrack.Options{}).Size(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

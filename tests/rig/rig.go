@@ -22,7 +22,9 @@
 // Agents of a test are killed at its end, and a test that failed shows what
 // they said. Agent.Prefix runs one elsewhere, such as in a network namespace;
 // it is asked through loopback all the same, so there it needs to be asked by
-// commands of the test's own. Nothing here knows of single sources.
+// commands of the test's own. A package whose TestMain has other things to do
+// calls Build, and makes agents with (&Rig{Binary: path}).Agent. Nothing here
+// knows of single sources.
 package rig
 
 import (

@@ -92,7 +92,7 @@ type content struct {
 // New makes a Collector that has not polled yet.
 func New(o Options) *Collector {
 	if o.Proc == "" {
-		o.Proc = "/proc"
+		o.Proc = defaultProc
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -136,6 +136,9 @@ func (c *Collector) Poll(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if names, is := c.options.Names.(Refresher); is {
+		s.why = errors.Join(s.why, names.Refresh(ctx))
 	}
 	s.interrupted, s.overruns = c.interrupted, c.overruns
 	s.forecast, s.growing = c.observe(s.at, s.facts)

@@ -48,12 +48,20 @@ func procFacts(proc string) (f facts, err error) {
 	return f, nil
 }
 
-// Size gives the table's entries, and how many it may have, where procfs is
-// mounted at proc.
-func Size(proc string) (entries, limit uint64, err error) {
+// Size gives the table's entries, and how many it may have.
+func (o *Options) Size(ctx context.Context) (entries, limit uint64, err error) {
+	if o.Datapath != nil {
+		return o.Datapath.Size(ctx)
+	}
+	proc := o.Proc
+	if proc == "" {
+		proc = defaultProc
+	}
 	f, err := procFacts(proc)
 	return f.entries, f.limit, err
 }
+
+const defaultProc = "/proc"
 
 // counter is one of those that the kernel has for each CPU.
 type counter uint8

@@ -1,6 +1,8 @@
 package conntrack
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -37,6 +39,12 @@ type Resolver interface {
 	Resolve(netip.Addr) (Owner, bool)
 }
 
+// Refresher is a Resolver that is asked before each poll to look at what it
+// resolves by. What it knew goes on when it fails.
+type Refresher interface {
+	Refresh(ctx context.Context) error
+}
+
 // Names is a Resolver with a fixed table. The longest prefix wins.
 type Names map[netip.Prefix]Owner
 
@@ -68,4 +76,15 @@ func (r Resolvers) Resolve(addr netip.Addr) (Owner, bool) {
 		}
 	}
 	return Owner{}, false
+}
+
+// Refresh implements Refresher.
+func (r Resolvers) Refresh(ctx context.Context) error {
+	var errs []error
+	for _, one := range r {
+		if refresher, is := one.(Refresher); is {
+			errs = append(errs, refresher.Refresh(ctx))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -72,8 +72,8 @@ func (c *Collector) Run(ctx context.Context) {
 		})
 	}
 	for pause(ctx, countInterval) {
-		if f, err := procFacts(c.options.Proc); err == nil { // Poll tells of an error
-			c.observe(c.options.Now(), f)
+		if entries, limit, err := c.options.Size(ctx); err == nil { // Poll tells of an error
+			c.observe(c.options.Now(), facts{entries: entries, limit: limit})
 		}
 	}
 }

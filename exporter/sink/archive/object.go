@@ -97,9 +97,9 @@ type sealed struct {
 	wounds   int    // stretches of damage
 }
 
-// seal the text of a segment.
+// seal the text of a segment, in the place of which its lines are put.
 func seal(text []byte, cluster, node, source string) (*sealed, error) {
-	s := &sealed{content: make([]byte, 0, len(text))}
+	s := &sealed{content: text[:0]} // no longer than what of the text was scanned
 	s.manifest = Manifest{Version: manifestVersion, Cluster: cluster, Node: node, Source: source, Reasons: map[string]int{}}
 	m := &s.manifest
 	var failure error
@@ -143,9 +143,11 @@ func (s *sealed) pack(encoder *zstd.Encoder) (object []byte) {
 	return object
 }
 
-// newEncoder packs one segment at a time in little memory.
+// newEncoder packs one segment at a time in about 1 MiB. Records repeat what is
+// just before them, so that more of it would not make them shorter.
 func newEncoder() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(256<<10),
+		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 }
 
 // maxContent bounds what an object may unpack to: many times what a segment has.

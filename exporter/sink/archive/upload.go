@@ -100,6 +100,7 @@ func (a *Archive) uploadSegment(ctx context.Context, path, source string) error 
 	if err != nil {
 		return err
 	}
+	size := int64(len(text))
 	s, err := seal(text, a.o.Cluster, a.o.Node, source)
 	if err != nil {
 		return err
@@ -128,7 +129,7 @@ func (a *Archive) uploadSegment(ctx context.Context, path, source string) error 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.state.Segments--
-	a.account(kept - int64(len(text)))
+	a.account(kept - size)
 	if s.manifest.Lines > 0 {
 		a.state.LastUpload = now
 		m.objects.Inc()

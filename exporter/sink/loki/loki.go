@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,8 +98,10 @@ type Sink struct {
 	health     health
 	form       form
 	splitter   func() *splitter
-	splitters  sync.Pool // of *splitter
-	buffers    sync.Pool // of *buffer
+	splitters  sync.Pool  // of *splitter
+	encoding   sync.Mutex // held while a request is encoded
+	buffers    sync.Pool  // of *buffer, to encode in
+	payloads   sync.Pool  // of *buffer, of payloads
 }
 
 // New returns a Sink, or an error that names the key of the configuration
@@ -188,6 +191,7 @@ func New(o Options) (*Sink, error) {
 	s.splitter = func() *splitter { return newSplitter(labels, o.Budget) }
 	s.splitters.New = func() any { return s.splitter() }
 	s.buffers.New = func() any { return new(buffer) }
+	s.payloads.New = func() any { return new(buffer) }
 	return s, nil
 }
 
@@ -311,11 +315,18 @@ func (s *Sink) young(ctx context.Context, b *parsers.Batch, records []int32) ([]
 			old = append(old, i)
 		}
 	}
-	if len(old) == 0 {
-		return young, nil
+	reason := fmt.Sprintf("older than %s (loki.max_age)", s.maxAge)
+	for some := range slices.Chunk(old, refusedAtOnce) {
+		if err := s.refuse(ctx, b, some, reason); err != nil {
+			return nil, err
+		}
 	}
-	return young, s.refuse(ctx, b, old, fmt.Sprintf("older than %s (loki.max_age)", s.maxAge))
+	return young, nil
 }
+
+// refusedAtOnce are handed to Options.Refused together: what it makes of them
+// is several times as large as they are.
+const refusedAtOnce = 256
 
 // send pushes records of one stream, given as indices into b.Records.
 func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records []int32) error {
@@ -347,11 +358,15 @@ func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records [
 
 // encode the first n of records, as many as fit into a request.
 func (s *Sink) encode(b *parsers.Batch, st *stream, records []int32, packed bool) (p *payload, n int) {
-	plain := s.buffers.Get().(*buffer)
+	s.encoding.Lock() // so that there are two large buffers, however many pushes
+	defer s.encoding.Unlock()
+	plain, snappy := s.buffers.Get().(*buffer), s.buffers.Get().(*buffer)
 	request, n := st.encode(plain, b, records, s.batchBytes, packed)
-	small := s.buffers.Get().(*buffer)
-	small.bytes = s2.EncodeSnappy(small.bytes, request)
+	snappy.bytes = s2.EncodeSnappy(snappy.bytes, request)
+	small := s.payloads.Get().(*buffer)
+	small.bytes = append(small.bytes[:0], snappy.bytes...)
 	s.recycle(plain)
+	s.recycle(snappy)
 	return &payload{data: small.bytes, buffer: small}, n
 }
 
@@ -361,8 +376,6 @@ func (s *Sink) push(ctx context.Context, p *payload, packed bool) (a answer, err
 	err = s.persist(ctx, func() answer {
 		if !first {
 			s.metrics.retries.Inc()
-			// An outage may last for hours, with one payload for each source.
-			s.shrink(p)
 		}
 		first = false
 		if a = s.post(ctx, p); a.verdict == pack && packed { // there is none to leave out

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,7 @@ type buffer struct{ bytes []byte }
 // payload is the body of a request, the same for each try.
 type payload struct {
 	data   []byte
-	buffer *buffer // that data lies in; nil when it lies in memory of its own
+	buffer *buffer // that data lies in
 	open   atomic.Int32
 }
 
@@ -57,19 +56,10 @@ func (r *payloadReader) Close() error {
 	return nil
 }
 
-// shrink moves the payload out of its buffer, which is several times as large.
-func (s *Sink) shrink(p *payload) {
-	if p.buffer != nil {
-		data := slices.Clone(p.data)
-		s.release(p)
-		p.data = data
-	}
-}
-
 // release gives the payload's buffer back, unless a transport still reads it.
 func (s *Sink) release(p *payload) {
 	if p.buffer != nil && p.open.Load() == 0 {
-		s.recycle(p.buffer)
+		s.payloads.Put(p.buffer)
 	}
 	p.data, p.buffer = nil, nil
 }

@@ -86,8 +86,8 @@ type content struct {
 }
 
 // open opens a file that has been sighted. Should a FIFO have taken its place
-// since, opening it does not block. A packed file is read once as a whole; if
-// it has no end yet, the error is errPartial.
+// since, opening it does not block. Of a packed file only the beginning is read;
+// its size is not known until measure.
 func open(path string) (*content, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -102,7 +102,7 @@ func open(path string) (*content, error) {
 	default:
 		c.sighting, c.size = sighting{path, info, identify(info)}, info.Size()
 		if isPacked(path) {
-			if c.packed, err = inspect(f); c.packed != nil {
+			if c.packed, err = unpack(f); err == nil && c.packed.rest == nil {
 				c.size = c.packed.size
 			}
 		}
@@ -111,6 +111,19 @@ func open(path string) (*content, error) {
 		return nil, errors.Join(fmt.Errorf("open %q: %w", path, err), closeFile(f))
 	}
 	return c, nil
+}
+
+// measure reads a packed file once as a whole, which tells its size and whether
+// it is damaged.
+func (c *content) measure() error {
+	if c.packed == nil {
+		return nil
+	}
+	if err := c.packed.inspect(); err != nil {
+		return fmt.Errorf("read %q: %w", c.path, err)
+	}
+	c.size = c.packed.size
+	return nil
 }
 
 func (c *content) close() error { return closeFile(c.file) }
@@ -152,6 +165,9 @@ func (c *content) tail(cursor Cursor, offset int64, scratch []byte) (uint32, boo
 func (c *content) has(e evidence, scratch []byte) (bool, error) {
 	head, whole, err := c.head(e.head.bytes, scratch)
 	if err != nil || !whole || head != e.head {
+		return false, err
+	}
+	if err := c.measure(); err != nil {
 		return false, err
 	}
 	if e.offset == 0 || e.tail == 0 {

@@ -25,7 +25,6 @@ func TestRemoved_Ended(t *testing.T) {
 		b.do(os.Remove(b.path("np.log.1")))
 		b.append("np.log", "y\n")
 		b.start()
-		b.do(nil)
 		if want == "" {
 			b.scan()
 		} else {

@@ -19,14 +19,15 @@ var errPartial = errors.New("it has no end")
 // bytes.
 type packed struct {
 	file    *os.File
-	size    int64 // bytes that can be read
+	rest    io.Reader // what lies behind head; nil once all of it was inspected
+	size    int64     // bytes that can be read, as far as they were inspected
 	head    []byte
 	damage  error // why nothing comes behind, unless it is the end
 	readers [2]inflater
 }
 
-// inspect reads a gzip file to its end, or as far as can be.
-func inspect(file *os.File) (*packed, error) {
+// unpack begins to read a gzip file: as much as tells it from others.
+func unpack(file *os.File) (*packed, error) {
 	p := &packed{file: file, head: make([]byte, fingerprintBytes)}
 	for i := range p.readers {
 		p.readers[i].file = file
@@ -40,23 +41,40 @@ func inspect(file *os.File) (*packed, error) {
 		err = io.ErrUnexpectedEOF // an empty file
 	}
 	p.head = p.head[:n]
-	if n == fingerprintBytes || n > 0 && errors.Is(err, io.ErrUnexpectedEOF) { // which may be that of what is packed
-		var rest int64
-		rest, err = io.Copy(io.Discard, z)
-		p.size += rest
+	switch {
+	case n == fingerprintBytes:
+		p.rest = z
+		return p, nil
+	case n > 0 && errors.Is(err, io.ErrUnexpectedEOF): // which may be that of what is packed
+		p.rest = z
+		return p, p.inspect()
 	}
+	return p, p.end(err)
+}
+
+// inspect what was not read yet to its end, or as far as can be.
+func (p *packed) inspect() error {
+	if p.rest == nil {
+		return nil
+	}
+	rest, err := io.Copy(io.Discard, p.rest)
+	p.size, p.rest = p.size+rest, nil
+	return p.end(err)
+}
+
+// end notes how reading a gzip file ended.
+func (p *packed) end(err error) error {
 	var failed *fs.PathError
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
-		return p, nil
 	case errors.As(err, &failed):
-		return nil, err
+		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		p.damage = errPartial
-		return p, nil
+	default:
+		p.damage = fmt.Errorf("decompress it behind byte %d: %w", p.size, err)
 	}
-	p.damage = fmt.Errorf("decompress it behind byte %d: %w", p.size, err)
-	return p, nil
+	return nil
 }
 
 func source(file *os.File) io.Reader {

@@ -13,6 +13,29 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
+// Only a packed file that begins as the one that is looked for is read to its end.
+func TestPacked_BeginsOtherwise(t *testing.T) {
+	b := newBench(t, "np.log")
+	text := strings.Repeat("a line of the log\n", 10_000)
+	b.pack("np.log.1.gz", text)
+	f := func(beginning string, same bool) {
+		t.Helper()
+		c, err := open(b.path("np.log.1.gz"))
+		b.do(err)
+		got, err := c.has(evidence{head: fingerprintOf([]byte(beginning))}, make([]byte, fingerprintBytes))
+		if err != nil || got != same {
+			t.Errorf("it has %.20q: %v, %v", beginning, got, err)
+		}
+		if whole := c.packed.rest == nil; whole != same || same && c.size != int64(len(text)) {
+			t.Errorf("for %.20q it was read as a whole: %v; its size is %d", beginning, whole, c.size)
+		}
+		b.do(c.close())
+	}
+	f(text[:fingerprintBytes], true)
+	f(text[:100], true)
+	f("another log\n", false)
+}
+
 // A file that was rotated and compressed before its end was read is read out of
 // its .gz, whoever made it, and once.
 func TestPacked(t *testing.T) {

@@ -181,7 +181,7 @@ func (p *Positions) Keep(chunks []Chunk, source string, body []byte) {
 	if dirty || body == nil && len(changed) == 0 {
 		return
 	}
-	line, err := encodeNote(note{source, body, changed})
+	line, err := encodeCommit(commit{source, body, changed})
 	if err == nil {
 		err = p.append(line)
 	}
@@ -223,7 +223,12 @@ func (p *Positions) append(line []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(line)
+	n, err := f.Write(line)
+	if err != nil && n > 0 { // the disk is full; a part of a line would be damage
+		if info, statErr := f.Stat(); statErr == nil {
+			err = errors.Join(err, f.Truncate(info.Size()-int64(n)))
+		}
+	}
 	p.appended += len(line)
 	p.unsynced = true
 	return errors.Join(err, f.Close())

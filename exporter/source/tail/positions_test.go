@@ -264,7 +264,7 @@ func TestCommitFails_Disk(t *testing.T) {
 }
 
 // A commit appends one line, which holds as a whole or not at all: should it be
-// torn, what was committed before it holds.
+// torn, what was committed before it holds, and there is no damage to speak of.
 func TestCommitAppends(t *testing.T) {
 	b := newBench(t, "np.log")
 	positions := filepath.Join(b.state, "positions")
@@ -282,10 +282,10 @@ func TestCommitAppends(t *testing.T) {
 		b.do(err)
 		sizes = append(sizes, len(text))
 	}
-	f := func(size int, offset int64, read int, torn bool) {
+	f := func(size int, offset int64, read int, warns bool) {
 		t.Helper()
 		records, notes, damaged, err := decodePositions(text[:size])
-		if err != nil || torn != (len(damaged) > 0) {
+		if err != nil || warns != (len(damaged) > 0) {
 			t.Fatalf("%d bytes of %q: %v, damaged %q", size, text, err, damaged)
 		}
 		last := records[len(records)-1]
@@ -298,7 +298,7 @@ func TestCommitAppends(t *testing.T) {
 	f(sizes[0], start+line, 0, false)
 	f(sizes[1], start+2*line, 1, false)
 	for size := sizes[1] + 1; size < sizes[2]-1; size++ {
-		f(size, start+2*line, 1, true)
+		f(size, start+2*line, 1, size < sizes[1]+len("01234567 "+commitStart)) // it may be anything
 	}
 	f(sizes[2]-1, start+3*line, 2, false) // but for the line end
 	f(sizes[2], start+3*line, 2, false)
@@ -344,6 +344,35 @@ func TestRecordOfOtherVersion(t *testing.T) {
 	f(`{"source":"np","path":"/np.log","dev":1,"inode":2,"fingerprint_bytes":3,"fingerprint":4,"offset":3,"time":5,"tail":9,"colour":{"red":[1]}}`, want)
 }
 
+// What is appended is nothing to an agent that does not know it: neither a note,
+// whose positions it would miss, nor damage. What it makes of it is dropped.
+func TestCommitOfNewerVersion(t *testing.T) {
+	line, err := encodeCommit(commit{"np", json.RawMessage(`{"read":3}`), someRecords})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := append(encoded(t, someRecords, someNotes), line...)
+	for cut := range len(line) - len("01234567 "+commitStart) { // a kill while it is appended
+		got, notes, damaged, err := decodePositions(whole[:len(whole)-1-cut])
+		if cut == 0 && string(notes["np"]) == string(someNotes["np"]) || len(damaged) > 0 || err != nil || len(got) < len(someRecords) {
+			t.Fatalf("without the last %d bytes: %v, %q, %v", cut+1, got, damaged, err)
+		}
+	}
+	_, body, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+	if bytes.HasPrefix(body, []byte(noteStart)) {
+		t.Errorf("it is a note: %s", body)
+	}
+	var older record
+	if err := json.Unmarshal(body, &older); err != nil || older != (record{}) {
+		t.Errorf("it is the position %+v, %v", older, err)
+	}
+	text := encoded(t, []record{older, someRecords[0]}, nil)
+	got, _, damaged, err := decodePositions(text)
+	if diff := cmp.Diff(fmt.Sprint(someRecords[:1]), fmt.Sprint(got)); diff != "" || len(damaged) > 0 || err != nil {
+		t.Errorf("%v, %v (-want +got):\n%s", damaged, err, diff)
+	}
+}
+
 // The first sight of a file cannot be written; its lines are read nevertheless.
 func TestFirstSightFails(t *testing.T) {
 	b := newBench(t, "np.log")
@@ -372,7 +401,7 @@ func TestSourcesShareAFile(t *testing.T) {
 
 func FuzzDecodePositions(f *testing.F) {
 	f.Add(encoded(f, someRecords, someNotes))
-	appended, err := encodeNote(note{"np", json.RawMessage(`{"read":3}`), someRecords[1:]})
+	appended, err := encodeCommit(commit{"np", json.RawMessage(`{"read":3}`), someRecords[1:]})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -80,15 +80,22 @@ func (r record) evidence() evidence {
 
 // note is what its owner keeps of a source beside the positions, in a line of
 // the same form. To agents that know no notes it is a position of no source.
-// What was appended may have positions that changed along with it; for agents
-// that do not know them, those before still hold.
 type note struct {
 	Source    string          `json:"note"`
 	Body      json.RawMessage `json:"body"`
 	Positions []record        `json:"positions,omitempty"`
 }
 
-const noteStart = `{"note":`
+// commit is a note that was appended, with the positions that changed along with
+// it. Agents that do not know it take it for a position of no source: to them
+// the note and the positions before it still hold, which belong together, too.
+type commit struct {
+	Source    string          `json:"commit"`
+	Body      json.RawMessage `json:"body"`
+	Positions []record        `json:"positions,omitempty"`
+}
+
+const noteStart, commitStart = `{"note":`, `{"commit":`
 
 // encodePositions returns the text of a positions file.
 func encodePositions(records []record, notes map[string]json.RawMessage) ([]byte, error) {
@@ -107,20 +114,20 @@ func encodePositions(records []record, notes map[string]json.RawMessage) ([]byte
 		text = appendChecked(text, body)
 	}
 	for _, source := range slices.Sorted(maps.Keys(notes)) {
-		line, err := encodeNote(note{Source: source, Body: notes[source]})
+		body, err := json.Marshal(note{Source: source, Body: notes[source]})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("encode note of source %q: %w", source, err)
 		}
-		text = append(text, line...)
+		text = appendChecked(text, body)
 	}
 	return text, nil
 }
 
-// encodeNote returns the line of a note.
-func encodeNote(n note) ([]byte, error) {
-	body, err := json.Marshal(n)
+// encodeCommit returns the line of a commit.
+func encodeCommit(c commit) ([]byte, error) {
+	body, err := json.Marshal(c)
 	if err != nil {
-		return nil, fmt.Errorf("encode note of source %q: %w", n.Source, err)
+		return nil, fmt.Errorf("encode commit of source %q: %w", c.Source, err)
 	}
 	return appendChecked(nil, body), nil
 }
@@ -141,16 +148,22 @@ func decodePositions(text []byte) (records []record, notes map[string]json.RawMe
 		if n.Source != "" {
 			notes[n.Source] = n.Body
 		}
-		records = append(records, n.Positions...)
+		for _, r := range n.Positions {
+			if r.Source != "" { // else it is what an older agent made of a commit
+				records = append(records, r)
+			}
+		}
 	}
 	first, newer := true, 0
 	for line := range bytes.Lines(text) {
-		line = bytes.TrimSuffix(line, []byte("\n"))
+		line, ended := bytes.CutSuffix(line, []byte("\n"))
 		v, isHeader := parseHeader(line)
 		switch n, err := decodeLine(line); {
 		case err == nil:
 			keep(n)
 		case first && isHeader && v == version:
+		case !ended && len(line) > 8 && bytes.HasPrefix(line[8:], []byte(" "+commitStart)):
+			// The process was killed while it appended: what was before still holds.
 		default:
 			if first && isHeader && v > version {
 				newer = v
@@ -190,11 +203,16 @@ func decodeLine(line []byte) (n note, err error) {
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != uint32(sum) {
 		return n, errors.New("checksum does not match")
 	}
-	if bytes.HasPrefix(body, []byte(noteStart)) {
+	switch {
+	case bytes.HasPrefix(body, []byte(commitStart)):
+		if err := json.Unmarshal(body, (*commit)(&n)); err != nil {
+			return note{}, fmt.Errorf("parse commit: %w", err)
+		}
+	case bytes.HasPrefix(body, []byte(noteStart)):
 		if err := json.Unmarshal(body, &n); err != nil {
 			return note{}, fmt.Errorf("parse note: %w", err)
 		}
-	} else {
+	default:
 		n.Positions = make([]record, 1)
 		if err := json.Unmarshal(body, &n.Positions[0]); err != nil {
 			return note{}, fmt.Errorf("parse position: %w", err)
@@ -211,7 +229,7 @@ func decodeLine(line []byte) (n note, err error) {
 // decodeJoined returns the last position or note of a line that a damaged line
 // end has joined with another.
 func decodeJoined(line []byte) (note, bool) {
-	body := max(bytes.LastIndex(line, []byte(` {"source":`)), bytes.LastIndex(line, []byte(" "+noteStart)))
+	body := max(bytes.LastIndex(line, []byte(` {"source":`)), bytes.LastIndex(line, []byte(" "+noteStart)), bytes.LastIndex(line, []byte(" "+commitStart)))
 	if body <= 8 {
 		return note{}, false
 	}

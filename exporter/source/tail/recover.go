@@ -77,6 +77,9 @@ func (t *Tailer) reach(f *File) error {
 	if c.id != f.id {
 		return errors.Join(fmt.Errorf("open %q: %w", f.place, errMoved), t.close(c))
 	}
+	if err := c.measure(); err != nil {
+		return errors.Join(err, t.close(c))
+	}
 	f.content = c
 	return nil
 }

@@ -318,7 +318,7 @@ func (t *Tailer) add(path, name, target string, rotated bool) (*File, error) {
 	if f := t.byID[c.id]; f != nil {
 		return f, t.close(c)
 	}
-	if err := t.await(c); err != nil {
+	if err := errors.Join(c.measure(), t.await(c)); err != nil {
 		return nil, errors.Join(err, t.close(c))
 	}
 	if target == "" {
@@ -556,6 +556,9 @@ func (t *Tailer) moveTo(f *File, s sighting) error {
 	c, err := t.open(s.path)
 	if err != nil {
 		return err
+	}
+	if err := c.measure(); err != nil {
+		return errors.Join(err, t.close(c))
 	}
 	if f.content != nil {
 		err = t.close(f.content)

@@ -103,6 +103,18 @@ func (s *Scanner) Number(limit uint64) (uint64, bool) {
 	return n, true
 }
 
+// Uint is any unsigned integer.
+type Uint interface {
+	~uint8 | ~uint16 | ~uint32 | ~uint64
+}
+
+// Take takes a decimal number that fits its place.
+func Take[T Uint](s *Scanner, to *T) bool {
+	n, ok := s.Number(uint64(^T(0)))
+	*to = T(n)
+	return ok
+}
+
 // Hex takes 0x and a hexadecimal number of up to 64 bits.
 func (s *Scanner) Hex() (uint64, bool) {
 	if !s.Sees("0x") {

@@ -39,7 +39,8 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" 
 
 {{/* The configuration file. What the chart sets wins; the schema refuses it in the values. */}}
 {{- define "corkline.config" -}}
-{{- $collectors := dict "conntrack" (dict "enabled" .Values.conntrack.enabled) -}}
+{{- $ovs := dict "enabled" .Values.ovs.enabled }}{{ if .Values.ovs.enabled }}{{ $ovs = set $ovs "run_dir" .Values.ovs.runFolder }}{{ end -}}
+{{- $collectors := dict "conntrack" (dict "enabled" .Values.conntrack.enabled) "ovs" $ovs -}}
 {{ mustMergeOverwrite (deepCopy .Values.config) (dict "cluster" .Values.cluster "listen" ":9440" "state_dir" "/var/lib/corkline" "collectors" $collectors) | toYaml }}
 {{- end }}
 
