@@ -91,14 +91,17 @@ func lookalikes(seed uint64) []lookalike {
 	}
 }
 
-// What looks like a flood is not called one, on no background; and what it is
-// called.
+// What looks like a flood is not called one, whatever is beside it; and what it
+// is called.
 func TestNoFloods(t *testing.T) {
 	table, falsely, total, seed := &strings.Builder{}, 0, 0, uint64(7)
 	for n, first := range lookalikes(seed) {
 		mixes, floods, named, other := 0, 0, 0, 0
-		for _, b := range backgrounds() {
+		for i, b := range backgrounds() {
 			seed += 1000
+			if (n+i)%2 != 0 { // each on half of the backgrounds
+				continue
+			}
 			l := lookalikes(seed)[n]
 			every := []time.Duration{15 * time.Second, 20 * time.Second, 30 * time.Second}[seed/1000%3]
 			all := slices.Concat(b.mix(seed+100), l.mix)
