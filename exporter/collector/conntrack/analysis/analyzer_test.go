@@ -123,6 +123,32 @@ func TestThresholds(t *testing.T) {
 	f(analysis.Options{OneWay: []uint16{victim.Port}}, 10_000, false)
 }
 
+// So many victims at once that not all have an event; those that end make room.
+func TestMaxEvents(t *testing.T) {
+	p := newPoller(analysis.Options{FloodEntries: 100})
+	var all mix.Mix
+	for n := range uint64(100) {
+		f := flood(200, start+10*time.Second, start+100*time.Second)
+		if n >= 80 {
+			f.Until = 0
+		}
+		f.Seed, f.Destinations = n, mix.Addresses(netip.AddrFrom4([4]byte{10, 96, 0, byte(n)}).String()+"/32", 1)
+		all = append(all, f)
+	}
+	most := 0
+	ids := map[uint64]bool{}
+	for range 20 {
+		s := p.poll(all)
+		most = max(most, len(s.Events))
+		for _, e := range s.Events {
+			ids[e.ID] = true
+		}
+	}
+	if most != analysis.MaxEvents || len(ids) <= analysis.MaxEvents {
+		t.Errorf("%d events at most, %d in all", most, len(ids))
+	}
+}
+
 // What an event names, and the numbers it rests on.
 func TestEvidence(t *testing.T) {
 	p := newPoller(analysis.Options{})

@@ -54,6 +54,39 @@ func BenchmarkPoll(b *testing.B) {
 	}
 }
 
+// BenchmarkMaps counts the same keys, and no more, in maps of the runtime's.
+func BenchmarkMaps(b *testing.B) {
+	for name, m := range tables(200_000) {
+		table := m.Append(nil, 5*time.Hour)
+		b.Run(name+"/200000", func(b *testing.B) {
+			began := userTime(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				var all, halfOpen struct {
+					ends  [2]map[[16]byte]int
+					pairs map[[2][16]byte]int
+				}
+				all.ends = [2]map[[16]byte]int{{}, {}}
+				halfOpen.ends = [2]map[[16]byte]int{{}, {}}
+				all.pairs, halfOpen.pairs = map[[2][16]byte]int{}, map[[2][16]byte]int{}
+				for i := range table {
+					e := &table[i]
+					all.ends[0][e.Source]++
+					all.ends[1][e.Destination]++
+					all.pairs[[2][16]byte{e.Source, e.Destination}]++
+					if e.HalfOpen() {
+						halfOpen.ends[0][e.Source]++
+						halfOpen.ends[1][e.Destination]++
+						halfOpen.pairs[[2][16]byte{e.Source, e.Destination}]++
+					}
+				}
+			}
+			user := userTime(b) - began
+			b.ReportMetric(float64(user.Microseconds())/float64(b.N)/1000, "user-ms/op")
+		})
+	}
+}
+
 func userTime(b *testing.B) time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -137,3 +137,28 @@ func TestNoFloods(t *testing.T) {
 	}
 	t.Logf("%d mixes, false alarms %d\n%-40s %6s %8s   called\n%s", total, falsely, "", "mixes", "floods", table.String())
 }
+
+// A flood is told beside what looks like one, and only the flood.
+func TestFloodsBesideLookalikes(t *testing.T) {
+	seed, mixes, told := uint64(3), 0, 0
+	for n := range lookalikes(seed) {
+		for k := range attacks(seed) {
+			if (7*n+k)%5 != 0 { // all are tried, not each beside each
+				continue
+			}
+			seed += 1000
+			l, a := lookalikes(seed)[n], attacks(seed)[k]
+			mixes++
+			o := watchMix(slices.Concat(mix.Web(seed+500, 60), l.mix), a, 1.2*2000/a.lasts.Seconds(), 30*time.Second)
+			if o.polls > 0 && o.polls <= 2 {
+				told++
+			} else {
+				t.Errorf("%s beside %s, seed %d: told after %d polls (0: never)", a.name, l.name, seed, o.polls)
+			}
+			for _, wrong := range slices.Concat(o.wrong, o.false) {
+				t.Errorf("%s beside %s, seed %d: %s", a.name, l.name, seed, wrong)
+			}
+		}
+	}
+	t.Logf("%d mixes, recall %.3f", mixes, float64(told)/float64(mixes))
+}
