@@ -64,6 +64,7 @@ func TestRow22Upgrade(t *testing.T) {
 	const each = 200 // lines of the other sources, at a time
 	newer := l.agent.Binary
 	var archived, received, waiting, spooled, segments int
+	l.meet()
 	stop := l.follow(20*time.Millisecond, 40, func(tick int) error {
 		if tick%50 == 0 {
 			return l.rotate(200)

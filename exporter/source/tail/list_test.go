@@ -69,3 +69,36 @@ func TestList_WhileRotating(t *testing.T) {
 		t.Error("no listing was whole")
 	}
 }
+
+// A rotation between the listing of a file and its opening leaves none out, also
+// if the agent ends right then.
+func TestAdd_WhileRotating(t *testing.T) {
+	f := func(restart bool) {
+		t.Helper()
+		b := newBench(t, "np.log")
+		b.append("np.log", "w\n")
+		b.scan()
+		b.fill(Ship, "w")
+		b.commit()
+		b.rename("np.log", "np.log.2")
+		b.append("np.log.1", "x\n")
+		listed, err := sight(b.path("np.log.1"))
+		b.do(err)
+		b.rename("np.log.2", "np.log.3")
+		b.rename("np.log.1", "np.log.2")
+		b.append("np.log.1", "y\n")
+		b.append("np.log", "z\n")
+		if faults := b.tailer.addRotated([]sighting{listed}, b.path("np.log"), b.path("np.log"), nil); len(faults) > 0 {
+			t.Error(faults)
+		}
+		if restart {
+			b.do(b.positions.Sync())
+			b.stop()
+			b.start()
+		}
+		b.scan()
+		b.fill(Ship, "x", "y", "z")
+	}
+	f(false)
+	f(true)
+}

@@ -157,6 +157,7 @@ func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
 	for _, target := range targets {
 		later, err := t.later(target, path, known, old.modified)
 		if err != nil {
+			t.moving[path] = t.moving[path] || errors.Is(err, errChanging)
 			return append(faults, err)
 		}
 		faults = append(faults, t.addRotated(later, path, target, present)...)
@@ -192,12 +193,13 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 		} else if twin {
 			continue
 		}
-		f, err := t.add(s.path, path, target, true)
+		f, err := t.add(s, path, target, true)
 		if err != nil {
 			faults = append(faults, err)
 		}
-		if f == nil {
-			return faults // what was rotated after it has to wait
+		if f == nil { // what was rotated after it has to wait
+			t.moving[path] = t.moving[path] || err == nil
+			return faults
 		}
 		t.at[path] = f // what comes to path next was rotated after it
 	}
@@ -373,6 +375,7 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		for _, target := range targets {
 			later, err := t.later(target, path, known, since)
 			if err != nil {
+				t.moving[path] = t.moving[path] || errors.Is(err, errChanging)
 				faults = append(faults, err)
 			}
 			for _, s := range later {
@@ -389,7 +392,15 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		slices.SortStableFunc(of, byRotation(filepath.Base(target)))
 		faults = append(faults, t.addRotated(of, path, target, present)...)
 	}
-	return append(faults, t.addRotated(rotated, path, targets[0], present)...)
+	faults = append(faults, t.addRotated(rotated, path, targets[0], present)...)
+	if t.moving[path] {
+		for _, k := range files {
+			if k.err == nil {
+				t.pending[k.mark] = t.positions.record(k.mark)
+			}
+		}
+	}
+	return faults
 }
 
 // locate finds the file of a kept position by its identity: at a matched path, or

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,6 +50,9 @@ func siblings(path string, known []identity, since time.Time) ([]sighting, error
 // listings is how often a folder is listed until two listings agree.
 const listings = 10
 
+// errChanging marks a folder that another Scan may find at rest.
+var errChanging = errors.New("it changes all the time")
+
 // list returns the regular files in a folder. Names and what they lead to are
 // read one after the other, and a rotation in between would hide a file. So a
 // folder is listed until it was the same twice; one that never is, is a fault.
@@ -65,7 +69,7 @@ func list(dir string) ([]sighting, error) {
 		}
 		before, settled = listed, whole
 	}
-	return nil, fmt.Errorf("list %q: it changes all the time", dir)
+	return nil, fmt.Errorf("list %q: %w", dir, errChanging)
 }
 
 // listOnce lists a folder; not as a whole if a name was gone when it was looked

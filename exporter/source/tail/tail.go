@@ -79,6 +79,7 @@ type Tailer struct {
 	chains      []*chain
 	unpacking   [2]*File             // by Cursor: the packed file that is being read
 	partial     map[identity]partial // packed files that are waited for
+	moving      map[string]bool      // paths that a rotation was seen at in this Scan
 	pending     map[*mark]record     // positions whose files have yet to be found
 	scans       uint64               // so far
 	closed      bool
@@ -157,6 +158,7 @@ func New(o Options) (*Tailer, error) {
 		byID:         make(map[identity]*File),
 		at:           make(map[string]*File),
 		partial:      make(map[identity]partial),
+		moving:       make(map[string]bool),
 	}, nil
 }
 
@@ -171,6 +173,7 @@ func (t *Tailer) Scan() []error {
 		return nil
 	}
 	t.scans++
+	clear(t.moving)
 	found, missing, hidden, faults := t.match()
 	present := make(map[identity]sighting, len(found))
 	for _, s := range found {
@@ -282,7 +285,11 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 	if old := t.at[s.path]; old != nil && old.id != s.id {
 		faults = t.catchUp(s.path, present)
 		again, err := sight(s.path)
-		settled = len(faults) == 0 && err == nil && again.id == s.id
+		settled = len(faults) == 0
+		t.moving[s.path] = t.moving[s.path] || err != nil || again.id != s.id
+	}
+	if t.moving[s.path] {
+		return faults // the position of s would say that all before it are known
 	}
 
 	f := t.byID[s.id]
@@ -294,26 +301,34 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 			return faults
 		}
 		var err error
-		if f, err = t.add(s.path, s.path, "", false); err != nil {
+		if f, err = t.add(s, s.path, "", false); err != nil {
 			faults = append(faults, err)
 		}
 	}
 	// If the folder moved meanwhile, the next Scan searches it from the same
 	// file again, so that a rotation in between is not missed.
-	if f != nil && f.id == s.id && settled {
+	if f != nil && settled {
 		t.at[s.path] = f
 	}
 	return faults
 }
 
-// add opens the file at path unless it is followed already, and goes on from its
-// position. The file is known by name, which differs from path after rotation,
-// and was rotated away from target, if that is not path.
+// add opens a file where it was seen unless it is followed already, and goes on
+// from its position; nothing if another file is there by now. The file is known
+// by name, which differs from its path after rotation, and was rotated away from
+// target, if that is not its path.
 // The error may be a *LostError although the file is returned.
-func (t *Tailer) add(path, name, target string, rotated bool) (*File, error) {
+func (t *Tailer) add(s sighting, name, target string, rotated bool) (*File, error) {
+	path := s.path
 	c, err := t.open(path)
+	if isGone(err) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
+	}
+	if c.id != s.id {
+		return nil, t.close(c)
 	}
 	if f := t.byID[c.id]; f != nil {
 		return f, t.close(c)
