@@ -26,7 +26,7 @@ unit: ## Run the unit tests.
 .PHONY: race
 race: ## Run the unit tests, with the race detector where there are goroutines.
 	go test $(ALONE)
-	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v '$(ALONE:./%=%)$$$$')
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v '$(ALONE:./%=%)$$')
 
 .PHONY: integration
 integration: ## Run the binary against the real servers, in tests.
