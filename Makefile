@@ -69,6 +69,10 @@ generate: ## Write everything that is generated, the goldens too.
 	cp deploy/alerts/*.yaml deploy/helm/corkline/rules/
 	go test ./parsers ./exporter ./dashboards ./deploy/local -run Golden -update
 
+.PHONY: generate-web
+generate-web: ## Build the viewer's page from dashboards/view/web, with Node.js and npm; make generate needs neither.
+	cd dashboards/view/web && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent check && npm run --silent build
+
 .PHONY: generate-check
 generate-check: generate ## Fail when what is generated is not what is committed.
 	git diff --exit-code

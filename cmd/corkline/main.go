@@ -25,6 +25,7 @@ type commands struct {
 	Try        tryCmd           `cmd:"" help:"Show what a definition makes of lines: fields, labels, metrics, or where a line stops to match."`
 	Check      checkCmd         `cmd:"" help:"Check a configuration and its definitions, and name every fault with file, line, column and key."`
 	Provision  provisionCmd     `cmd:"" help:"Bring dashboards and datasources to Grafana, buckets to S3, and verify that panels have data."`
+	View       viewCmd          `cmd:"" help:"Show the boards in a browser, on a Prometheus and a Loki, without a Grafana."`
 	Quickstart quickstartCmd    `cmd:"" help:"Start the agent on sample logs, with S3, Loki and Prometheus beside it on loopback."`
 	Replay     replayCmd        `cmd:"" help:"Push archived lines into Loki again, each once."`
 	Conntrack  conntrackCmd     `cmd:"" help:"Look at the connection tracking table of this node: how full it is, who fills it, and when it will be full."`

@@ -43,7 +43,12 @@ func (e exitError) Unwrap() error { return e.error }
 // storeFlags describe one server; passwords come from the environment or a
 // file, never from an argument, which every process can read.
 type storeFlags struct {
-	URL          string `env:"URL" placeholder:"URL" help:"URL."`
+	URL string `env:"URL" placeholder:"URL" help:"URL."`
+	accessFlags
+}
+
+// accessFlags are what a server asks for beside the request.
+type accessFlags struct {
 	Tenant       string `env:"TENANT" placeholder:"NAME" help:"Tenant, for the header X-Scope-OrgID."`
 	User         string `env:"USER" placeholder:"NAME" help:"User of basic authentication; the password is in the variable $CORKLINE_…_PASSWORD or a file."`
 	PasswordFile string `env:"PASSWORD_FILE" type:"path" placeholder:"FILE" help:"File with the password."`

@@ -22,6 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/corkline/corkline/dashboards"
+	"github.com/corkline/corkline/dashboards/view"
 	"github.com/corkline/corkline/datasources"
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/provisioner"
@@ -33,6 +34,8 @@ const (
 	quickstartLogQL  = `sum by (action) (count_over_time({source="antrea-networkpolicy"}[10m]))`
 	quickstartPromQL = `sum by (action) (corkline_networkpolicy_logged_packets_total)`
 	deliveredPromQL  = `sum(corkline_pipeline_lines_shipped_total{instance=%q})` // without what an earlier run left in --dir
+
+	quickstartStep = 5 * time.Second // between the points of the viewer's graphs, which are to move while somebody looks
 
 	feedEvery   = 100 * time.Millisecond // between two appends to the log
 	feedStep    = 20 * time.Millisecond  // between two lines
@@ -51,7 +54,8 @@ type quickstartCmd struct {
 // Help is shown below the command's flags.
 func (c *quickstartCmd) Help() string {
 	return `Starts an agent on a network-policy log that keeps growing, and what it feeds:
-Loki with its chunks in an S3 store, Prometheus, and Grafana if it is installed.
+Loki with its chunks in an S3 store, Prometheus, a page with the boards, and
+Grafana if it is installed.
 All of it listens on loopback only, and no container is needed. A server that is
 not on PATH is taken from Debian or built from source with Go, once; that takes
 minutes, and the lines wait in their file meanwhile.
@@ -149,6 +153,7 @@ type quickstart struct {
 	stopped func() // stops the feed and waits for it
 	agent   *local.Process
 	stack   *local.Stack
+	viewer  *viewer
 	grafana string // what to do to see Grafana
 	waited  int64  // lines that were written before Loki was up
 }
@@ -183,6 +188,14 @@ func (q *quickstart) start(ctx context.Context) error {
 		return err
 	}
 	q.waited = q.feed.lines.Load()
+	q.viewer, err = startViewer("127.0.0.1:0", view.Options{
+		Boards: dashboards.All(), Version: version,
+		ScrapeInterval: quickstartStep,
+		Prometheus:     view.Store{URL: q.stack.Prometheus.URL}, Loki: view.Store{URL: q.stack.Loki.URL},
+	}, q.fail)
+	if err != nil {
+		return err
+	}
 	q.startGrafana(ctx)
 	return nil
 }
@@ -344,13 +357,13 @@ func (q *quickstart) show(ctx context.Context, w io.Writer) error {
 	var page strings.Builder
 	table := tabwriter.NewWriter(&page, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "\nCorkline runs on this machine.\n\n")
+	fmt.Fprintf(table, "  boards\t%s/ (%s)\n", q.viewer.URL, boards)
 	fmt.Fprintf(table, "  agent\t%s/\n", q.agent.URL)
 	fmt.Fprintf(table, "  metrics\t%s/metrics\n", q.agent.URL)
 	fmt.Fprintf(table, "  Loki\t%s\n", q.stack.Loki.URL)
 	fmt.Fprintf(table, "  Prometheus\t%s\n", q.stack.Prometheus.URL)
 	fmt.Fprintf(table, "  S3\t%s (the keys are in %s)\n", q.stack.S3, filepath.Join(q.dir, "loki.yaml"))
 	fmt.Fprintf(table, "  Grafana\t%s\n", q.grafana)
-	fmt.Fprintf(table, "  boards\t%s\n", boards)
 	fmt.Fprintf(table, "  log\t%s\n", q.feed.path)
 	printAnswer(table, "LogQL", quickstartLogQL, "LINES", lines)
 	printAnswer(table, "PromQL", quickstartPromQL, "PACKETS", packets)
@@ -454,6 +467,9 @@ func (q *quickstart) stop() error {
 	var errs []error
 	if q.stopped != nil {
 		q.stopped()
+	}
+	if q.viewer != nil {
+		errs = append(errs, q.viewer.stop())
 	}
 	if q.agent != nil {
 		errs = append(errs, q.agent.Stop())

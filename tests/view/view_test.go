@@ -1,0 +1,205 @@
+// Package view looks at the boards in a headless Chromium, on the quickstart's
+// real Prometheus and Loki.
+package view
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const limit = 8 * time.Minute // on a busy machine; a quiet one takes a minute
+
+// TestBoards starts corkline quickstart, and corkline view with a board of all
+// features beside it, and lets browser.mjs look at them. Screenshots go to
+// $CORKLINE_SCREENSHOTS.
+func TestBoards(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	chromium := findChromium(ctx, t)
+	install(ctx, t, ".")
+	binary := filepath.Join(t.TempDir(), "corkline")
+	command(ctx, t, "../..", "go", "build", "-o", binary, "./cmd/corkline")
+
+	page := start(ctx, t, binary, "quickstart", "--dir", t.TempDir())
+	found := page.await(ctx, t, `(?s)boards +(http://\S+)/ \(.*Loki +(http://\S+).*Prometheus +(http://\S+).*Ctrl-C stops everything`)
+	features := start(ctx, t, binary, "view", "--listen=127.0.0.1:0", "--dashboards=testdata", "--loki="+found[2], "--prometheus="+found[3])
+	board := features.await(ctx, t, `1 boards: (http://\S+)/ `)
+
+	look := exec.CommandContext(ctx, "node", "browser.mjs", found[1], board[1], os.Getenv("CORKLINE_SCREENSHOTS"))
+	look.Env = append(os.Environ(), "CHROMIUM="+chromium)
+	var faults, steps bytes.Buffer
+	look.Stdout, look.Stderr = &faults, &steps
+	err := look.Run()
+	t.Logf("steps:\n%s", steps.String())
+	if err != nil {
+		t.Errorf("the boards are not right: %v\n%s", err, faults.String())
+	}
+}
+
+// TestBundleIsOfItsSources builds the page again, from the pinned packages, and
+// holds it to the committed one.
+func TestBundleIsOfItsSources(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	const web = "../../dashboards/view/web"
+	install(ctx, t, web)
+	command(ctx, t, web, "npm", "run", "--silent", "check")
+	built := t.TempDir()
+	for _, entry := range entries(t, web+"/../bundle") {
+		// What holds the same is left as it is packed, so that another zlib is
+		// no difference.
+		text, err := os.ReadFile(filepath.Join(web, "..", "bundle", entry))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(built, entry), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := command(ctx, t, web, "node", "build.mjs", built); strings.TrimSpace(out) != "" {
+		t.Errorf("the committed page is not what its sources give; run make generate-web:\n%s", out)
+	}
+}
+
+func entries(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, len(list))
+	for i, e := range list {
+		names[i] = e.Name()
+	}
+	return names
+}
+
+// findChromium gives the browser's binary, installed now if need be.
+func findChromium(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	names := []string{"chromium", "chromium-browser", "google-chrome"}
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+		t.Fatalf("this test looks at the boards in a browser: put one of %v on PATH, or run it as root where there is apt-get", names)
+	}
+	command(ctx, t, ".", "apt-get", "update", "-q")
+	command(ctx, t, ".", "apt-get", "install", "-qy", "--no-install-recommends", "chromium")
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatalf("apt-get has installed no Chromium: %v", err)
+	}
+	return path
+}
+
+// install has the npm packages of a folder, as its lock file says.
+func install(ctx context.Context, t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Fatalf("this test needs %s on PATH (Node.js 20 or later): %v", name, err)
+		}
+	}
+	want, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := filepath.Join(dir, "node_modules", ".corkline-lock.json")
+	if have, err := os.ReadFile(mark); err == nil && bytes.Equal(have, want) {
+		return
+	}
+	command(ctx, t, dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+	if err := os.WriteFile(mark, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// command runs a command to its end, and gives what it says.
+func command(ctx context.Context, t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(ctx, name, args...)
+	c.Dir = dir
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, stdout.String(), stderr.String())
+	}
+	return stdout.String()
+}
+
+// process is a corkline that runs until the test ends.
+type process struct {
+	name  string
+	lines chan string
+}
+
+func start(ctx context.Context, t *testing.T, binary string, args ...string) *process {
+	t.Helper()
+	// The test's end stops it, with one signal: a second one would abort it.
+	c := exec.CommandContext(context.WithoutCancel(ctx), binary, args...)
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stdout, c.Stderr = in, in
+	if err := errors.Join(c.Start(), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{name: args[0], lines: make(chan string, 1000)}
+	go func() {
+		defer close(p.lines)
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			select {
+			case p.lines <- scanner.Text():
+			default: // nobody reads any more
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
+		if err := c.Wait(); err != nil {
+			t.Errorf("corkline %s: %v", p.name, err)
+		}
+		for range p.lines { // until all is read
+		}
+		out.Close()
+	})
+	return p
+}
+
+// await reads until what was said has the form of an expression, and gives its
+// groups.
+func (p *process) await(ctx context.Context, t *testing.T, expr string) []string {
+	t.Helper()
+	form := regexp.MustCompile(expr)
+	var said strings.Builder
+	for {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("corkline %s is not up in time:\n%s", p.name, said.String())
+		case line, more := <-p.lines:
+			if !more {
+				t.Fatalf("corkline %s ended before it was up:\n%s", p.name, said.String())
+			}
+			said.WriteString(line + "\n")
+			if m := form.FindStringSubmatch(said.String()); m != nil {
+				return m
+			}
+		}
+	}
+}
