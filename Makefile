@@ -31,7 +31,7 @@ race: ## Run the unit tests, with the race detector where there are goroutines.
 .PHONY: integration
 integration: ## Run the binary against the real servers, in tests.
 	cd tests/expressions && go test ./...
-	cd tests && go test -count 1 -timeout 45m $$(go list ./... | grep -v /faults$$)
+	cd tests && go test -p 4 -count 1 -timeout 45m $$(go list ./... | grep -v /faults$$) # they wait more than they compute
 	cd tests/faults && go test -count 1 -timeout 45m
 
 .PHONY: faults
