@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -15,14 +16,8 @@ func tables() []string {
 	}
 }
 
-func number(name string) int {
-	for i, t := range tables() {
-		if t == name {
-			return i
-		}
-	}
-	panic("no table " + name)
-}
+// number of a table. That of an unknown one is -1, which ovs-ofctl refuses.
+func number(name string) int { return slices.Index(tables(), name) }
 
 // Categories of cookies since Antrea 1.7.
 const (

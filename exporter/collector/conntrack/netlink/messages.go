@@ -169,25 +169,25 @@ func (s *CPUStats) decode(payload []byte) error {
 		}
 		attrs = rest
 		switch kind {
-		case 2:
+		case statFound:
 			s.Found = n
-		case 4:
+		case statInvalid:
 			s.Invalid = n
-		case 8:
+		case statInsert:
 			s.Insert = n
-		case 9:
+		case statInsertFailed:
 			s.InsertFailed = n
-		case 10:
+		case statDrop:
 			s.Drop = n
-		case 11:
+		case statEarlyDrop:
 			s.EarlyDrop = n
-		case 12:
+		case statError:
 			s.Error = n
-		case 13:
+		case statSearchRestart:
 			s.SearchRestart = n
-		case 14:
+		case statClashResolve:
 			s.ClashResolve = n
-		case 15:
+		case statChainTooLong:
 			s.ChainTooLong = n
 		}
 	}
@@ -221,3 +221,18 @@ func (s *Stats) decode(payload []byte) error {
 	}
 	return nil
 }
+
+// Attributes of a processor's statistics: enum ctattr_stats_cpu of the kernel's
+// nfnetlink_conntrack.h.
+const (
+	statFound         = 2
+	statInvalid       = 4
+	statInsert        = 8
+	statInsertFailed  = 9
+	statDrop          = 10
+	statEarlyDrop     = 11
+	statError         = 12
+	statSearchRestart = 13
+	statClashResolve  = 14
+	statChainTooLong  = 15
+)
