@@ -1,0 +1,56 @@
+package simulation
+
+// Story is something that happens in the cluster, and that several parts of it
+// tell of.
+type Story string
+
+// The stories. What is not told is an ordinary day.
+const (
+	// Scaling takes the Deployment shop/web from 1 Pod to 100 and back.
+	Scaling Story = "scaling"
+	// SYNFlood fills the connection tracking table: shop/loadtest sends SYNs to
+	// shop/catalog.
+	SYNFlood Story = "syn-flood"
+	// SlowMember is a server of the pool of shop-https that takes ten times as
+	// long as the others.
+	SlowMember Story = "slow-member"
+	// Rejected has a new policy that rejects shop/frontend → shop/catalog.
+	Rejected Story = "rejected"
+	// WAFAttack is a scanner that tries injections on shop-https.
+	WAFAttack Story = "waf-attack"
+	// DefaultDeny has a policy without rules, which cuts shop/payments off.
+	DefaultDeny Story = "default-deny"
+	// SiteDown has one of the three sites of a GSLB service fail, whose weights
+	// are 6, 3 and 1.
+	SiteDown Story = "site-down"
+)
+
+// Stories in the order in which they begin.
+func Stories() []Story {
+	return []Story{Scaling, SYNFlood, SlowMember, Rejected, WAFAttack, DefaultDeny, SiteDown}
+}
+
+// period after which all stories are told again, in seconds.
+const period = 600
+
+// when gives the seconds within a period between which a story is told.
+func (s Story) when() (begin, end int) {
+	switch s {
+	case Scaling:
+		return 20, 320
+	case SYNFlood:
+		return 30, 150
+	case SlowMember:
+		return 40, 280
+	case Rejected:
+		return 60, 240
+	case WAFAttack:
+		return 90, 210
+	case DefaultDeny:
+		return 120, 240
+	case SiteDown:
+		return 180, 400
+	default:
+		return 0, 0
+	}
+}
