@@ -22,6 +22,9 @@ type Dashboard struct {
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
 
+//go:embed ovs-pipeline.json
+var ovsJSON string
+
 //go:embed corkline.json
 var agentJSON string
 
@@ -32,6 +35,7 @@ var boards = []struct {
 	json  string // what board gives
 }{
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"ovs-pipeline", ovs, ovsJSON},
 	{"corkline", agent, agentJSON},
 }
 
@@ -48,6 +52,7 @@ func All() []Dashboard {
 // The boards know each other by these.
 const (
 	networkPolicyUID = "corkline-networkpolicy"
+	ovsUID           = "corkline-ovs"
 	agentUID         = "corkline-agent"
 	tag              = "corkline"
 )
