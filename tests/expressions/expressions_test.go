@@ -125,6 +125,9 @@ type board struct {
 			Definition string
 		}
 	}
+	Annotations struct {
+		List []struct{ Name, Expr string }
+	}
 	Panels []struct {
 		Title   string
 		Targets []struct {
@@ -135,8 +138,8 @@ type board struct {
 	}
 }
 
-// inBoard finds the expressions of a dashboard: of panels, of variables, and
-// of links to Explore. It fills in the variables, and tells of those that the
+// inBoard finds the expressions of a dashboard: of panels, of variables,
+// of annotations, and of links to Explore. It fills in the variables, and tells of those that the
 // board does not have.
 func inBoard(file string, text []byte) (found []expression, faults []string) {
 	var b board
@@ -158,6 +161,11 @@ func inBoard(file string, text []byte) (found []expression, faults []string) {
 		if v.Type == "query" {
 			// A grouping asks for the label, too.
 			add("variable "+v.Name, "prometheus", labelValues.ReplaceAllString(v.Definition, "count by ($2) ($1)"))
+		}
+	}
+	for _, a := range b.Annotations.List {
+		if a.Expr != "" {
+			add("annotation "+a.Name, "prometheus", a.Expr)
 		}
 	}
 	for _, p := range b.Panels {
@@ -209,7 +217,9 @@ func fillIn(text string, variables []string) (filled string, unknown []string) {
 			return "1m"
 		case name == "source": // the names of sources are known, unlike other values
 			return ".*"
-		case name == "__from", name == "__to", strings.HasPrefix(name, "__data.fields."), slices.Contains(variables, name):
+		case name == "__from", name == "__to":
+			return "1767323045000"
+		case strings.HasPrefix(name, "__data.fields."), slices.Contains(variables, name):
 			return "chosen"
 		}
 		unknown = append(unknown, name)
