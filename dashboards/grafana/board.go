@@ -91,8 +91,8 @@ func (b Board) form() boardForm {
 			"enable":     true, "hide": true, "iconColor": "rgba(0, 211, 255, 1)",
 		}}},
 		Links: []object{{
-			"title": "Corkline", "type": "dashboards", "tags": []string{b.LinkTag},
-			"asDropdown": false, "includeVars": true, "keepTime": true, "targetBlank": false,
+			"title": "Boards", "type": "dashboards", "tags": []string{b.LinkTag},
+			"asDropdown": true, "includeVars": true, "keepTime": true, "targetBlank": false,
 			"icon": "external link", "tooltip": "", "url": "",
 		}},
 		Templating: object{"list": variables},
