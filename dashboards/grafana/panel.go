@@ -24,6 +24,8 @@ type Panel struct {
 	Colors []Color
 	// Links of a value.
 	Links []Link
+	// Empty is what it means that the queries give nothing.
+	Empty string
 }
 
 // Query is one expression in the language of the panel's store.
@@ -177,7 +179,9 @@ func (p Panel) defaults(v visual) object {
 		for _, t := range p.Thresholds[1:] {
 			steps = append(steps, object{"color": t.Color, "value": t.From})
 		}
-		d["color"] = object{"mode": "thresholds"}
+		if t, ok := p.As.(TimeSeries); !ok || !t.Limits {
+			d["color"] = object{"mode": "thresholds"}
+		}
 		d["thresholds"] = object{"mode": "absolute", "steps": steps}
 	}
 	if len(p.Words) > 0 {
@@ -189,6 +193,9 @@ func (p Panel) defaults(v visual) object {
 	}
 	if len(p.Links) > 0 {
 		d["links"] = p.Links
+	}
+	if p.Empty != "" {
+		d["noValue"] = p.Empty
 	}
 	return d
 }

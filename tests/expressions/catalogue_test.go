@@ -30,9 +30,11 @@ var (
 // processMetrics are those of our process that the boards use: name and who
 // exports it. They are not in exporter.Families.
 var processMetrics = map[string]string{
+	"ALERTS":                        "Prometheus",
 	"process_cpu_seconds_total":     "client_golang in the agent",
 	"process_open_fds":              "client_golang in the agent",
 	"process_resident_memory_bytes": "client_golang in the agent",
+	"process_start_time_seconds":    "client_golang in the agent",
 	"up":                            "Prometheus",
 }
 
@@ -162,6 +164,9 @@ func (c *catalogue) labels(metric string) ([]string, bool) {
 		return slices.Concat(f.Labels, targetLabels), true
 	}
 	_, ok := c.foreign[metric]
+	if metric == "ALERTS" {
+		return append([]string{"alertname", "alertstate", "severity"}, targetLabels...), ok
+	}
 	return targetLabels, ok
 }
 
