@@ -87,8 +87,8 @@ func (b Board) form() boardForm {
 		Timepicker:    object{},
 		Annotations:   object{"list": b.annotations()},
 		Links: []object{{
-			"title": "Corkline", "type": "dashboards", "tags": []string{b.LinkTag},
-			"asDropdown": false, "includeVars": true, "keepTime": true, "targetBlank": false,
+			"title": "Boards", "type": "dashboards", "tags": []string{b.LinkTag},
+			"asDropdown": true, "includeVars": true, "keepTime": true, "targetBlank": false,
 			"icon": "external link", "tooltip": "", "url": "",
 		}},
 		Templating: object{"list": variables},

@@ -31,6 +31,7 @@ var (
 // exports it. They are not in exporter.Families.
 var processMetrics = map[string]string{
 	"ALERTS":                        "Prometheus",
+	"ALERTS_FOR_STATE":              "Prometheus",
 	"process_cpu_seconds_total":     "client_golang in the agent",
 	"process_open_fds":              "client_golang in the agent",
 	"process_resident_memory_bytes": "client_golang in the agent",
@@ -164,8 +165,8 @@ func (c *catalogue) labels(metric string) ([]string, bool) {
 		return slices.Concat(f.Labels, targetLabels), true
 	}
 	_, ok := c.foreign[metric]
-	if metric == "ALERTS" {
-		return append([]string{"alertname", "alertstate", "severity"}, targetLabels...), ok
+	if metric == "ALERTS" || metric == "ALERTS_FOR_STATE" {
+		return append([]string{"alertname", "alertstate", "severity", "signal", "source"}, targetLabels...), ok
 	}
 	return targetLabels, ok
 }

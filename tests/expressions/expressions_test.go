@@ -46,8 +46,9 @@ func TestBoards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := variablesOf(t)
 	for _, d := range dashboards.All() {
-		expressions, faults := inBoard(d.Stem+".json", d.JSON)
+		expressions, faults := inBoard(d.Stem+".json", d.JSON, all)
 		if len(expressions) == 0 {
 			t.Errorf("%s: no expressions found", d.Stem)
 		}
@@ -117,6 +118,20 @@ func inRules(file string, text []byte) (found []expression, recorded []string, e
 	return found, recorded, nil
 }
 
+// variablesOf gives the variables of all boards, by their uids.
+func variablesOf(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, d := range dashboards.All() {
+		var b board
+		if err := json.Unmarshal(d.JSON, &b); err != nil {
+			t.Fatalf("%s: %s", d.Stem, err)
+		}
+		all[d.UID] = b.variables()
+	}
+	return all
+}
+
 type board struct {
 	Templating struct {
 		List []struct {
@@ -135,21 +150,26 @@ type board struct {
 			Datasource struct{ Type string }
 		}
 		FieldConfig json.RawMessage
+		Links       json.RawMessage // of its title
 	}
 }
 
-// inBoard finds the expressions of a dashboard: of panels, of variables,
-// of annotations, and of links to Explore. It fills in the variables, and tells of those that the
-// board does not have.
-func inBoard(file string, text []byte) (found []expression, faults []string) {
+func (b *board) variables() (names []string) {
+	for _, v := range b.Templating.List {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
+// inBoard finds the expressions of a dashboard: of panels, variables,
+// annotations and links to Explore. It fills in the variables, and tells of those that the
+// board does not have. all are the variables of all boards, to which it may link.
+func inBoard(file string, text []byte, all map[string][]string) (found []expression, faults []string) {
 	var b board
 	if err := json.Unmarshal(text, &b); err != nil {
 		return nil, []string{file + ": " + err.Error()}
 	}
-	var variables []string
-	for _, v := range b.Templating.List {
-		variables = append(variables, v.Name)
-	}
+	variables := b.variables()
 	add := func(place, store, text string) {
 		filled, unknown := fillIn(text, variables)
 		for _, name := range unknown {
@@ -173,7 +193,7 @@ func inBoard(file string, text []byte) (found []expression, faults []string) {
 		for _, target := range p.Targets {
 			add(place, target.Datasource.Type, target.Expr)
 		}
-		for _, match := range link.FindAllSubmatch(p.FieldConfig, -1) {
+		for _, match := range link.FindAllSubmatch(slices.Concat(p.FieldConfig, p.Links), -1) {
 			var address string
 			if err := json.Unmarshal(match[1], &address); err != nil {
 				faults = append(faults, fmt.Sprintf("%s: %s: link %s: %s", file, place, match[1], err))
@@ -183,12 +203,12 @@ func inBoard(file string, text []byte) (found []expression, faults []string) {
 			for _, name := range unknown {
 				faults = append(faults, fmt.Sprintf("%s: %s: no variable %q, in the link %s", file, place, name, address))
 			}
-			queries, err := inLink(filled, variables)
+			queries, err := inLink(filled, all)
 			if err != nil {
 				faults = append(faults, fmt.Sprintf("%s: %s: link %s: %s", file, place, filled, err))
 			}
 			for _, query := range queries {
-				found = append(found, expression{file, place + ", link", "loki", query})
+				found = append(found, expression{file, place + ", link", query.Datasource.Type, query.Expr})
 			}
 		}
 	}
@@ -228,9 +248,15 @@ func fillIn(text string, variables []string) (filled string, unknown []string) {
 	return filled, unknown
 }
 
+// linked is a query of a link to Explore.
+type linked struct {
+	Expr       string
+	Datasource struct{ Type string }
+}
+
 // inLink finds the queries of a link to Explore; of one to a board it checks
 // the variables that it sets.
-func inLink(address string, variables []string) (queries []string, err error) {
+func inLink(address string, all map[string][]string) (queries []linked, err error) {
 	at, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -239,24 +265,25 @@ func inLink(address string, variables []string) (queries []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range query {
-		if variable, ok := strings.CutPrefix(name, "var-"); ok && (!slices.Contains(variables, variable) || len(values) > 1) {
-			return nil, fmt.Errorf("sets the variable %q to %q", variable, values)
-		}
-	}
 	if at.Path != "/explore" {
+		uid, ok := strings.CutPrefix(at.Path, "/d/")
+		variables, known := all[uid]
+		if !ok || !known {
+			return nil, fmt.Errorf("there is no board %q", at.Path)
+		}
+		for name, values := range query {
+			if variable, ok := strings.CutPrefix(name, "var-"); ok && (!slices.Contains(variables, variable) || len(values) > 1) {
+				return nil, fmt.Errorf("sets the variable %q to %q", variable, values)
+			}
+		}
 		return nil, nil
 	}
-	var panes map[string]struct {
-		Queries []struct{ Expr string }
-	}
+	var panes map[string]struct{ Queries []linked }
 	if err := json.Unmarshal([]byte(query.Get("panes")), &panes); err != nil {
 		return nil, err
 	}
 	for _, pane := range panes {
-		for _, q := range pane.Queries {
-			queries = append(queries, q.Expr)
-		}
+		queries = append(queries, pane.Queries...)
 	}
 	if len(queries) == 0 {
 		return nil, fmt.Errorf("has no query")
@@ -306,11 +333,23 @@ func TestBites(t *testing.T) {
 	f("loki", `{source="antrea-networkpolicy"} | json`, `parses lines again`)
 	f("loki", `{source="antrea-networkpolicy"`, `parse error`)
 
+	link := func(address, want string) {
+		t.Helper()
+		if _, err := inLink(address, variablesOf(t)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", address, err, want)
+		}
+	}
+	link("/d/corkline-agents?from=now-1h", `there is no board "/d/corkline-agents"`)
+	link("/d/corkline-agent?var-policy=p", `sets the variable "policy"`)
+	link("/explore?panes=%7B%7D", "has no query")
+
+	all := dashboards.All()
+	ourself := all[slices.IndexFunc(all, func(d dashboards.Dashboard) bool { return d.Stem == "corkline" })]
 	wrong := strings.NewReplacer(
 		"corkline_pipeline_lines_waiting", "corkline_pipeline_lines_witing",
 		`\"$node\"`, `\"$nodes\"`,
-	).Replace(string(dashboards.All()[1].JSON))
-	expressions, faults := inBoard("corkline.json", []byte(wrong))
+	).Replace(string(ourself.JSON))
+	expressions, faults := inBoard("corkline.json", []byte(wrong), variablesOf(t))
 	for _, e := range expressions {
 		faults = append(faults, e.faults(c)...)
 	}
