@@ -30,9 +30,12 @@ var (
 // processMetrics are those of our process that the boards use: name and who
 // exports it. They are not in exporter.Families.
 var processMetrics = map[string]string{
+	"ALERTS":                        "Prometheus",
+	"ALERTS_FOR_STATE":              "Prometheus",
 	"process_cpu_seconds_total":     "client_golang in the agent",
 	"process_open_fds":              "client_golang in the agent",
 	"process_resident_memory_bytes": "client_golang in the agent",
+	"process_start_time_seconds":    "client_golang in the agent",
 	"up":                            "Prometheus",
 }
 
@@ -162,6 +165,9 @@ func (c *catalogue) labels(metric string) ([]string, bool) {
 		return slices.Concat(f.Labels, targetLabels), true
 	}
 	_, ok := c.foreign[metric]
+	if metric == "ALERTS" || metric == "ALERTS_FOR_STATE" {
+		return append([]string{"alertname", "alertstate", "severity", "signal", "source"}, targetLabels...), ok
+	}
 	return targetLabels, ok
 }
 

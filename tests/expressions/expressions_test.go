@@ -140,6 +140,9 @@ type board struct {
 			Definition string
 		}
 	}
+	Annotations struct {
+		List []struct{ Name, Expr string }
+	}
 	Panels []struct {
 		Title   string
 		Targets []struct {
@@ -147,6 +150,7 @@ type board struct {
 			Datasource struct{ Type string }
 		}
 		FieldConfig json.RawMessage
+		Links       json.RawMessage // of its title
 	}
 }
 
@@ -157,8 +161,8 @@ func (b *board) variables() (names []string) {
 	return names
 }
 
-// inBoard finds the expressions of a dashboard: of panels, of variables, and
-// of links to Explore. It fills in the variables, and tells of those that the
+// inBoard finds the expressions of a dashboard: of panels, variables,
+// annotations and links to Explore. It fills in the variables, and tells of those that the
 // board does not have. all are the variables of all boards, to which it may link.
 func inBoard(file string, text []byte, all map[string][]string) (found []expression, faults []string) {
 	var b board
@@ -179,12 +183,17 @@ func inBoard(file string, text []byte, all map[string][]string) (found []express
 			add("variable "+v.Name, "prometheus", labelValues.ReplaceAllString(v.Definition, "count by ($2) ($1)"))
 		}
 	}
+	for _, a := range b.Annotations.List {
+		if a.Expr != "" {
+			add("annotation "+a.Name, "prometheus", a.Expr)
+		}
+	}
 	for _, p := range b.Panels {
 		place := fmt.Sprintf("panel %q", p.Title)
 		for _, target := range p.Targets {
 			add(place, target.Datasource.Type, target.Expr)
 		}
-		for _, match := range link.FindAllSubmatch(p.FieldConfig, -1) {
+		for _, match := range link.FindAllSubmatch(slices.Concat(p.FieldConfig, p.Links), -1) {
 			var address string
 			if err := json.Unmarshal(match[1], &address); err != nil {
 				faults = append(faults, fmt.Sprintf("%s: %s: link %s: %s", file, place, match[1], err))
@@ -228,7 +237,9 @@ func fillIn(text string, variables []string) (filled string, unknown []string) {
 			return "1m"
 		case name == "source": // the names of sources are known, unlike other values
 			return ".*"
-		case name == "__from", name == "__to", strings.HasPrefix(name, "__data.fields."), slices.Contains(variables, name):
+		case name == "__from", name == "__to":
+			return "1767323045000"
+		case strings.HasPrefix(name, "__data.fields."), slices.Contains(variables, name):
 			return "chosen"
 		}
 		unknown = append(unknown, name)
@@ -333,11 +344,12 @@ func TestBites(t *testing.T) {
 	link("/d/corkline-agent?var-policy=p", `sets the variable "policy"`)
 	link("/explore?panes=%7B%7D", "has no query")
 
-	boards := dashboards.All()
+	all := dashboards.All()
+	ourself := all[slices.IndexFunc(all, func(d dashboards.Dashboard) bool { return d.Stem == "corkline" })]
 	wrong := strings.NewReplacer(
 		"corkline_pipeline_lines_waiting", "corkline_pipeline_lines_witing",
 		`\"$node\"`, `\"$nodes\"`,
-	).Replace(string(boards[slices.IndexFunc(boards, func(d dashboards.Dashboard) bool { return d.Stem == "corkline" })].JSON))
+	).Replace(string(ourself.JSON))
 	expressions, faults := inBoard("corkline.json", []byte(wrong), variablesOf(t))
 	for _, e := range expressions {
 		faults = append(faults, e.faults(c)...)
