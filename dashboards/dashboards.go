@@ -28,6 +28,9 @@ var networkPolicyJSON string
 //go:embed ovs-pipeline.json
 var ovsJSON string
 
+//go:embed conntrack.json
+var conntrackJSON string
+
 //go:embed corkline.json
 var agentJSON string
 
@@ -40,6 +43,7 @@ var boards = []struct {
 	{"overview", overview, overviewJSON},
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
 	{"ovs-pipeline", ovs, ovsJSON},
+	{"conntrack", conntrack, conntrackJSON},
 	{"corkline", agent, agentJSON},
 }
 

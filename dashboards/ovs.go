@@ -1,10 +1,6 @@
 package dashboards
 
-import (
-	"strings"
-
-	"github.com/corkline/corkline/dashboards/grafana"
-)
+import "github.com/corkline/corkline/dashboards/grafana"
 
 // ovsSeries of a metric of a bridge, that the board's filters let through.
 func ovsSeries(metric, more string) string {
@@ -20,50 +16,12 @@ func portSeries(metric string) string {
 }
 
 func switchSeries(metric string, more ...string) string {
-	return "corkline_ovs_" + metric + "{" + strings.Join(append([]string{`cluster=~"$cluster"`, `node=~"$node"`}, more...), ", ") + "}"
-}
-
-// perSecond of counters, added up by labels.
-func perSecond(by, series string) string {
-	return "sum by (" + by + ") (rate(" + series + "[$__rate_interval]))"
-}
-
-// topPerSecond are the n with the most in the time range. They are chosen at its
-// end, so that they are the same at every step; those with nothing are left out.
-func topPerSecond(n, by, series string) string {
-	return perSecond(by, series) + " and on (" + by + ") (topk(" + n + ", sum by (" + by + ") (increase(" + series + "[$__range] @ end()))) > 0)"
-}
-
-// measure is a column of a table with a query of its own.
-type measure struct {
-	title, unit, expr string
-	red               bool
-}
-
-// measured is a table of labels and of measures, the biggest of the first
-// measure above.
-func measured(labels []grafana.Column, measures []measure) (grafana.Table, []grafana.Query) {
-	table := grafana.Table{Columns: labels}
-	var queries []grafana.Query
-	for i, m := range measures {
-		queries = append(queries, grafana.Query{Expr: m.expr})
-		table.Columns = append(table.Columns, grafana.Column{Field: "Value #" + string(rune('A'+i)), Title: m.title, Unit: m.unit, Red: m.red, Bar: i == 0})
-	}
-	return table, queries
+	return "corkline_ovs_" + onNodes(metric, more...)
 }
 
 // ovsFilters of the board that its links to itself keep.
 func ovsFilters(but ...string) []string {
 	return without([]string{"prometheus", "loki", "cluster", "node", "bridge", "table", "namespace", "pod", "level", "module"}, but)
-}
-
-func without(names, but []string) (kept []string) {
-	for _, name := range names {
-		if !strings.Contains(" "+strings.Join(but, " ")+" ", " "+name+" ") {
-			kept = append(kept, name)
-		}
-	}
-	return kept
 }
 
 func onlyOVS(what, variable, field string) grafana.Link {
@@ -171,6 +129,7 @@ func ovsOverview() grafana.Row {
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "orange"}},
 			Queries:    []grafana.Query{{Expr: `round(sum(increase(` + switchSeries("restarts_total") + `[$__range])))`, Legend: "restarts"}},
 		},
+		firing("ovs.*"),
 	}}
 }
 
@@ -420,7 +379,9 @@ func ovsPorts() grafana.Row {
 		{title: "Errors from it", unit: "short", expr: troubles("received_errors_total"), red: true},
 		{title: "Errors to it", unit: "short", expr: troubles("sent_errors_total"), red: true},
 	})
-	pods := func(metric string) string { return ovsSeries("port_"+metric, `, namespace=~"$namespace", pod=~"$pod", pod!=""`) }
+	pods := func(metric string) string {
+		return ovsSeries("port_"+metric, `, namespace=~"$namespace", pod=~"$pod", pod!=""`)
+	}
 	return grafana.Row{Title: "Ports and pods", Panels: []grafana.Panel{
 		{
 			Title: "Top senders", Description: "Bytes per second that pods send, of the ten that sent the most in the time range.",
