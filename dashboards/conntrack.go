@@ -4,7 +4,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 
 // tracked are series of the collector of connection tracking.
 func tracked(metric string, more ...string) string {
-	return "corkline_conntrack_" + onNodes(metric, more...)
+	return "corkline_conntrack_" + metric + here(more...)
 }
 
 // occupancy of the tables, as the alerts have it. A limit of 0 means that there
@@ -259,9 +259,9 @@ const readableFlood = " | line_format `{{ alignLeft 10 .event }} {{ alignLeft 5 
 	" · {{ .half_open }} half-open, {{ .answered }} answered, at most {{ .peak }}, of {{ .distinct_sources }} sources{{ end }}`"
 
 func trackedDrops() grafana.Row {
-	rate := func(metric string) string { return `sum(rate(` + tracked(metric) + `[$__rate_interval]))` }
+	all := func(metric string) string { return `sum(` + rate(tracked(metric)) + `)` }
 	inSwitch := func(event string) string {
-		return `sum(rate(` + switchSeries("coverage_total", `event="`+event+`"`) + `[$__rate_interval]))`
+		return `sum(` + rate(switchSeries("coverage_total", `event="`+event+`"`)) + `)`
 	}
 	nodes, queries := measured(
 		[]grafana.Column{{Field: "node", Title: "Node", Links: []grafana.Link{onlyTracked("node", "node", "node")}}},
@@ -280,10 +280,10 @@ func trackedDrops() grafana.Row {
 			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Empty: "no kernel's table is read, and no userspace switch has told of a full one",
 			Colors: []grafana.Color{{Series: "dropped", Color: "red"}, {Series: "evicted", Color: "orange"}, {Series: "not inserted", Color: "purple"}, {Series: "chain too long", Color: "blue"}, {Series: "switch: table full", Color: "dark-red"}, {Series: "switch: zone full", Color: "dark-orange"}},
 			Queries: []grafana.Query{
-				{Expr: rate("drops_total"), Legend: "dropped"},
-				{Expr: rate("early_drops_total"), Legend: "evicted"},
-				{Expr: rate("insert_failures_total"), Legend: "not inserted"},
-				{Expr: rate("chain_too_long_total"), Legend: "chain too long"},
+				{Expr: all("drops_total"), Legend: "dropped"},
+				{Expr: all("early_drops_total"), Legend: "evicted"},
+				{Expr: all("insert_failures_total"), Legend: "not inserted"},
+				{Expr: all("chain_too_long_total"), Legend: "chain too long"},
 				{Expr: inSwitch("conntrack_full"), Legend: "switch: table full"},
 				{Expr: inSwitch("conntrack_zone_full"), Legend: "switch: zone full"},
 			},
@@ -292,10 +292,10 @@ func trackedDrops() grafana.Row {
 			Title: "Signs of stress", Description: "Per second: packets that could not be tracked (invalid), ICMP that belongs to no connection, look-ups that began anew because the table changed, and equal tuples that were resolved without a loss. Some are usual; a rise with the load tells of races." + kernelOnly,
 			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Empty: notCounted,
 			Queries: []grafana.Query{
-				{Expr: rate("invalid_total"), Legend: "invalid"},
-				{Expr: rate("packet_errors_total"), Legend: "ICMP errors"},
-				{Expr: rate("search_restarts_total"), Legend: "search restarts"},
-				{Expr: rate("clash_resolves_total"), Legend: "clashes resolved"},
+				{Expr: all("invalid_total"), Legend: "invalid"},
+				{Expr: all("packet_errors_total"), Legend: "ICMP errors"},
+				{Expr: all("search_restarts_total"), Legend: "search restarts"},
+				{Expr: all("clash_resolves_total"), Legend: "clashes resolved"},
 			},
 		},
 		{
@@ -358,17 +358,17 @@ func trackedConnections() grafana.Row {
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Empty: noStream,
 			Colors: []grafana.Color{{Series: "new", Color: "green"}, {Series: "ended", Color: "blue"}, {Series: "events lost", Color: "red"}},
 			Queries: []grafana.Query{
-				{Expr: `sum(rate(` + tracked("connections_created_total") + `[$__rate_interval]))`, Legend: "new"},
-				{Expr: `sum(rate(` + tracked("connections_destroyed_total") + `[$__rate_interval]))`, Legend: "ended"},
-				{Expr: `sum(rate(` + tracked("events_lost_total") + `[$__rate_interval]))`, Legend: "events lost"},
+				{Expr: `sum(` + rate(tracked("connections_created_total")) + `)`, Legend: "new"},
+				{Expr: `sum(` + rate(tracked("connections_destroyed_total")) + `)`, Legend: "ended"},
+				{Expr: `sum(` + rate(tracked("events_lost_total")) + `)`, Legend: "events lost"},
 			},
 		},
 		{
 			Title: "Lifetimes", Description: "How long half, and nine of ten, of the connections that ended were tracked. Takes events (stream) and the kernel's nf_conntrack_timestamp.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s", Empty: "no agent listens to the kernel's events, or nf_conntrack_timestamp is off",
 			Queries: []grafana.Query{
-				{Expr: quantileOf("0.5", "", "corkline_conntrack_connection_lifetime_seconds", agents), Legend: "p50"},
-				{Expr: quantileOf("0.9", "", "corkline_conntrack_connection_lifetime_seconds", agents), Legend: "p90"},
+				{Expr: quantile("0.5", "corkline_conntrack_connection_lifetime_seconds", here()), Legend: "p50"},
+				{Expr: quantile("0.9", "corkline_conntrack_connection_lifetime_seconds", here()), Legend: "p90"},
 			},
 		},
 		{
@@ -380,10 +380,10 @@ func trackedConnections() grafana.Row {
 }
 
 // proxied are series of AntreaProxy.
-func proxied(metric string) string { return "antrea_proxy_" + metric + agents }
+func proxied(metric string) string { return "antrea_proxy_" + metric + here() }
 
 func proxy() grafana.Row {
-	const sync = "antrea_proxy_sync_proxy_rules_duration_seconds"
+	sync := perSecond("le", proxied("sync_proxy_rules_duration_seconds_bucket"))
 	unserved := `corkline_ovs_dropped_packets_total{cluster=~"$cluster", node=~"$node", reason=~"no_endpoints|source_range"}`
 	return grafana.Row{Title: "Services and endpoints (AntreaProxy, from Antrea's own metrics)", Panels: []grafana.Panel{
 		{
@@ -403,16 +403,16 @@ func proxy() grafana.Row {
 			Title: "Updates", Description: "Updates of Services and endpoints per second that AntreaProxy got from the API server.",
 			Width: 9, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Empty: noAntrea,
 			Queries: []grafana.Query{
-				{Expr: `sum(rate(` + proxied("total_services_updates") + `[$__rate_interval]))`, Legend: "Services"},
-				{Expr: `sum(rate(` + proxied("total_endpoints_updates") + `[$__rate_interval]))`, Legend: "endpoints"},
+				{Expr: `sum(` + rate(proxied("total_services_updates")) + `)`, Legend: "Services"},
+				{Expr: `sum(` + rate(proxied("total_endpoints_updates")) + `)`, Legend: "endpoints"},
 			},
 		},
 		{
 			Title: "Time of a sync", Description: "How long half, and 99 of 100, of AntreaProxy's syncs of Services into the switch took.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s", Empty: noAntrea,
 			Queries: []grafana.Query{
-				{Expr: quantileOf("0.5", "", sync, agents), Legend: "p50"},
-				{Expr: quantileOf("0.99", "", sync, agents), Legend: "p99"},
+				{Expr: `histogram_quantile(0.5, ` + sync + `)`, Legend: "p50"},
+				{Expr: `histogram_quantile(0.99, ` + sync + `)`, Legend: "p99"},
 			},
 		},
 		{
@@ -452,7 +452,7 @@ func trackedReading() grafana.Row {
 			Title: "What Antrea counts itself", Description: "Connections in Antrea's zone by Antrea's own metrics. They move only where its FlowExporter is on; else they stay 0 whatever the table has.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short", Empty: noAntrea,
 			Queries: []grafana.Query{
-				{Expr: `sum(antrea_agent_conntrack_antrea_connection_count` + agents + `)`, Legend: "in Antrea's zone, by Antrea"},
+				{Expr: `sum(antrea_agent_conntrack_antrea_connection_count` + here() + `)`, Legend: "in Antrea's zone, by Antrea"},
 				{Expr: `sum(` + tracked("zone_entries", `zone=~"antrea.*"`) + `)`, Legend: "in Antrea's zones, by the agents"},
 			},
 		},

@@ -16,7 +16,7 @@ func portSeries(metric string) string {
 }
 
 func switchSeries(metric string, more ...string) string {
-	return "corkline_ovs_" + onNodes(metric, more...)
+	return "corkline_ovs_" + metric + here(more...)
 }
 
 // ovsFilters of the board that its links to itself keep.
@@ -322,12 +322,12 @@ func changeColors() []grafana.Color {
 func ovsChurn() grafana.Row {
 	changes := func(of func(metric string) string, prefix string) []grafana.Query {
 		return []grafana.Query{
-			{Expr: `sum(rate(` + of(prefix+"flow_adds_total") + `[$__rate_interval]))`, Legend: "added"},
-			{Expr: `sum(rate(` + of(prefix+"flow_deletes_total") + `[$__rate_interval]))`, Legend: "deleted"},
-			{Expr: `sum(rate(` + of(prefix+"flow_modifications_total") + `[$__rate_interval]))`, Legend: "modified"},
+			{Expr: `sum(` + rate(of(prefix+"flow_adds_total")) + `)`, Legend: "added"},
+			{Expr: `sum(` + rate(of(prefix+"flow_deletes_total")) + `)`, Legend: "deleted"},
+			{Expr: `sum(` + rate(of(prefix+"flow_modifications_total")) + `)`, Legend: "modified"},
 		}
 	}
-	const operations = `{cluster=~"$cluster", node=~"$node"}[$__rate_interval]`
+	const operations = "antrea_agent_ovs_flow_ops"
 	return grafana.Row{Title: "Churn of flows, seen from three sides", Panels: []grafana.Panel{
 		{
 			Title: "Between two looks", Description: "Flows per second that had been added, deleted and modified when all flows were read. What lives shorter than that is not seen.",
@@ -343,8 +343,8 @@ func ovsChurn() grafana.Row {
 			Title: "By Antrea's agent", Description: "Operations per second that Antrea's agent asked the switch for, and those that failed. From Antrea's own metrics, which Prometheus scrapes.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Colors: changeColors(), Empty: "Antrea's agents are not scraped",
 			Queries: []grafana.Query{
-				{Expr: `sum by (operation) (rate(antrea_agent_ovs_flow_ops_count` + operations + `))`, Legend: "{{operation}}"},
-				{Expr: `sum by (operation) (rate(antrea_agent_ovs_flow_ops_error_count` + operations + `)) > 0`, Legend: "{{operation}} failed"},
+				{Expr: perSecond("operation", operations+"_count"+here()), Legend: "{{operation}}"},
+				{Expr: perSecond("operation", operations+"_error_count"+here()) + " > 0", Legend: "{{operation}} failed"},
 			},
 		},
 		{
@@ -356,7 +356,7 @@ func ovsChurn() grafana.Row {
 		{
 			Title: "Time of operations", Description: "What 99 of 100 of the operations of Antrea's agent took at most. From Antrea's own metrics, which Prometheus scrapes.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "ms", Colors: changeColors(), Empty: "Antrea's agents are not scraped, or change no flows",
-			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, sum by (le, operation) (rate(antrea_agent_ovs_flow_ops_latency_milliseconds_bucket` + operations + `)))`, Legend: "{{operation}}"}},
+			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, ` + perSecond("le, operation", operations+"_latency_milliseconds_bucket"+here()) + `)`, Legend: "{{operation}}"}},
 		},
 	}}
 }
@@ -406,10 +406,10 @@ func ovsPorts() grafana.Row {
 			Title: "Drops and errors at ports", Description: "Packets per second that were dropped, or had errors, at ports.",
 			Width: 8, Height: 11, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps",
 			Queries: []grafana.Query{
-				{Expr: `sum(rate(` + portSeries("received_dropped_total") + `[$__rate_interval]))`, Legend: "dropped from pods"},
-				{Expr: `sum(rate(` + portSeries("sent_dropped_total") + `[$__rate_interval]))`, Legend: "dropped to pods"},
-				{Expr: `sum(rate(` + portSeries("received_errors_total") + `[$__rate_interval]))`, Legend: "errors from pods"},
-				{Expr: `sum(rate(` + portSeries("sent_errors_total") + `[$__rate_interval]))`, Legend: "errors to pods"},
+				{Expr: `sum(` + rate(portSeries("received_dropped_total")) + `)`, Legend: "dropped from pods"},
+				{Expr: `sum(` + rate(portSeries("sent_dropped_total")) + `)`, Legend: "dropped to pods"},
+				{Expr: `sum(` + rate(portSeries("received_errors_total")) + `)`, Legend: "errors from pods"},
+				{Expr: `sum(` + rate(portSeries("sent_errors_total")) + `)`, Legend: "errors to pods"},
 			},
 		},
 	}}
@@ -433,8 +433,8 @@ func ovsDatapath() grafana.Row {
 			Title: "Upcalls", Description: "Packets per second that went up to ovs-vswitchd, and those that were lost on the way: first packets of new connections.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps", Colors: []grafana.Color{{Series: "lost", Color: "red"}},
 			Queries: []grafana.Query{
-				{Expr: `sum(rate(` + switchSeries("datapath_misses_total") + `[$__rate_interval]))`, Legend: "upcalls"},
-				{Expr: `sum(rate(` + switchSeries("datapath_lost_total") + `[$__rate_interval]))`, Legend: "lost"},
+				{Expr: `sum(` + rate(switchSeries("datapath_misses_total")) + `)`, Legend: "upcalls"},
+				{Expr: `sum(` + rate(switchSeries("datapath_lost_total")) + `)`, Legend: "lost"},
 			},
 		},
 		{
@@ -514,11 +514,6 @@ func ovsTrouble() grafana.Row {
 			},
 		},
 	}}
-}
-
-// levelColors of Open vSwitch's log.
-func levelColors() []grafana.Color {
-	return []grafana.Color{{Series: "EMER", Color: "dark-red"}, {Series: "ERR", Color: "red"}, {Series: "WARN", Color: "orange"}, {Series: "INFO", Color: "green"}, {Series: "DBG", Color: "blue"}}
 }
 
 func ovsLog() grafana.Row {
