@@ -30,11 +30,6 @@ func during(series string) string {
 	return "((" + series + " unless " + series + " offset $__range) or increase(" + series + "[$__range]))"
 }
 
-// mean of what a histogram observed, by labels.
-func mean(by, metric, matchers string) string {
-	return perSecond(by, metric+"_sum"+matchers) + " / (" + perSecond(by, metric+"_count"+matchers) + " > 0)"
-}
-
 // quantile of a histogram, classic or native: which one there is is the
 // scrape's choice.
 func quantile(q, metric, matchers string) string {
