@@ -49,8 +49,13 @@ func quantiles(metric, matchers string) []grafana.Query {
 // levelColors of klog and of Open vSwitch.
 func levelColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "DBG", Color: "purple"}, {Series: "INFO", Color: "blue"}, {Series: "WARN", Color: "orange"},
-		{Series: "ERR", Color: "red"}, {Series: "ERROR", Color: "red"}, {Series: "FATAL", Color: "dark-red"}, {Series: "EMER", Color: "dark-red"},
+		{Series: "DBG", Color: "purple"},
+		{Series: "INFO", Color: "blue"},
+		{Series: "WARN", Color: "orange"},
+		{Series: "ERR", Color: "red"},
+		{Series: "ERROR", Color: "red"},
+		{Series: "FATAL", Color: "dark-red"},
+		{Series: "EMER", Color: "dark-red"},
 	}
 }
 

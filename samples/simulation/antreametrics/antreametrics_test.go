@@ -55,7 +55,7 @@ type family struct {
 func (e *endpoints) scrape(exporter string) map[string]family {
 	e.t.Helper()
 	answer := httptest.NewRecorder()
-	e.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/"+exporter+"/metrics", nil))
+	e.handler.ServeHTTP(answer, httptest.NewRequestWithContext(e.t.Context(), http.MethodGet, "/"+exporter+"/metrics", nil))
 	if answer.Code != http.StatusOK {
 		e.t.Fatalf("%s in second %d: %d %s", exporter, e.second, answer.Code, answer.Body)
 	}
@@ -248,7 +248,7 @@ func BenchmarkHandler(b *testing.B) {
 	for b.Loop() {
 		second++
 		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/antrea-agent/metrics", nil))
+		handler.ServeHTTP(answer, httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/antrea-agent/metrics", nil))
 		b.SetBytes(int64(answer.Body.Len()))
 	}
 }
