@@ -169,23 +169,12 @@ func agentParsing() grafana.Row {
 	}}
 }
 
-// latency is a quantile of the push, of classic or of native histograms:
-// which ones there are is the scrape's choice.
-func latency(quantile string) string {
-	return `histogram_quantile(` + quantile + `, sum by (le) (rate(corkline_loki_push_duration_seconds_bucket` + agents + `[$__rate_interval])))` +
-		` or histogram_quantile(` + quantile + `, sum(rate(corkline_loki_push_duration_seconds` + agents + `[$__rate_interval])))`
-}
-
 func agentPush() grafana.Row {
 	return grafana.Row{Title: "Push to Loki", Panels: []grafana.Panel{
 		{
 			Title: "Latency", Description: "Time from sending a push request until it was answered or given up.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s",
-			Queries: []grafana.Query{
-				{Expr: latency("0.5"), Legend: "p50"},
-				{Expr: latency("0.9"), Legend: "p90"},
-				{Expr: latency("0.99"), Legend: "p99"},
-			},
+			Queries: quantiles("corkline_loki_push_duration_seconds", agents),
 		},
 		{
 			Title: "Requests by status", Description: "Push requests per second by Loki's answer. 2xx is good, error means that there was no answer. The agent's status page tells what Loki said.",
@@ -207,7 +196,7 @@ func agentPush() grafana.Row {
 // agentCollectors are what polls the switch and connection tracking.
 func agentCollectors() grafana.Row {
 	const by = `max by (cluster, node, collector) `
-	return grafana.Row{Title: "Collectors", Panels: []grafana.Panel{
+	return grafana.Row{Title: "What is polled", Panels: []grafana.Panel{
 		{
 			Title: "State of collectors", Description: "What each agent polls, whether the last poll was good, and how old it is. Absent means that the node has nothing to poll, such as no Open vSwitch.",
 			Width: 14, Height: 8, Store: grafana.Prometheus, Unit: "short",

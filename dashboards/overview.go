@@ -2,9 +2,6 @@ package dashboards
 
 import "github.com/corkline/corkline/dashboards/grafana"
 
-// here are the matchers of the board's cluster and node.
-const here = `{cluster=~"$cluster", node=~"$node"}`
-
 // alerting are the matchers of alerts that fire here; one on something that is
 // absent names no place.
 const alerting = `{alertstate="firing", cluster=~"$cluster|", node=~"$node|"}`
@@ -53,7 +50,7 @@ func overviewNow() grafana.Row {
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
 			Words:      []grafana.Word{{Value: "0", Text: "none", Color: "green"}},
-			Queries:    []grafana.Query{{Expr: `sum(corkline_ovs_invariant_broken` + here + `) or 0 * sum(corkline_ovs_up` + here + `)`, Legend: "broken"}},
+			Queries:    []grafana.Query{{Expr: `sum(corkline_ovs_invariant_broken` + here() + `) or 0 * sum(corkline_ovs_up` + here() + `)`, Legend: "broken"}},
 			Empty:      "No switch is read",
 			More:       board("Pipeline", ovsUID),
 		},
@@ -70,7 +67,7 @@ func overviewNow() grafana.Row {
 			Title: "Fullest conntrack table", Description: "Share of the connection tracking table that is in use, of the node where it is highest. At 100 % new connections fail.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 0.75, Color: "orange"}, {From: 0.9, Color: "red"}},
-			Queries:    []grafana.Query{{Expr: `max(corkline_conntrack_entries` + here + ` / corkline_conntrack_entries_limit` + here + `)`, Legend: "in use"}},
+			Queries:    []grafana.Query{{Expr: `max(corkline_conntrack_entries` + here() + ` / corkline_conntrack_entries_limit` + here() + `)`, Legend: "in use"}},
 			Empty:      "No conntrack table is read",
 			More:       board("Conntrack", conntrackUID),
 		},
@@ -78,7 +75,7 @@ func overviewNow() grafana.Row {
 			Title: "Conntrack full in", Description: "Time until a connection tracking table is full, as it grows now.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "s",
 			Thresholds: []grafana.Threshold{{Color: "red"}, {From: 30 * 60, Color: "orange"}, {From: 2 * 3600, Color: "green"}},
-			Queries:    []grafana.Query{{Expr: `min(corkline_conntrack_forecast_full_seconds` + here + `)`, Legend: "full in"}},
+			Queries:    []grafana.Query{{Expr: `min(corkline_conntrack_forecast_full_seconds` + here() + `)`, Legend: "full in"}},
 			Empty:      "No table fills up",
 			More:       board("Conntrack", conntrackUID),
 		},
@@ -116,7 +113,7 @@ func overviewNode() grafana.Row {
 		{
 			Title: "Dropped in the switch", Description: "Packets per second that ended in a table of the pipeline, by reason.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps",
-			Queries: []grafana.Query{{Expr: `sum by (reason) (rate(corkline_ovs_dropped_packets_total` + here + `[$__rate_interval]))`, Legend: "{{reason}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (reason) (rate(corkline_ovs_dropped_packets_total` + here() + `[$__rate_interval]))`, Legend: "{{reason}}"}},
 			Empty:   "No switch is read, or it drops nothing",
 			More:    board("Pipeline", ovsUID),
 		},
@@ -125,7 +122,7 @@ func overviewNode() grafana.Row {
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Limits: true}, Unit: "percentunit", Max: 1,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 0.75, Color: "orange"}, {From: 0.9, Color: "red"}},
 			Queries: []grafana.Query{{
-				Expr:   `corkline_conntrack_entries` + here + ` / corkline_conntrack_entries_limit` + here + ` and topk(10, max_over_time(corkline_conntrack_entries` + here + `[$__range] @ end()) / corkline_conntrack_entries_limit` + here + `)`,
+				Expr:   `corkline_conntrack_entries` + here() + ` / corkline_conntrack_entries_limit` + here() + ` and topk(10, max_over_time(corkline_conntrack_entries` + here() + `[$__range] @ end()) / corkline_conntrack_entries_limit` + here() + `)`,
 				Legend: "{{node}}",
 			}},
 			Empty: "No conntrack table is read",
@@ -136,8 +133,8 @@ func overviewNode() grafana.Row {
 
 func overviewBalancer() grafana.Row {
 	duration := func(quantile string) string {
-		return `histogram_quantile(` + quantile + `, sum by (le) (rate(corkline_virtualservice_request_duration_seconds_bucket` + here + `[$__rate_interval])))` +
-			` or histogram_quantile(` + quantile + `, sum(rate(corkline_virtualservice_request_duration_seconds` + here + `[$__rate_interval])))`
+		return `histogram_quantile(` + quantile + `, sum by (le) (rate(corkline_virtualservice_request_duration_seconds_bucket` + here() + `[$__rate_interval])))` +
+			` or histogram_quantile(` + quantile + `, sum(rate(corkline_virtualservice_request_duration_seconds` + here() + `[$__rate_interval])))`
 	}
 	const none = "No load balancer sends its logs"
 	return grafana.Row{Title: "Load balancer, of what it logged", Panels: []grafana.Panel{
@@ -145,7 +142,7 @@ func overviewBalancer() grafana.Row {
 			Title: "Requests", Description: "HTTP requests per second of all virtual services, by the class of their status code.",
 			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps",
 			Colors:  []grafana.Color{{Series: "2xx", Color: "green"}, {Series: "3xx", Color: "blue"}, {Series: "4xx", Color: "orange"}, {Series: "5xx", Color: "red"}},
-			Queries: []grafana.Query{{Expr: `sum by (code_class) (rate(corkline_virtualservice_requests_total` + here + `[$__rate_interval]))`, Legend: "{{code_class}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (code_class) (rate(corkline_virtualservice_requests_total` + here() + `[$__rate_interval]))`, Legend: "{{code_class}}"}},
 			Empty:   none,
 			More:    board("Virtual services", virtualServicesUID),
 		},
@@ -153,8 +150,8 @@ func overviewBalancer() grafana.Row {
 			Title: "Server errors", Description: "Share of the HTTP requests that ended with a status of 5xx, of the five virtual services where it was highest.",
 			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "percentunit",
 			Queries: []grafana.Query{{
-				Expr: `topk(5, (sum by (virtualservice) (rate(corkline_virtualservice_requests_total{cluster=~"$cluster", node=~"$node", code_class="5xx"}[$__rate_interval])) or 0 * sum by (virtualservice) (rate(corkline_virtualservice_requests_total` + here + `[$__rate_interval])))` +
-					` / (sum by (virtualservice) (rate(corkline_virtualservice_requests_total` + here + `[$__rate_interval])) > 0))`,
+				Expr: `topk(5, (sum by (virtualservice) (rate(corkline_virtualservice_requests_total{cluster=~"$cluster", node=~"$node", code_class="5xx"}[$__rate_interval])) or 0 * sum by (virtualservice) (rate(corkline_virtualservice_requests_total` + here() + `[$__rate_interval])))` +
+					` / (sum by (virtualservice) (rate(corkline_virtualservice_requests_total` + here() + `[$__rate_interval])) > 0))`,
 				Legend: "{{virtualservice}}",
 			}},
 			Empty: none,
@@ -170,28 +167,28 @@ func overviewBalancer() grafana.Row {
 		{
 			Title: "Web application firewall", Description: "Requests per second that the firewall looked at, by what it decided.",
 			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps",
-			Queries: []grafana.Query{{Expr: `sum by (status) (rate(corkline_virtualservice_waf_requests_total` + here + `[$__rate_interval]))`, Legend: "{{status}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (status) (rate(corkline_virtualservice_waf_requests_total` + here() + `[$__rate_interval]))`, Legend: "{{status}}"}},
 			Empty:   "No firewall's logs are sent",
 			More:    board("WAF", wafUID),
 		},
 		{
 			Title: "Connections", Description: "Layer 4 connections per second, by virtual service.",
 			Width: 8, Height: 7, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps",
-			Queries: []grafana.Query{{Expr: `sum by (virtualservice) (rate(corkline_virtualservice_connections_total` + here + `[$__rate_interval]))`, Legend: "{{virtualservice}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (virtualservice) (rate(corkline_virtualservice_connections_total` + here() + `[$__rate_interval]))`, Legend: "{{virtualservice}}"}},
 			Empty:   none,
 			More:    board("Connections", connectionsUID),
 		},
 		{
 			Title: "GSLB answers by site", Description: "Shares of the sites in the answers of GSLB services. Beside the weights that are configured, the board tells whether they hold.",
 			Width: 8, Height: 7, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "percentunit", Max: 1,
-			Queries: []grafana.Query{{Expr: `sum by (gslbservice, site) (rate(corkline_dns_site_answers_total` + here + `[$__rate_interval])) / on (gslbservice) group_left () (sum by (gslbservice) (rate(corkline_dns_site_answers_total` + here + `[$__rate_interval])) > 0)`, Legend: "{{gslbservice}} {{site}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (gslbservice, site) (rate(corkline_dns_site_answers_total` + here() + `[$__rate_interval])) / on (gslbservice) group_left () (sum by (gslbservice) (rate(corkline_dns_site_answers_total` + here() + `[$__rate_interval])) > 0)`, Legend: "{{gslbservice}} {{site}}"}},
 			Empty:   "No GSLB service answers",
 			More:    board("DNS and GSLB", dnsUID),
 		},
 		{
 			Title: "DNS", Description: "Queries per second, by the code of the response.",
 			Width: 8, Height: 7, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps",
-			Queries: []grafana.Query{{Expr: `sum by (rcode) (rate(corkline_dns_queries_total` + here + `[$__rate_interval]))`, Legend: "{{rcode}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (rcode) (rate(corkline_dns_queries_total` + here() + `[$__rate_interval]))`, Legend: "{{rcode}}"}},
 			Empty:   "No DNS service sends its logs",
 			More:    board("DNS and GSLB", dnsUID),
 		},
@@ -202,7 +199,7 @@ func overviewLogs() grafana.Row {
 	// What Antrea, the operators and Open vSwitch call a warning or worse.
 	const bad = `{cluster=~"$cluster", node=~"$node", level=~"WARN|WARNING|ERR|ERROR|EMER|DPANIC|PANIC|FATAL"}`
 	messages := func(metric string) string {
-		return `sum(rate(` + metric + bad + `[$__rate_interval])) or 0 * sum(rate(` + metric + here + `[$__rate_interval]))`
+		return `sum(rate(` + metric + bad + `[$__rate_interval])) or 0 * sum(rate(` + metric + here() + `[$__rate_interval]))`
 	}
 	var more []grafana.Link
 	for _, l := range []struct{ title, uid string }{
@@ -226,7 +223,7 @@ func overviewLogs() grafana.Row {
 		{
 			Title: "Log lines", Description: "Lines per second that the agents read, by source.",
 			Width: 9, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps",
-			Queries: []grafana.Query{{Expr: `sum by (source) (rate(corkline_pipeline_lines_read_total` + here + `[$__rate_interval])) > 0`, Legend: "{{source}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (source) (rate(corkline_pipeline_lines_read_total` + here() + `[$__rate_interval])) > 0`, Legend: "{{source}}"}},
 			More:    board("Corkline", agentUID),
 		},
 		{
@@ -234,10 +231,10 @@ func overviewLogs() grafana.Row {
 			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "locale",
 			Colors: []grafana.Color{{Series: "read", Color: "blue"}, {Series: "waiting", Color: "blue"}},
 			Queries: []grafana.Query{
-				{Expr: `sum(corkline_pipeline_lines_read_total` + here + `)`, Legend: "read"},
-				{Expr: `sum(corkline_pipeline_lines_waiting` + here + `)`, Legend: "waiting"},
-				{Expr: `sum(corkline_pipeline_lines_dead_lettered_total` + here + `)`, Legend: "refused"},
-				{Expr: `sum(corkline_pipeline_lines_lost_total` + here + `)`, Legend: "lost"},
+				{Expr: `sum(corkline_pipeline_lines_read_total` + here() + `)`, Legend: "read"},
+				{Expr: `sum(corkline_pipeline_lines_waiting` + here() + `)`, Legend: "waiting"},
+				{Expr: `sum(corkline_pipeline_lines_dead_lettered_total` + here() + `)`, Legend: "refused"},
+				{Expr: `sum(corkline_pipeline_lines_lost_total` + here() + `)`, Legend: "lost"},
 			},
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
 			More:       board("Corkline", agentUID),
