@@ -349,8 +349,17 @@ const clients = 240
 // clientOf gives a client by its number. Some have IPv6.
 func clientOf(number int) client {
 	places := [...]client{
-		{location: "IE", rtt: 4}, {location: "GB", rtt: 12}, {location: "IE", rtt: 6}, {location: "DE", rtt: 24}, {location: "FR", rtt: 21},
-		{location: "GB", rtt: 15}, {location: "NL", rtt: 19}, {location: "NO", rtt: 37}, {location: "US", rtt: 91}, {location: "IE", rtt: 3}, {location: "JP", rtt: 228},
+		{location: "IE", rtt: 4},
+		{location: "GB", rtt: 12},
+		{location: "IE", rtt: 6},
+		{location: "DE", rtt: 24},
+		{location: "FR", rtt: 21},
+		{location: "GB", rtt: 15},
+		{location: "NL", rtt: 19},
+		{location: "NO", rtt: 37},
+		{location: "US", rtt: 91},
+		{location: "IE", rtt: 3},
+		{location: "JP", rtt: 228},
 	}
 	c := places[number%len(places)]
 	if number < clients*3/4 {

@@ -52,26 +52,40 @@ func (c *controller) states(m Moment) (all []alert) {
 	server := Member(SlowServer)
 	switch {
 	case after == down && before != down:
-		all = append(all, alert{medium, "Server-State", "POOL", Pool, uuid("pool", 1),
+		all = append(all, alert{
+			medium, "Server-State", "POOL", Pool, uuid("pool", 1),
 			fmt.Sprintf("Server %s (%s:8080) of pool %s is down: no answer to GET /healthz?token=%s within 4s", server.Name, server.Address, Pool, secret(c.rng)),
-			[]string{"SERVER_DOWN", "SERVER_DOWN_HA_COMPROMISED"}})
+			[]string{"SERVER_DOWN", "SERVER_DOWN_HA_COMPROMISED"},
+		})
 	case before == down && after != down:
-		all = append(all, alert{low, "Server-State", "POOL", Pool, uuid("pool", 1),
-			fmt.Sprintf("Server %s (%s:8080) of pool %s is up", server.Name, server.Address, Pool), []string{"SERVER_UP"}})
+		all = append(all, alert{
+			low, "Server-State", "POOL", Pool, uuid("pool", 1),
+			fmt.Sprintf("Server %s (%s:8080) of pool %s is up", server.Name, server.Address, Pool),
+			[]string{"SERVER_UP"},
+		})
 	}
 	all = append(all, c.payments(m)...)
 	site := Sites()[0]
 	switch began, ended := c.options.changed(m, SiteDown); {
 	case began:
-		all = append(all, alert{high, "GSLB-Member-State", "GSLBSERVICE", GSLBService, uuid("gslbservice", 1),
-			fmt.Sprintf("Member %s of GSLB service %s at site %s is down", site.Address, GSLBService, site.Name), []string{"GS_MEMBER_DOWN", "SE_HM_EVENT_GHM_DOWN"}})
+		all = append(all, alert{
+			high, "GSLB-Member-State", "GSLBSERVICE", GSLBService, uuid("gslbservice", 1),
+			fmt.Sprintf("Member %s of GSLB service %s at site %s is down", site.Address, GSLBService, site.Name),
+			[]string{"GS_MEMBER_DOWN", "SE_HM_EVENT_GHM_DOWN"},
+		})
 	case ended:
-		all = append(all, alert{low, "GSLB-Member-State", "GSLBSERVICE", GSLBService, uuid("gslbservice", 1),
-			fmt.Sprintf("Member %s of GSLB service %s at site %s is up", site.Address, GSLBService, site.Name), []string{"GS_MEMBER_UP", "SE_HM_EVENT_GHM_UP"}})
+		all = append(all, alert{
+			low, "GSLB-Member-State", "GSLBSERVICE", GSLBService, uuid("gslbservice", 1),
+			fmt.Sprintf("Member %s of GSLB service %s at site %s is up", site.Address, GSLBService, site.Name),
+			[]string{"GS_MEMBER_UP", "SE_HM_EVENT_GHM_UP"},
+		})
 	}
 	if second, told := m.since(WAFAttack); told && second == 25 {
-		all = append(all, alert{medium, "Service-Engine-Load", "SEVM", engineName(1), uuid("se", 2),
-			fmt.Sprintf("Service Engine %s uses 91%% of its CPU", engineName(1)), []string{"SE_CPU_HIGH"}})
+		all = append(all, alert{
+			medium, "Service-Engine-Load", "SEVM", engineName(1), uuid("se", 2),
+			fmt.Sprintf("Service Engine %s uses 91%% of its CPU", engineName(1)),
+			[]string{"SE_CPU_HIGH"},
+		})
 	}
 	return all
 }

@@ -207,7 +207,7 @@ func (s *httpService) watch(m Moment, at time.Time, out Output) {
 func (r *request) refuse(code int, policy string, reasons ...reason) {
 	r.code, r.policy, r.size = code, policy, 166
 	r.first, r.last = 1, 1
-	r.reasons = append(reasons, code4xx)
+	r.reasons = append(append(r.reasons, reasons...), code4xx)
 }
 
 // serve a request by a member of the pool.
