@@ -10,7 +10,7 @@ type Rule struct {
 	Name     string
 	// Direction is Ingress or Egress, Action Allow, Drop or Reject.
 	Direction, Action string
-	From, To          []Pod  // nil for anybody
+	From, To          []Pod  // nil for all Pods, and for anybody
 	Protocol          string // tcp or udp
 	Port              uint16
 	// Story during which the rule is there; empty for always.
@@ -30,8 +30,8 @@ func Rules() []Rule {
 			Direction: "Egress", Action: "Drop", Protocol: "tcp", Port: 23,
 		},
 		{
-			ID: 12, Table: "AntreaPolicyIngressRule", Priority: 14500, Policy: "AntreaNetworkPolicy:shop/payments-open", Name: "allow-frontend",
-			Direction: "Ingress", Action: "Allow", From: []Pod{Frontend.Pod()}, To: []Pod{Payments.Pod()}, Protocol: "tcp", Port: PaymentsPort,
+			ID: 12, Table: "AntreaPolicyIngressRule", Priority: 14500, Policy: "AntreaNetworkPolicy:shop/dns-open", Name: "allow-pods",
+			Direction: "Ingress", Action: "Allow", To: []Pod{DNS.Pod()}, Protocol: "udp", Port: DNSPort,
 		},
 		{
 			ID: 13, Table: "AntreaPolicyIngressRule", Priority: 14600, Policy: RejectPolicy, Name: RejectRule,
