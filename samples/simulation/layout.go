@@ -29,13 +29,11 @@ func (o Options) place(definition string) place {
 		return o.container("kube-system", "antrea-agent-"+o.id("agent")[:5], "antrea-agent", "stderr")
 	case "antrea-controller":
 		return o.container("kube-system", "antrea-controller-"+o.id("deployment")[:10]+"-"+o.id("controller")[:5], "antrea-controller", "stderr")
-	case "ako":
-		return o.container("avi-system", "ako-0", "ako", "stdout")
-	case "amko":
-		return o.container("avi-system", "amko-0", "amko", "stdout")
+	case "ako", "amko": // whose lines have the runtime's head already
+		return o.container("avi-system", definition+"-0", definition, "")
 	}
 	if isLoadBalancer(definition) {
-		return place{path: "var/log/avi/" + definition + ".log"}
+		return place{path: "var/log/avi/avi-serviceengines.log"} // which number their lines
 	}
 	return place{path: "var/log/" + definition + ".log"}
 }

@@ -17,7 +17,8 @@ const backups = 4
 // are flushed, so that no reader sees a part of one for long.
 type logFile struct {
 	place
-	limit int64 // bytes after which it is rotated
+	path  string // with the node's root
+	limit int64  // bytes after which it is rotated
 
 	file    *os.File
 	size    int64
@@ -28,21 +29,20 @@ type logFile struct {
 
 // openLog opens a log below a node's root, behind what it has already.
 func openLog(root string, p place, limit int64) (*logFile, error) {
-	p.path = filepath.Join(root, p.path)
-	if err := os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
+	l := &logFile{place: p, path: filepath.Join(root, p.path), limit: limit}
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o755); err != nil {
 		return nil, fmt.Errorf("create the log's folder: %w", err)
 	}
-	l := &logFile{place: p, limit: limit}
 	if p.backup != nil {
 		// What an earlier run left behind.
-		entries, err := os.ReadDir(filepath.Dir(p.path))
+		dir, name := filepath.Split(l.path)
+		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return nil, fmt.Errorf("list the log's folder: %w", err)
 		}
-		stem := strings.TrimSuffix(filepath.Base(p.path), ".log")
 		for _, e := range entries {
-			if name := e.Name(); name != filepath.Base(p.path) && strings.HasPrefix(name, stem) {
-				l.rotated = append(l.rotated, filepath.Join(filepath.Dir(p.path), name))
+			if e.Name() != name && strings.HasPrefix(e.Name(), strings.TrimSuffix(name, ".log")) {
+				l.rotated = append(l.rotated, filepath.Join(dir, e.Name()))
 			}
 		}
 	}
@@ -52,13 +52,13 @@ func openLog(root string, p place, limit int64) (*logFile, error) {
 	if p.link == "" {
 		return l, nil
 	}
-	l.link = filepath.Join(root, p.link)
-	if err := os.MkdirAll(filepath.Dir(l.link), 0o755); err != nil {
+	link := filepath.Join(root, p.link)
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return nil, errors.Join(fmt.Errorf("create the log's folder: %w", err), l.file.Close())
 	}
-	target, err := filepath.Rel(filepath.Dir(l.link), p.path)
+	target, err := filepath.Rel(filepath.Dir(link), l.path)
 	if err == nil {
-		err = os.Symlink(target, l.link)
+		err = os.Symlink(target, link)
 	}
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, errors.Join(fmt.Errorf("link the log: %w", err), l.file.Close())

@@ -100,45 +100,43 @@ func newNetworkPolicy(o Options) Part {
 	web := func(m Moment, rng *rand.Rand) Pod { return Web(rng.IntN(m.Replicas)) }
 	tcp := func(port int) []service { return []service{{port, "TCP", "60"}} }
 	p := &networkPolicy{o: o, rng: o.Random("antrea-networkpolicy"), times: schedule{step: time.Microsecond}}
+	// Those that the switch has flows of, by what they do.
+	rule := func(policy, label string) decision {
+		i := slices.IndexFunc(Rules(), func(r Rule) bool { return r.Policy+"/"+r.Name == policy })
+		r := Rules()[i]
+		return decision{r.Table, r.Policy, r.Name, r.Direction, r.Action, strconv.Itoa(r.Priority), label}
+	}
 	p.flows = []flow{
 		{
-			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/web", "allow-frontend", "Ingress", "Allow", "14600", "web"},
-			perReplica(7),
+			rule("AntreaNetworkPolicy:shop/payments-open/allow-frontend", "payments"),
+			always(3), ingress(Frontend, Payments), tcp(PaymentsPort), 0, 0,
+		},
+		{
+			rule(RejectPolicy+"/"+RejectRule, "catalog-closed"),
+			during(Rejected, 9), ingress(Frontend, Catalog), tcp(CatalogPort), 0.25, 3,
+		},
+		{
+			rule("AntreaClusterNetworkPolicy:baseline/allow-dns", "dns"),
+			perReplica(4),
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
-				to := web(m, rng)
-				return to, Frontend.Pod().Address, to.Address
-			}, tcp(8080), 0, 0,
+				from := pick(rng, []Pod{Frontend.Pod(), Catalog.Pod(), web(m, rng)})
+				return from, from.Address, DNS.Pod().Address
+			}, []service{{DNSPort, "UDP", "71"}, {DNSPort, "UDP", "84"}}, 0, 0,
 		},
 		{
-			decision{"IngressRule", "K8sNetworkPolicy:shop/web-np", "", "Ingress", "Allow", "190", ""},
-			perReplica(6),
+			rule("AntreaClusterNetworkPolicy:baseline/drop-telnet", ""),
+			always(0.8),
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
-				to := web(m, rng)
-				return to, serviceEngine(rng), to.Address
-			}, tcp(8080), 0, 0,
-		},
-		{
-			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/catalog", "allow-frontend", "Ingress", "Allow", "14590", ""},
-			always(5, Rejected), ingress(Frontend, Catalog), tcp(8080), 0, 0,
-		},
-		{
-			decision{"AntreaPolicyIngressRule", RejectPolicy, RejectRule, "Ingress", "Reject", "14650", "catalog-closed"},
-			during(Rejected, 9), ingress(Frontend, Catalog), tcp(8080), 0.25, 3,
-		},
-		{
-			decision{"IngressRule", "K8sNetworkPolicy:shop/payments-np", "", "Ingress", "Allow", "200", ""},
-			always(3, DefaultDeny), ingress(Frontend, Payments), tcp(8443), 0, 0,
+				from := web(m, rng)
+				return from, from.Address, partner(rng)
+			}, tcp(23), 0.4, 5,
 		},
 		{
 			decision{"IngressDefaultRule", DefaultDenyPolicy, "", "Ingress", "Drop", "", ""},
-			during(DefaultDeny, 6), ingress(Frontend, Payments), tcp(8443), 0.3, 4,
-		},
-		{
-			decision{"AntreaPolicyEgressRule", "AntreaNetworkPolicy:shop/egress", "allow partner API", "Egress", "Allow", "14399", ""},
-			always(2, DefaultDeny),
-			func(_ Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
-				return Payments.Pod(), Payments.Pod().Address, partner(rng)
-			}, tcp(443), 0, 0,
+			during(DefaultDeny, 6),
+			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
+				return Payments.Pod(), pick(rng, []Pod{Catalog.Pod(), web(m, rng)}).Address, Payments.Pod().Address
+			}, tcp(PaymentsPort), 0.3, 4,
 		},
 		{
 			decision{"EgressDefaultRule", DefaultDenyPolicy, "", "Egress", "Drop", "", ""},
@@ -148,12 +146,31 @@ func newNetworkPolicy(o Options) Part {
 			}, tcp(443), 0.3, 4,
 		},
 		{
-			decision{"AntreaPolicyEgressRule", "AntreaNetworkPolicy:shop/egress", "allow-dns", "Egress", "Allow", "14400", "dns"},
-			perReplica(4),
+			decision{"AntreaPolicyEgressRule", "AntreaNetworkPolicy:shop/egress", "allow partner API", "Egress", "Allow", "14399", ""},
+			always(2),
+			func(_ Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
+				return Frontend.Pod(), Frontend.Pod().Address, partner(rng)
+			}, tcp(443), 0, 0,
+		},
+		{
+			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/web", "allow-frontend", "Ingress", "Allow", "14610", "web"},
+			perReplica(7),
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
-				from := pick(rng, []Pod{Frontend.Pod(), Catalog.Pod(), web(m, rng)})
-				return from, from.Address, DNS.Pod().Address
-			}, []service{{53, "UDP", "71"}, {53, "UDP", "84"}, {53, "TCP", "60"}}, 0, 0,
+				to := web(m, rng)
+				return to, Frontend.Pod().Address, to.Address
+			}, tcp(WebPort), 0, 0,
+		},
+		{
+			decision{"IngressRule", "K8sNetworkPolicy:shop/web-np", "", "Ingress", "Allow", "190", ""},
+			perReplica(6),
+			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
+				to := web(m, rng)
+				return to, serviceEngine(rng), to.Address
+			}, tcp(WebPort), 0, 0,
+		},
+		{
+			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/catalog", "allow-frontend", "Ingress", "Allow", "14590", ""},
+			always(5, Rejected), ingress(Frontend, Catalog), tcp(CatalogPort), 0, 0,
 		},
 		{
 			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/web", "drop anything else", "Ingress", "Drop", "14598", "web"},
@@ -161,7 +178,7 @@ func newNetworkPolicy(o Options) Part {
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				to := web(m, rng)
 				return to, scanner(rng), to.Address
-			}, []service{{22, "TCP", "60"}, {23, "TCP", "44"}, {445, "TCP", "52"}, {3389, "TCP", "52"}, {161, "UDP", "78"}, {0, "ICMP", "84"}, {0, "SCTP", "68"}}, 0.35, 40,
+			}, []service{{22, "TCP", "60"}, {445, "TCP", "52"}, {3389, "TCP", "52"}, {161, "UDP", "78"}, {0, "ICMP", "84"}, {0, "SCTP", "68"}}, 0.35, 40,
 		},
 		{
 			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/catalog", "ingress-reject-0a1b2c3", "Ingress", "Reject", "14580", ""},
@@ -169,7 +186,7 @@ func newNetworkPolicy(o Options) Part {
 		},
 		{
 			decision{"AntreaPolicyIngressRule", "AntreaClusterNetworkPolicy:tenants", "pass-own-tenant", "Ingress", "Pass", "14210", "tenants"},
-			always(0.8), ingress(Catalog, Frontend), tcp(8081), 0, 0,
+			always(0.8), ingress(Catalog, Frontend), tcp(9090), 0, 0,
 		},
 		{
 			decision{"AntreaPolicyIngressRule", "AntreaClusterNetworkPolicy:l7", "allow-get", "Ingress", "Redirect", "14300", "l7"},
@@ -177,7 +194,7 @@ func newNetworkPolicy(o Options) Part {
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				to := web(m, rng)
 				return to, Catalog.Pod().Address, to.Address
-			}, tcp(80), 0, 0,
+			}, tcp(WebPort), 0, 0,
 		},
 	}
 	return p

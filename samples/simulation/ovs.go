@@ -16,7 +16,7 @@ type vlog struct {
 }
 
 func newVlog(definition string) vlog {
-	return vlog{schedule: schedule{step: time.Millisecond}, definition: definition, sequence: map[string]int{}}
+	return vlog{definition: definition, sequence: map[string]int{}}
 }
 
 // log says something at a time; module may name the thread in brackets.
@@ -160,7 +160,7 @@ func (v *vswitch) chat(m Moment, out Output) {
 			v.log(at, "connmgr", "INFO", "%s<->unix#%d: connected to read statistics", Bridge, 20+m.Second)
 		}},
 		{20, func() {
-			v.log(at, "rconn", "DBG", "%s<->unix#%d: entering ACTIVE", Bridge, 20+m.Second)
+			v.log(at, "rconn", "INFO", "%s<->unix#%d: entering ACTIVE", Bridge, 20+m.Second)
 		}},
 		{12, func() {
 			v.log(at, "ofproto_dpif_upcall(revalidator5)", "INFO", "%s: %d datapath flows are kept, %d ms to look at them", Bridge, 300+9*m.Replicas+rng.IntN(80), 1+rng.IntN(20))
@@ -227,7 +227,7 @@ func (d *ovsdb) chat(m Moment, out Output) {
 	client := fmt.Sprintf("unix#%d", 30+m.Second+rng.IntN(5))
 	among(rng, []share[func()]{
 		{30, func() {
-			d.log(at, "jsonrpc", "DBG", `%s: received request, method="transact", params=["Open_vSwitch"], id=%d`, client, m.Second)
+			d.log(at, "jsonrpc", "INFO", `%s: received request, method="transact", params=["Open_vSwitch"], id=%d`, client, m.Second)
 		}},
 		{20, func() {
 			d.log(at, "memory", "INFO", "atoms:%d cells:%d monitors:%d sessions:%d", 900+40*m.Replicas, 800+36*m.Replicas, 2+rng.IntN(2), 3+rng.IntN(4))

@@ -12,7 +12,15 @@ func nodeParts(o Options) []Part {
 
 // clusterParts are what a cluster has once.
 func clusterParts(o Options) []Part {
-	return []Part{
-		newController(o),
+	return []Part{newController(o)}
+}
+
+// Parts of a node that write logs; the first node also has what a cluster has
+// once: Antrea's controller, the load balancer and its operators.
+func Parts(o Options, first bool) []Part {
+	parts := nodeParts(o)
+	if first {
+		parts = append(parts, clusterParts(o)...)
 	}
+	return parts
 }

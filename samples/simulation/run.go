@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -73,10 +74,7 @@ func Run(ctx context.Context, p Play) (*Written, error) {
 	for i := range max(1, p.Nodes) {
 		n := &player{runner: r, options: p.On(NodeName(i)), files: map[string]*logFile{}}
 		n.root = filepath.Join(p.Dir, n.options.Node)
-		n.parts = nodeParts(n.options)
-		if i == 0 {
-			n.parts = append(n.parts, clusterParts(n.options)...)
-		}
+		n.parts = Parts(n.options, i == 0)
 		r.nodes = append(r.nodes, n)
 	}
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
@@ -90,7 +88,7 @@ func Run(ctx context.Context, p Play) (*Written, error) {
 		err = errors.Join(err, r.sender.stop())
 	}
 	for _, n := range r.nodes {
-		for _, l := range n.files {
+		for _, l := range n.logs {
 			err = errors.Join(err, l.close())
 		}
 	}
@@ -176,7 +174,8 @@ type player struct {
 	options Options
 	root    string
 	parts   []Part
-	files   map[string]*logFile // by definition
+	logs    []*logFile
+	files   map[string]*logFile // the same by definition
 	now     time.Time           // begin of the second
 	fault   error               // the first one
 	queue   [][]byte            // to be sent
@@ -188,7 +187,7 @@ func (n *player) second(ctx context.Context, m Moment) error {
 	for _, part := range n.parts {
 		part.Second(m, n)
 	}
-	for _, l := range n.files {
+	for _, l := range n.logs {
 		rotated, err := l.flush(m.Time.Add(time.Second))
 		n.fail(err)
 		if rotated {
@@ -215,16 +214,29 @@ func (n *player) Line(definition string, line []byte) {
 		n.queue = append(n.queue, append(append(make([]byte, 0, len(line)+1), line...), '\n'))
 		return
 	}
-	l, open := n.files[definition]
-	if !open {
-		var err error
-		if l, err = openLog(n.root, n.options.place(definition), n.RotateBytes); err != nil {
-			n.fail(err)
+	l := n.files[definition]
+	if l == nil {
+		if l = n.open(definition); l == nil {
 			return
 		}
-		n.files[definition] = l
 	}
 	l.line(n.now, line)
+}
+
+// open the log of a definition, which others may have, too.
+func (n *player) open(definition string) *logFile {
+	p := n.options.place(definition)
+	i := slices.IndexFunc(n.logs, func(l *logFile) bool { return l.place.path == p.path })
+	if i < 0 {
+		l, err := openLog(n.root, p, n.RotateBytes)
+		if err != nil {
+			n.fail(err)
+			return nil
+		}
+		i, n.logs = len(n.logs), append(n.logs, l)
+	}
+	n.files[definition] = n.logs[i]
+	return n.logs[i]
 }
 
 // Count implements Output.

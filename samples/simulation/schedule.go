@@ -20,7 +20,7 @@ type said struct {
 type schedule struct {
 	waiting []said
 	last    time.Time
-	step    time.Duration // between two times, at least
+	step    time.Duration // between two times, at least; 0 lets them be equal
 }
 
 func (s *schedule) say(what said) { s.waiting = append(s.waiting, what) }
