@@ -25,6 +25,12 @@ var overviewJSON string
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
 
+//go:embed ovs-pipeline.json
+var ovsJSON string
+
+//go:embed conntrack.json
+var conntrackJSON string
+
 //go:embed corkline.json
 var agentJSON string
 
@@ -36,6 +42,8 @@ var boards = []struct {
 }{
 	{"overview", overview, overviewJSON},
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"ovs-pipeline", ovs, ovsJSON},
+	{"conntrack", conntrack, conntrackJSON},
 	{"corkline", agent, agentJSON},
 }
 
