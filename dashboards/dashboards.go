@@ -25,6 +25,15 @@ var overviewJSON string
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
 
+//go:embed antrea-agent.json
+var antreaAgentJSON string
+
+//go:embed antrea-agent-logs.json
+var antreaLogsJSON string
+
+//go:embed antrea-controller.json
+var controllerJSON string
+
 //go:embed ovs-pipeline.json
 var ovsJSON string
 
@@ -42,6 +51,9 @@ var boards = []struct {
 }{
 	{"overview", overview, overviewJSON},
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"antrea-agent", antreaAgent, antreaAgentJSON},
+	{"antrea-agent-logs", antreaLogs, antreaLogsJSON},
+	{"antrea-controller", antreaController, controllerJSON},
 	{"ovs-pipeline", ovs, ovsJSON},
 	{"conntrack", conntrack, conntrackJSON},
 	{"corkline", agent, agentJSON},

@@ -346,6 +346,7 @@ func TestBites(t *testing.T) {
 	f("prometheus", `sum by (le) (rate(antrea_agent_ovs_flow_ops_latency_milliseconds_bucket[5m]))`, "")
 	f("prometheus", `antrea_agent_ovs_flow_ops_latency_milliseconds`, `no such metric`)
 	f("prometheus", `antrea_agent_ovs_meter_packet_dropped_count`, `does not tell that it takes 1.13`)
+	f("prometheus", `rate(antrea_agent_denied_connection_count[5m])`, `does not tell that it takes FlowExporter`)
 	f("prometheus", `antrea_agent_conntrack_total_connection_count`, `does not tell that it takes FlowExporter`)
 	f("prometheus", `antrea_controller_annp_status_updates or antrea_controller_anp_status_updates`, "")
 	f("prometheus", `antrea_controller_annp_status_updates`, `is "antrea_controller_anp_status_updates" in other versions`)
