@@ -19,6 +19,9 @@ type Dashboard struct {
 	JSON  []byte
 }
 
+//go:embed overview.json
+var overviewJSON string
+
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
 
@@ -31,6 +34,7 @@ var boards = []struct {
 	board func() grafana.Board
 	json  string // what board gives
 }{
+	{"overview", overview, overviewJSON},
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
 	{"corkline", agent, agentJSON},
 }
@@ -47,9 +51,21 @@ func All() []Dashboard {
 
 // The boards know each other by these.
 const (
-	networkPolicyUID = "corkline-networkpolicy"
-	agentUID         = "corkline-agent"
-	tag              = "corkline"
+	overviewUID        = "corkline-overview"
+	antreaAgentUID     = "corkline-antrea-agent"
+	ovsUID             = "corkline-ovs"
+	conntrackUID       = "corkline-conntrack"
+	networkPolicyUID   = "corkline-networkpolicy"
+	antreaLogsUID      = "corkline-antrea-agent-logs"
+	controllerUID      = "corkline-antrea-controller"
+	virtualServicesUID = "corkline-virtualservices"
+	connectionsUID     = "corkline-connections"
+	dnsUID             = "corkline-dns"
+	wafUID             = "corkline-waf"
+	operatorsUID       = "corkline-operators"
+	agentUID           = "corkline-agent"
+
+	tag = "corkline"
 )
 
 // stores are the variables of the datasources, by the names that Corkline's

@@ -24,6 +24,8 @@ type Panel struct {
 	Colors []Color
 	// Links of a value.
 	Links []Link
+	// More links to what the panel is about, beside its title.
+	More []Link
 	// Empty is what it means that the queries give nothing.
 	Empty string
 }
@@ -76,6 +78,7 @@ type panelForm struct {
 	Options         object       `json:"options,omitempty"`
 	FieldConfig     *fieldConfig `json:"fieldConfig,omitempty"`
 	Transformations []object     `json:"transformations,omitempty"`
+	Links           []Link       `json:"links,omitempty"`
 }
 
 type gridPos struct {
@@ -124,7 +127,7 @@ func (p Panel) form() panelForm {
 	v := p.As.visual(p)
 	form := panelForm{
 		Type: v.kind, Title: p.Title, Description: p.Description,
-		PluginVersion: pluginVersion, Options: v.options, Transformations: v.transformations,
+		PluginVersion: pluginVersion, Options: v.options, Transformations: v.transformations, Links: p.More,
 	}
 	if p.Store == "" {
 		return form // text
