@@ -59,9 +59,9 @@ func connectionOverview() grafana.Row {
 		},
 		b.whole(),
 		{
-			Title: "Connections", Description: "Connections per second that were logged, by virtual service.",
+			Title: "Connections over time", Description: "Connections per second that were logged, by virtual service.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps",
-			Queries: []grafana.Query{{Expr: steadyTop("10", `sum by (virtualservice) (`+rate(connectionSeries())+`)`, "virtualservice", connectionSeries()), Legend: "{{virtualservice}}"}},
+			Queries: []grafana.Query{{Expr: topPerSecond("10", "virtualservice", connectionSeries()), Legend: "{{virtualservice}}"}},
 		},
 		{
 			Title: "Bytes", Description: "Bytes per second of the logged connections, counted when they are logged, which mostly is at their end. The filters by server, protocol and client do not apply.",
@@ -127,11 +127,7 @@ func connectionQuality() grafana.Row {
 		{
 			Title: "Length, quantiles", Description: "How long the logged connections lasted: half, 90 % and 99 % lasted no longer.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s",
-			Queries: []grafana.Query{
-				{Expr: quantile("0.5", length, matchers), Legend: "p50"},
-				{Expr: quantile("0.9", length, matchers), Legend: "p90"},
-				{Expr: quantile("0.99", length, matchers), Legend: "p99"},
-			},
+			Queries: quantiles(length, matchers),
 		},
 		{
 			Title: "Round trips, 90 %", Description: "90 % of the logged connections had no longer round-trip times: between client and Service Engine, and between Service Engine and server. Whole milliseconds.",

@@ -25,6 +25,21 @@ var overviewJSON string
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
 
+//go:embed virtualservices.json
+var virtualServicesJSON string
+
+//go:embed connections.json
+var connectionsJSON string
+
+//go:embed dns.json
+var dnsJSON string
+
+//go:embed waf.json
+var wafJSON string
+
+//go:embed operators.json
+var operatorsJSON string
+
 //go:embed corkline.json
 var agentJSON string
 
@@ -36,6 +51,11 @@ var boards = []struct {
 }{
 	{"overview", overview, overviewJSON},
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"virtualservices", virtualServices, virtualServicesJSON},
+	{"connections", l4Connections, connectionsJSON},
+	{"dns", dns, dnsJSON},
+	{"waf", waf, wafJSON},
+	{"operators", operators, operatorsJSON},
 	{"corkline", agent, agentJSON},
 }
 

@@ -2,45 +2,16 @@ package dashboards
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/corkline/corkline/dashboards/grafana"
 )
 
-// The boards of the load balancer, NSX ALB (AVI), and of its operators.
-const (
-	virtualServicesUID = "corkline-virtualservices"
-	connectionsUID     = "corkline-connections"
-	dnsUID             = "corkline-dns"
-	wafUID             = "corkline-waf"
-	operatorsUID       = "corkline-operators"
-
-	tagBalancer = "avi"
-)
-
-// here are the matchers of a board's places, and those more.
-func here(more ...string) string {
-	return "{" + strings.Join(append([]string{`cluster=~"$cluster"`, `node=~"$node"`}, more...), ", ") + "}"
-}
+// tagBalancer is that of the boards of the load balancer, NSX ALB (AVI), and of
+// its operators.
+const tagBalancer = "avi"
 
 // ofService is the matcher of the virtual services of a board.
 const ofService = `virtualservice=~"$virtualservice"`
-
-// rate of counters per second.
-func rate(series string) string { return "rate(" + series + "[$__rate_interval])" }
-
-// quantile of a histogram, classic or native: which one there is is the
-// scrape's choice.
-func quantile(q, metric, matchers string) string {
-	return `histogram_quantile(` + q + `, sum by (le) (` + rate(metric+`_bucket`+matchers) + `))` +
-		` or histogram_quantile(` + q + `, sum(` + rate(metric+matchers) + `))`
-}
-
-// steadyTop keeps those n of an expression's series that are the highest over
-// the time range: chosen at its end, they are the same at every step.
-func steadyTop(n, expr, by, over string) string {
-	return expr + ` and on (` + by + `) topk(` + n + `, sum by (` + by + `) (increase(` + over + `[$__range] @ end())))`
-}
 
 // codeColors are the colours of the classes of status codes.
 func codeColors() []grafana.Color {
@@ -87,15 +58,14 @@ func (b balanced) top(n, labels, stages string) []grafana.Query {
 	return []grafana.Query{{Expr: "topk(" + n + ", sum by (" + labels + ") (count_over_time(" + b.lines(stages) + " [$__range])))"}}
 }
 
-// link to the board itself, or another of the same subject, with a variable set
-// to a field of the row.
+// link to the board itself, or to another one of virtual services, with a
+// variable set to a field of the row.
 func (b balanced) link(title, uid, variable, field string) grafana.Link {
-	var keep []string
-	for _, name := range append([]string{"prometheus", "loki", "cluster", "node"}, append(b.labels, b.more...)...) {
-		if name != variable && (uid == b.uid || !slices.Contains(b.more, name)) {
-			keep = append(keep, name)
-		}
+	keep := []string{"prometheus", "loki", "cluster", "node"}
+	if uid == b.uid {
+		keep = append(append(keep, b.labels...), b.more...)
 	}
+	keep = slices.DeleteFunc(keep, func(name string) bool { return name == variable })
 	return grafana.Link{Title: title, URL: grafana.BoardURL(uid, keep, variable, grafana.Value(field))}
 }
 
@@ -130,10 +100,10 @@ func (b balanced) own(expr string) string {
 	return expr + ` and on (virtualservice) ` + b.counts + here(ofService)
 }
 
-// missingShare of a virtual service's log numbers.
-func (b balanced) missingShare() string {
-	missing := `sum by (virtualservice) (` + during(b.missing()) + `)`
-	return missing + ` / (` + missing + ` + sum by (virtualservice) (` + during(b.counts+here(ofService)) + `) > 0)`
+// missingShareOf is the share that is missing of a virtual service's log numbers, whose logs a counter counts.
+func missingShareOf(counts, matchers string) string {
+	missing := `sum by (virtualservice) (` + during(`corkline_virtualservice_missing_logs_total`+matchers) + `)`
+	return missing + ` / (` + missing + ` + sum by (virtualservice) (` + during(counts+matchers) + `) > 0)`
 }
 
 const missingLimit = "0.01" // share of the log's numbers
@@ -149,7 +119,7 @@ func (b balanced) whole() grafana.Panel {
 			{Value: "2", Text: "throttled: lower bounds", Color: "orange"},
 		},
 		Queries: []grafana.Query{{
-			Expr:   `max(clamp_max(2 * (` + b.own(`sum by (virtualservice) (`+during(b.throttled())+`) > bool 0`) + `) + on (virtualservice) (` + b.missingShare() + ` > bool ` + missingLimit + `), 2))`,
+			Expr:   `max(clamp_max(2 * (` + b.own(`sum by (virtualservice) (`+during(b.throttled())+`) > bool 0`) + `) + on (virtualservice) (` + missingShareOf(b.counts, here(ofService)) + ` > bool ` + missingLimit + `), 2))`,
 			Legend: "log",
 		}},
 	}
@@ -166,12 +136,12 @@ func (b balanced) completeness() grafana.Row {
 		{
 			Title: "Throttled seconds", Description: "Share of the time in which a Service Engine sent at least 10 logs a second of a virtual service, which is the default throttle.",
 			Width: 9, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "percentunit", Max: 1,
-			Queries: []grafana.Query{{Expr: b.own(`sum by (virtualservice, service_engine) (` + rate(b.throttled()) + `)`), Legend: "{{virtualservice}} on {{service_engine}}"}},
+			Queries: []grafana.Query{{Expr: b.own(perSecond("virtualservice, service_engine", b.throttled())), Legend: "{{virtualservice}} on {{service_engine}}"}},
 		},
 		{
 			Title: "Missing log numbers", Description: "Numbers per second that are missing between the logs of a virtual service on a Service Engine: left out there, or lost on the way.",
 			Width: 9, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps",
-			Queries: []grafana.Query{{Expr: b.own(`sum by (virtualservice, service_engine) (` + rate(b.missing()) + `)`), Legend: "{{virtualservice}} on {{service_engine}}"}},
+			Queries: []grafana.Query{{Expr: b.own(perSecond("virtualservice, service_engine", b.missing())), Legend: "{{virtualservice}} on {{service_engine}}"}},
 		},
 	}}
 }

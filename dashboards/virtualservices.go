@@ -69,9 +69,9 @@ func requestOverview() grafana.Row {
 		},
 		b.whole(),
 		{
-			Title: "Requests", Description: "Requests per second that were logged, by the class of the status code.",
+			Title: "Requests over time", Description: "Requests per second that were logged, by the class of the status code.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps", Colors: codeColors(),
-			Queries: []grafana.Query{{Expr: `sum by (code_class) (` + rate(requestSeries()) + `)`, Legend: "{{code_class}}"}},
+			Queries: []grafana.Query{{Expr: perSecond("code_class", requestSeries()), Legend: "{{code_class}}"}},
 		},
 		{
 			Title: "Bytes", Description: "Bytes per second of the logged requests and of the responses to them. The filters by server and status do not apply.",
@@ -141,11 +141,7 @@ func requestLatency() grafana.Row {
 		{
 			Title: "Request, quantiles", Description: "Time from the first byte of a request to the last one of its response: half, 90 % and 99 % of the logged requests took no longer.",
 			Width: 6, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s",
-			Queries: []grafana.Query{
-				{Expr: quantile("0.5", total, matchers), Legend: "p50"},
-				{Expr: quantile("0.9", total, matchers), Legend: "p90"},
-				{Expr: quantile("0.99", total, matchers), Legend: "p99"},
-			},
+			Queries: quantiles(total, matchers),
 		},
 		{
 			Title: "Parts, 90 %", Description: "90 % of the logged requests took no longer: on the way to the client and to the server (RTT), until the server's first byte, and until the first byte to the client.",
@@ -216,7 +212,7 @@ func requestMembers() grafana.Row {
 			Title: "Average time by server", Description: "Time until a server's first byte on average, of the ten servers that took the most time in all in the time range.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s",
 			Queries: []grafana.Query{{
-				Expr:   steadyTop("10", `sum by (server) (`+rate(took)+`) / (sum by (server) (`+rate(asked)+`) > 0)`, "server", took),
+				Expr:   perSecond("server", took) + ` / (` + perSecond("server", asked) + ` > 0) and on (server) topk(10, sum by (server) (increase(` + took + `[$__range] @ end())))`,
 				Legend: "{{server}}",
 			}},
 		},
@@ -224,7 +220,7 @@ func requestMembers() grafana.Row {
 			Title: "Requests by server", Description: "Requests per second that were logged, of the ten servers with the most in the time range.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps",
 			Queries: []grafana.Query{{
-				Expr:   steadyTop("10", `sum by (server) (`+rate(requestSeries(isServer))+`)`, "server", requestSeries(isServer)),
+				Expr:   topPerSecond("10", "server", requestSeries(isServer)),
 				Legend: "{{server}}",
 			}},
 		},

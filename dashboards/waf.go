@@ -59,9 +59,9 @@ func firewallOverview() grafana.Row {
 		},
 		b.whole(),
 		{
-			Title: "Decisions", Description: "Requests per second that were logged, by what the firewall decided.",
+			Title: "Decisions over time", Description: "Requests per second that were logged, by what the firewall decided.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps", Colors: statusColors(),
-			Queries: []grafana.Query{{Expr: `sum by (status) (` + rate(firewallSeries()) + `)`, Legend: "{{status}}"}},
+			Queries: []grafana.Query{{Expr: perSecond("status", firewallSeries()), Legend: "{{status}}"}},
 		},
 		{
 			Title: "Virtual services by decision", Description: "Virtual services with what the firewall decided in the time range.",
@@ -84,7 +84,7 @@ func firewallRules() grafana.Row {
 		{
 			Title: "Rule groups over time", Description: "Rules per second that matched logged requests, of the ten groups with the most in the time range.",
 			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Empty: "no rule matched",
-			Queries: []grafana.Query{{Expr: steadyTop("10", `sum by (rule_group) (`+rate(hits)+`)`, "rule_group", hits), Legend: "{{rule_group}}"}},
+			Queries: []grafana.Query{{Expr: topPerSecond("10", "rule_group", hits), Legend: "{{rule_group}}"}},
 		},
 		{
 			Title: "Rule groups", Description: "Groups by the rules of theirs that matched logged requests in the time range, and what was decided on these.",
