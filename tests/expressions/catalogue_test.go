@@ -234,8 +234,8 @@ func (c *catalogue) grouping(of parser.Node, by []string, fault func(string, ...
 			of, _ := c.labels(metricName(n))
 			known = append(known, of...)
 		case *parser.Call: // label_replace and label_join make a label
-			if made, ok := n.Args[min(1, len(n.Args)-1)].(*parser.StringLiteral); ok && strings.HasPrefix(n.Func.Name, "label_") {
-				known = append(known, made.Val)
+			if strings.HasPrefix(n.Func.Name, "label_") {
+				known = append(known, strings.Trim(n.Args[1].String(), `"`))
 			}
 		}
 		return nil
