@@ -27,6 +27,8 @@ const (
 // TimeSeries draws lines over time.
 type TimeSeries struct {
 	Stacked bool
+	// Limits draws the thresholds as lines; the series keep their own colours.
+	Limits bool
 }
 
 func (t TimeSeries) visual(Panel) visual {
@@ -34,17 +36,21 @@ func (t TimeSeries) visual(Panel) visual {
 	if t.Stacked {
 		stacking, fill = "normal", 40
 	}
+	custom := object{
+		"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": fill,
+		"gradientMode": "none", "showPoints": "auto", "pointSize": 4, "spanNulls": false,
+		"axisPlacement": "auto", "stacking": object{"mode": stacking, "group": "A"},
+	}
+	if t.Limits {
+		custom["thresholdsStyle"] = object{"mode": "dashed"}
+	}
 	return visual{
 		kind: "timeseries",
 		options: object{
 			"legend":  object{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}},
 			"tooltip": object{"mode": "multi", "sort": "desc"},
 		},
-		custom: object{
-			"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": fill,
-			"gradientMode": "none", "showPoints": "auto", "pointSize": 4, "spanNulls": false,
-			"axisPlacement": "auto", "stacking": object{"mode": stacking, "group": "A"},
-		},
+		custom: custom,
 	}
 }
 
