@@ -154,8 +154,8 @@ func stack(rng *rand.Rand) string {
 	return b.String()
 }
 
-// controller writes the log of the Antrea controller.
-type controller struct {
+// antreaController writes the log of the Antrea controller.
+type antreaController struct {
 	klog
 	o     Options
 	rng   *rand.Rand
@@ -163,15 +163,15 @@ type controller struct {
 	turns turn
 }
 
-func newController(o Options) Part {
-	return &controller{
+func newAntreaController(o Options) Part {
+	return &antreaController{
 		klog: newKlog("antrea-controller", "corkline_controller_log_messages_total"),
 		o:    o, rng: o.Random("antrea-controller"), turns: turn{},
 	}
 }
 
 // Second implements Part.
-func (c *controller) Second(m Moment, out Output) {
+func (c *antreaController) Second(m Moment, out Output) {
 	added, deleted := c.pods.second(m)
 	for range len(added) + len(deleted) {
 		at := within(c.rng, m.Time)
@@ -200,16 +200,16 @@ func (c *controller) Second(m Moment, out Output) {
 	c.write(m.Time, out)
 }
 
-func (c *controller) group(at time.Time, kind, name string, members int) {
+func (c *antreaController) group(at time.Time, kind, name string, members int) {
 	c.info(at, "networkpolicy_controller.go:1264", `"%s is synchronised" name=%q members=%d nodes=1 took=%q`, kind, name, members, took(c.rng, time.Duration(100+3*members)*time.Microsecond))
 }
 
-func (c *controller) policy(at time.Time, policy string) {
+func (c *antreaController) policy(at time.Time, policy string) {
 	c.info(at, "networkpolicy_controller.go:1502", `"NetworkPolicy is synchronised" policy=%q rules=%d nodes=1 took=%q`, policy, 1+c.rng.IntN(3), took(c.rng, 400*time.Microsecond))
 }
 
 // chat is what a controller says on an ordinary day.
-func (c *controller) chat(m Moment) {
+func (c *antreaController) chat(m Moment) {
 	at, rng := within(c.rng, m.Time), c.rng
 	policy := pick(rng, []string{"shop/web", "shop/web-np", "shop/catalog", "shop/payments-np", "shop/egress", "tenants", "l7"})
 	among(rng, []share[func()]{

@@ -77,8 +77,8 @@ func (s *serviceEngines) Second(m Moment, out Output) {
 const throttle = 10
 
 // engines is how many Service Engines a virtual service is scaled out to, so
-// that none reaches its throttle on an ordinary day.
-func (o Options) engines() int { return max(2, int(math.Ceil(3*o.Rate))) }
+// that none reaches its throttle on an ordinary day, nor when another site is down.
+func (o Options) engines() int { return max(2, int(math.Ceil(5*o.Rate))) }
 
 func engineName(engine int) string { return fmt.Sprintf("avi-se-%d", engine+1) }
 
@@ -86,6 +86,7 @@ func engineName(engine int) string { return fmt.Sprintf("avi-se-%d", engine+1) }
 type virtualService struct {
 	name, uuid string
 	address    netip.Addr
+	address6   netip.Addr // invalid where it has none
 	port       int
 	// rfc5424 streams have 1 and 0 for true and false, and members without the
 	// braces of the object.
@@ -247,7 +248,11 @@ func (v *virtualService) log(definition string, e *entry, out Output, members fu
 	o.begin("", '{')
 	v.common(o, e, s.id)
 	members(o)
-	o.string("vs_ip", v.address.String())
+	if e.client.address.Is6() {
+		o.string("vs_ip6", v.address6.String())
+	} else {
+		o.string("vs_ip", v.address.String())
+	}
 	if v.rfc5424 {
 		o.string("vs_name", v.name)
 	}
@@ -331,7 +336,7 @@ func (v *virtualService) next() entry {
 	engine := v.dealt % len(v.streams)
 	return entry{
 		engine:     engine,
-		client:     clientOf(engine + len(v.streams)*v.rng.IntN(max(1, clients/len(v.streams)))),
+		client:     clientOf(engine+len(v.streams)*v.rng.IntN(max(1, clients/len(v.streams))), v.address6.IsValid()),
 		clientPort: 32768 + v.rng.IntN(28232),
 	}
 }
@@ -346,8 +351,8 @@ type client struct {
 // clients that come now and again, if there are no more Service Engines.
 const clients = 240
 
-// clientOf gives a client by its number. Some have IPv6.
-func clientOf(number int) client {
+// clientOf gives a client by its number, some of them with IPv6 where the service has it.
+func clientOf(number int, ipv6 bool) client {
 	places := [...]client{
 		{location: "IE", rtt: 4},
 		{location: "GB", rtt: 12},
@@ -362,8 +367,8 @@ func clientOf(number int) client {
 		{location: "JP", rtt: 228},
 	}
 	c := places[number%len(places)]
-	if number < clients*3/4 {
-		c.address = netip.AddrFrom4([4]byte{203, 0, 113, byte(number + 1)})
+	if !ipv6 || number%5 > 0 {
+		c.address = netip.AddrFrom4([4]byte{203, 0, 113, byte(number%clients + 1)})
 	} else {
 		c.address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0x51, 14: byte(number >> 8), 15: byte(number)})
 	}

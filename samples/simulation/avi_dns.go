@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -17,7 +18,7 @@ type dnsService struct {
 
 func newDNSService(o Options) *dnsService {
 	s := &dnsService{virtualService: newVirtualService(o, DNSService, 3, 53), options: o}
-	s.rfc5424 = true
+	s.rfc5424, s.address, s.address6 = true, netip.MustParseAddr("198.51.100.53"), netip.MustParseAddr("2001:db8:62::53")
 	for i, q := range queries {
 		for range q.often {
 			s.queries = append(s.queries, i)
@@ -30,12 +31,13 @@ func newDNSService(o Options) *dnsService {
 }
 
 // Queries in a second at rate 1.
-const dnsRate = 6
+const dnsRate = 7
 
 func (s *dnsService) arrivals(m Moment) []arrival {
+	up := s.options.sitesUp(m)
 	var all []arrival
 	for range s.pace.take(s.rng, dnsRate*s.rate*daytime(m)) {
-		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.answer(m, at, out) }})
+		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.answer(up, at, out) }})
 	}
 	return all
 }
@@ -49,19 +51,24 @@ type query struct {
 	reason              reason // 0: none
 }
 
-const gslbEntry = "GSLB"
+// Where an answer is from: the GSLB services, or a server behind.
+const (
+	gslbEntry   = "GSLB"
+	passThrough = "PASS_THROUGH"
+)
 
 var queries = [...]query{
 	{80, GSLBName, "A", gslbEntry, "NOERROR", "", 0},
 	{8, GSLBName, "AAAA", gslbEntry, "NOERROR", "", 0},
 	{5, "static.example.com", "A", "STATIC", "NOERROR", "198.51.100.80", 0},
-	{3, "example.com", "NS", "PASS_THROUGH", "NOERROR", "", 0},
+	{3, "office.example.com", "A", passThrough, "NOERROR", "192.0.2.210", 0},
+	{1, "example.com", "TXT", passThrough, "NOERROR", "", 0},
 	{2, "{word}.shop.example.com", "A", "", "NXDOMAIN", "", dnsInvalidDomain},
 	{1, GSLBName, "MX", gslbEntry, "NOTIMP", "", dnsUnsupported},
 }
 
-// answer a query.
-func (s *dnsService) answer(m Moment, at time.Time, out Output) {
+// answer a query, with one of the sites that are up.
+func (s *dnsService) answer(up []Site, at time.Time, out Output) {
 	q := &queries[s.queries[s.rng.IntN(len(s.queries))]]
 	e := s.next()
 	e.at = at
@@ -70,7 +77,7 @@ func (s *dnsService) answer(m Moment, at time.Time, out Output) {
 	}
 	var site *Site
 	if q.source == gslbEntry && q.qtype == "A" {
-		site = s.turn(m, e.engine)
+		site = s.turn(up, e.engine)
 	}
 	if !s.log("avi-dns", &e, out, func(o *object) { s.members(o, &e, q, site) }) {
 		return
@@ -111,10 +118,10 @@ func (o Options) siteShare(m Moment) float64 {
 
 // turn of the next site at a Service Engine: each is as far behind its weight as
 // it has been answered too seldom, so that the weights hold exactly.
-func (s *dnsService) turn(m Moment, engine int) *Site {
+func (s *dnsService) turn(up []Site, engine int) *Site {
 	sites := Sites()
 	turns := s.turns[engine]
-	up, sum, next := s.options.sitesUp(m), 0.0, -1
+	sum, next := 0.0, -1
 	for i := range sites {
 		if !slices.Contains(up, sites[i]) {
 			turns[i] = 0
@@ -152,7 +159,11 @@ func (s *dnsService) members(o *object, e *entry, q *query, site *Site) {
 	o.number("tx_pkts", 1)
 	o.number("total_bytes", asked+answered)
 	o.number("total_pkts", 2)
-	o.string("protocol", "PROTOCOL_UDP")
+	transport := "UDP"
+	if s.rng.IntN(40) == 0 {
+		transport = "TCP"
+	}
+	o.string("protocol", "PROTOCOL_"+transport)
 	o.string("dns_fqdn", name)
 	o.string("dns_qtype", "DNS_RECORD_"+q.qtype)
 	if q.source != "" {
@@ -168,6 +179,11 @@ func (s *dnsService) members(o *object, e *entry, q *query, site *Site) {
 	if address != "" {
 		o.strings("dns_ips", address)
 	}
+	if q.source == passThrough {
+		o.string("pool_name", "office-dns-pool")
+		o.string("server_ip", "192.0.2.53")
+		o.string("server_name", "office-dns")
+	}
 	id := s.rng.IntN(65536)
 	o.begin("dns_request", '{')
 	o.number("question_count", 1)
@@ -180,7 +196,7 @@ func (s *dnsService) members(o *object, e *entry, q *query, site *Site) {
 	o.string("opcode", "DNS_OPCODE_QUERY")
 	o.number("question_count", 1)
 	o.number("answer_records_count", answers)
-	o.bool("authoritative_answer", q.source != "PASS_THROUGH", true)
+	o.bool("authoritative_answer", q.source != passThrough, true)
 	if address != "" {
 		o.begin("records", '[')
 		o.begin("", '{')

@@ -30,11 +30,28 @@ type alert struct {
 }
 
 func (c *controller) Second(m Moment, out Output) {
+	at := m.Time
+	next := func() time.Time {
+		at = at.Add(time.Duration(5+c.rng.IntN(60)) * time.Millisecond)
+		return at
+	}
 	for _, a := range c.states(m) {
-		c.writeJSON(m, a, out)
+		c.writeJSON(m, next(), a, out)
 	}
 	for _, a := range c.changes(m) {
-		c.writeLegacy(m, a, out)
+		c.writeLegacy(m, next(), a, out)
+	}
+}
+
+// module of the Controller that reports on objects of this kind.
+func (a *alert) module() string {
+	switch a.kind {
+	case "SEVM":
+		return "SE_MGR"
+	case "GSLBSERVICE":
+		return "GSLB_MGR"
+	default:
+		return "VS_MGR"
 	}
 }
 
@@ -125,15 +142,13 @@ func (c *controller) changes(m Moment) (all []alert) {
 	return all
 }
 
-// head of SYSLOG_RFC5424, which is none: the stamp has a blank and a comma.
-func (c *controller) head(m Moment) []byte {
-	at := m.Time.Add(time.Duration(5+c.rng.IntN(900)) * time.Millisecond)
-	return at.AppendFormat(append(c.text.text[:0], "<142>"...), "2006-01-02 15:04:05,000")
-}
+// sent is how the Controller stamps what it sends.
+const sent = "2006-01-02 15:04:05,000"
 
-func (c *controller) writeJSON(m Moment, a alert, out Output) {
+// writeJSON has the head of SYSLOG_RFC5424, which is none of RFC 5424.
+func (c *controller) writeJSON(m Moment, at time.Time, a alert, out Output) {
 	o := &c.text
-	o.text = append(c.head(m), " controller-1 Avi-Controller - - - "...)
+	o.text = fmt.Appendf(o.text[:0], "<142>%s controller-1 Avi-Controller - - - ", at.Format(sent))
 	o.start = len(o.text)
 	o.begin("", '{')
 	o.string("level", a.level)
@@ -149,7 +164,7 @@ func (c *controller) writeJSON(m Moment, a alert, out Output) {
 		o.begin("", '{')
 		o.string("event_id", event)
 		o.string("obj_type", a.kind)
-		o.string("module", "VS_MGR")
+		o.string("module", a.module())
 		o.string("event_description", a.text)
 		o.string("report_timestamp", m.Time.Format("2006-01-02T15:04:05Z"))
 		o.string("tenant", "admin")
@@ -163,10 +178,9 @@ func (c *controller) writeJSON(m Moment, a alert, out Output) {
 	}
 }
 
-func (c *controller) writeLegacy(m Moment, a alert, out Output) {
-	at := m.Time.Add(time.Duration(5+c.rng.IntN(900)) * time.Millisecond)
+func (c *controller) writeLegacy(m Moment, at time.Time, a alert, out Output) {
 	c.text.text = fmt.Appendf(c.text.text[:0], "<142>[%s: Avi-Controller: INFO: ] [%s: reason: %s] At %s event %s occurred on object %s in tenant admin as %s",
-		at.Format("2006-01-02 15:04:05,000"), a.object, a.name, m.Time.Format("2006-01-02 15:04:05+00:00"), a.events[0], a.object, a.text)
+		at.Format(sent), a.object, a.name, m.Time.Format("2006-01-02 15:04:05+00:00"), a.events[0], a.object, a.text)
 	out.Line("avi-event", c.text.text)
 	out.Count("corkline_virtualservice_events_total", labels("event", a.events[0], "level", "INFO"), 1)
 }

@@ -26,8 +26,11 @@ func newHTTPService(o Options) *httpService {
 	return s
 }
 
+// headerBytes are what responses have beside the body.
+const headerBytes = 284
+
 // Requests in a second at rate 1.
-const httpRate = 9
+const httpRate = 10
 
 func (s *httpService) arrivals(m Moment) []arrival {
 	// Clients follow the answers of the DNS as their caches run out.
@@ -140,10 +143,10 @@ type request struct {
 	entry
 	page             *page
 	path, query      string
-	agent            string
+	agent, content   string
 	server           int // of the pool; -1 where the Service Engine answers by itself
 	code, serverCode int // 0: there was none
-	length, size     int // bytes of the request and of the response
+	length, size     int // bytes of the request, and of the response's body
 	clientRTT        int
 	serverRTT        int
 	serverFirst      int // until the first byte from the server
@@ -158,7 +161,7 @@ type request struct {
 func (s *httpService) begin(e entry, p *page, at time.Time) *request {
 	e.at, e.filter = at, p.filter
 	r := &request{
-		entry: e, page: p, path: fill(s.rng, p.path), query: fill(s.rng, p.query), agent: agents[e.clientPort%len(agents)],
+		entry: e, page: p, path: fill(s.rng, p.path), query: fill(s.rng, p.query), agent: agents[e.clientPort%len(agents)], content: p.content,
 		server: -1, length: int(around(s.rng, 620, 0.3)), clientRTT: int(around(s.rng, e.client.rtt, 0.1)),
 	}
 	if p.method == "POST" || p.method == "PUT" {
@@ -196,7 +199,7 @@ func (s *httpService) browse(m Moment, at time.Time, out Output) {
 
 // watch is the probe of a monitor outside.
 func (s *httpService) watch(m Moment, at time.Time, out Output) {
-	e := entry{engine: 0, client: client{address: clientOf(0).address, location: "IE", rtt: 9}, clientPort: 40000 + m.Second%20000}
+	e := entry{engine: 0, client: client{address: clientOf(0, false).address, location: "IE", rtt: 9}, clientPort: 40000 + m.Second%20000}
 	r := s.begin(e, &health, at)
 	r.agent, r.verdict.status = "uptime-probe/1.4", allowed
 	s.serve(m, r)
@@ -205,7 +208,7 @@ func (s *httpService) watch(m Moment, at time.Time, out Output) {
 
 // refuse a request without a server.
 func (r *request) refuse(code int, policy string, reasons ...reason) {
-	r.code, r.policy, r.size = code, policy, 166
+	r.code, r.policy, r.size, r.content = code, policy, 166, html
 	r.first, r.last = 1, 1
 	r.reasons = append(append(r.reasons, reasons...), code4xx)
 }
@@ -243,7 +246,7 @@ func (s *httpService) serve(m Moment, r *request) {
 	r.serverFirst = r.serverRTT + max(1, int(takes))
 	r.serverLast = r.serverFirst + r.size/40000
 	r.first = r.serverFirst + s.rng.IntN(2)
-	r.last = r.serverLast + s.rng.IntN(2) + int(around(s.rng, float64(r.size)/6000, 0.3))
+	r.last = max(r.first, r.serverLast) + int(around(s.rng, float64(r.size)/6000, 0.3))
 	if s.rng.IntN(350) == 0 { // the client leaves
 		r.code, r.size, r.last = 0, r.size/3, r.first+r.size/20000
 		r.reasons = append(r.reasons, clientAborted)
@@ -253,7 +256,7 @@ func (s *httpService) serve(m Moment, r *request) {
 
 // timeOut has the server not answer: the Service Engine does.
 func (s *httpService) timeOut(r *request) {
-	r.code, r.size = 504, 208
+	r.code, r.size, r.content = 504, 208, html
 	r.first = 5000 + s.rng.IntN(40)
 	r.last = r.first
 	r.reasons = append(r.reasons, serverTimeout)
@@ -315,7 +318,7 @@ const (
 // member of the pool for a request: that with the least connections, so that
 // the slow one gets few.
 func (s *httpService) member(slowest state) int {
-	if slowest == slow && s.rng.IntN(10) == 0 {
+	if slowest == slow && s.rng.IntN(8) == 0 {
 		return SlowServer
 	}
 	i := s.rng.IntN(Members)
@@ -344,7 +347,7 @@ func (s *httpService) write(r *request, out Output) {
 	out.Count("corkline_virtualservice_requests_total", labels("code_class", class, "pool", pool, "server", server, "virtualservice", s.name), 1)
 	of := labels("pool", pool, "virtualservice", s.name)
 	out.Count("corkline_virtualservice_request_bytes_total", of, float64(r.length))
-	out.Count("corkline_virtualservice_response_bytes_total", of, float64(r.size))
+	out.Count("corkline_virtualservice_response_bytes_total", of, float64(r.size+headerBytes))
 	for _, histogram := range [...]string{"request_duration", "response_first_byte", "response_last_byte", "client_rtt"} {
 		out.Count("corkline_virtualservice_"+histogram+"_seconds_count", of, 1)
 	}
@@ -374,7 +377,7 @@ func (s *httpService) members(o *object, r *request) {
 	o.string("uri_query", r.query)
 	o.string("user_agent", r.agent)
 	o.string("host", GSLBName)
-	o.string("response_content_type", r.page.content)
+	o.string("response_content_type", r.content)
 	o.number("request_length", r.length)
 	o.bool("cacheable", strings.HasPrefix(r.path, "/static/"), false)
 	if r.policy != "" {
@@ -386,7 +389,7 @@ func (s *httpService) members(o *object, r *request) {
 	if r.server >= 0 {
 		s.serverMembers(o, r)
 	}
-	o.number("response_length", r.size)
+	o.number("response_length", r.size+headerBytes)
 	o.number("response_code", r.code)
 	o.number("response_time_first_byte", r.first)
 	o.number("response_time_last_byte", r.last)
@@ -401,7 +404,7 @@ func (s *httpService) members(o *object, r *request) {
 	if r.filter != "" {
 		s.headers(o, r)
 	}
-	r.verdict.write(o)
+	r.verdict.write(o, s.rng)
 	o.string("request_id", requestID(s.rng))
 	o.begin("jwt_log", '{')
 	o.bool("is_jwt_verified", false, false)

@@ -16,12 +16,12 @@ type tcpService struct {
 
 func newTCPService(o Options) *tcpService {
 	s := &tcpService{newVirtualService(o, L4Service, 2, 9443), o}
-	s.rfc5424 = true
+	s.rfc5424, s.address6 = true, netip.MustParseAddr("2001:db8:62::62")
 	return s
 }
 
 // Connections that end in a second at rate 1.
-const tcpRate = 4
+const tcpRate = 5
 
 // payments gives a server of the pool shop-payments-pool.
 func payments(i int) Pod {
@@ -35,12 +35,13 @@ const paymentServers = 3
 
 func (s *tcpService) arrivals(m Moment) []arrival {
 	rate := tcpRate * s.rate * daytime(m)
-	if _, known := s.options.seen(m).Told(DefaultDeny); known {
+	_, known := s.options.seen(m).Told(DefaultDeny)
+	if known {
 		rate /= 3 // partners wait before they try again
 	}
 	var all []arrival
 	for range s.pace.take(s.rng, rate) {
-		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.connect(m, at, out) }})
+		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.connect(m, known, at, out) }})
 	}
 	return all
 }
@@ -60,11 +61,12 @@ type connection struct {
 	transactions  int
 }
 
-func (s *tcpService) connect(m Moment, at time.Time, out Output) {
+// connect has a connection end, when the monitors know that there is no server or
+// do not.
+func (s *tcpService) connect(m Moment, known bool, at time.Time, out Output) {
 	c := &connection{entry: s.next(), server: s.rng.IntN(paymentServers)}
 	c.at, c.clientRTT = at, int(around(s.rng, c.client.rtt, 0.1))
 	_, cut := m.Told(DefaultDeny)
-	_, known := s.options.seen(m).Told(DefaultDeny)
 	switch {
 	case known:
 		c.server = -1

@@ -204,3 +204,64 @@ func TestLoadBalancer_Same(t *testing.T) {
 		t.Error("another seed gives the same lines")
 	}
 }
+
+// Each story leaves its marks, and an ordinary day has none of them.
+func TestLoadBalancer_Stories(t *testing.T) {
+	f := func(rate float64, story simulation.Story, marks ...string) {
+		t.Helper()
+		o := options()
+		o.Rate, o.Stories = rate, []simulation.Story{}
+		ordinary := play(o, 500).counts
+		o.Stories = append(o.Stories, story)
+		told := play(o, 500).counts
+		count := func(counts map[string]float64, mark string) (n float64) {
+			for key, value := range counts {
+				if strings.Contains(key, mark) {
+					n += value
+				}
+			}
+			return n
+		}
+		for _, mark := range marks {
+			if n := count(ordinary, mark); n != 0 {
+				t.Errorf("rate %v: an ordinary day has %v of %s", rate, n, mark)
+			}
+			if count(told, mark) == 0 {
+				t.Errorf("rate %v: %s has none of %s", rate, story, mark)
+			}
+		}
+	}
+	for _, rate := range []float64{0.2, 1, 3} {
+		f(rate, simulation.WAFAttack, "corkline_virtualservice_missing_logs_total", "log_throttled_seconds", `status="REJECTED"`, `event="SE_CPU_HIGH"`)
+		f(rate, simulation.SiteDown, `event="GS_MEMBER_DOWN"`, `event="GS_MEMBER_UP"`, `level="ERROR",object_kind="admin",operator="amko"`)
+		f(rate, simulation.DefaultDeny, "ADF_SERVER_UNANSWERED_SYNS", "ADF_LOAD_BALANCING_FAILED", `event="VS_DOWN"`, `event="VS_UP"`)
+		f(rate, simulation.Scaling, `level="ERROR",object_kind="admin",operator="ako"`)
+	}
+	f(1, simulation.SlowMember, "ADF_SERVER_CONN_TIMEDOUT", `event="SERVER_DOWN"`, `event="SERVER_UP"`)
+}
+
+// Sites are answered by their weights, also those that are left.
+func TestLoadBalancer_Weights(t *testing.T) {
+	f := func(stories []simulation.Story, from, to int, want ...float64) {
+		t.Helper()
+		o := options()
+		o.Stories = stories
+		before, after := play(o, from).counts, play(o, to).counts
+		var answers []float64
+		sum := 0.0
+		for _, s := range simulation.Sites() {
+			key := fmt.Sprintf("corkline_dns_site_answers_total{gslbservice=%q,site=%q}", simulation.GSLBService, s.Name)
+			answers = append(answers, after[key]-before[key])
+			sum += after[key] - before[key]
+		}
+		for i := range answers {
+			answers[i] /= sum
+		}
+		if diff := cmp.Diff(want, answers, cmpopts.EquateApprox(0, 0.01)); diff != "" {
+			t.Errorf("from second %d to %d (-want +got):\n%s", from, to, diff)
+		}
+	}
+	f([]simulation.Story{}, 0, 600, 0.6, 0.3, 0.1)
+	f([]simulation.Story{simulation.SiteDown}, 200, 400, 0, 0.75, 0.25)
+	f([]simulation.Story{simulation.SiteDown}, 415, 600, 0.6, 0.3, 0.1)
+}

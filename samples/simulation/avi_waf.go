@@ -119,15 +119,15 @@ func falsePositive(query string) verdict {
 }
 
 // write what the firewall did. Its latencies are microseconds.
-func (v *verdict) write(o *object) {
+func (v *verdict) write(o *object, rng *rand.Rand) {
 	if v.status == "" {
 		return
 	}
 	o.begin("waf_log", '{')
 	o.string("status", v.status)
 	if v.status != bypassed {
-		o.number("latency_request_header_phase", 90+len(v.value)*7)
-		o.number("latency_request_body_phase", 210+len(v.value)*13)
+		o.number("latency_request_header_phase", int(around(rng, 90, 0.3)))
+		o.number("latency_request_body_phase", int(around(rng, 210+float64(13*len(v.value)), 0.3)))
 	}
 	o.bool("rules_configured", true, false)
 	o.bool("rules_processed", v.status == passed || len(v.rules) > 0, false)

@@ -29,15 +29,15 @@ type flow struct {
 	mean func(m Moment) float64
 	// ends of one: who the rule applies to, source and destination.
 	ends     func(m Moment, rng *rand.Rand) (appliedTo Pod, src, dst netip.Addr)
-	services []service
+	services []asked
 	// merged is the share of lines that stand for several packets, and most how
 	// many they are.
 	merged float64
 	most   int
 }
 
-// service is what a connection asks for.
-type service struct {
+// asked is what a connection asks for.
+type asked struct {
 	port             int // 0 where there are none
 	protocol, length string
 }
@@ -81,7 +81,7 @@ func serviceEngine(rng *rand.Rand) netip.Addr {
 	return netip.AddrFrom4([4]byte{203, 0, 113, byte(10 + rng.IntN(2))})
 }
 
-func scanner(rng *rand.Rand) netip.Addr {
+func stranger(rng *rand.Rand) netip.Addr {
 	return netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + rng.IntN(60))})
 }
 
@@ -98,7 +98,7 @@ func ingress(from, to Actor) func(Moment, *rand.Rand) (Pod, netip.Addr, netip.Ad
 
 func newNetworkPolicy(o Options) Part {
 	web := func(m Moment, rng *rand.Rand) Pod { return Web(rng.IntN(m.Replicas)) }
-	tcp := func(port int) []service { return []service{{port, "TCP", "60"}} }
+	tcp := func(port int) []asked { return []asked{{port, "TCP", "60"}} }
 	p := &networkPolicy{o: o, rng: o.Random("antrea-networkpolicy"), times: schedule{step: time.Microsecond}}
 	// Those that the switch has flows of, by what they do.
 	rule := func(policy, label string) decision {
@@ -108,8 +108,12 @@ func newNetworkPolicy(o Options) Part {
 	}
 	p.flows = []flow{
 		{
-			rule("AntreaNetworkPolicy:shop/payments-open/allow-frontend", "payments"),
-			always(3), ingress(Frontend, Payments), tcp(PaymentsPort), 0, 0,
+			rule("AntreaNetworkPolicy:shop/dns-open/allow-pods", ""),
+			perReplica(3),
+			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
+				from := pick(rng, []Pod{Frontend.Pod(), Catalog.Pod(), web(m, rng)})
+				return DNS.Pod(), from.Address, DNS.Pod().Address
+			}, []asked{{DNSPort, "UDP", "71"}}, 0, 0,
 		},
 		{
 			rule(RejectPolicy+"/"+RejectRule, "catalog-closed"),
@@ -121,7 +125,7 @@ func newNetworkPolicy(o Options) Part {
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				from := pick(rng, []Pod{Frontend.Pod(), Catalog.Pod(), web(m, rng)})
 				return from, from.Address, DNS.Pod().Address
-			}, []service{{DNSPort, "UDP", "71"}, {DNSPort, "UDP", "84"}}, 0, 0,
+			}, []asked{{DNSPort, "UDP", "71"}, {DNSPort, "UDP", "84"}}, 0, 0,
 		},
 		{
 			rule("AntreaClusterNetworkPolicy:baseline/drop-telnet", ""),
@@ -135,7 +139,7 @@ func newNetworkPolicy(o Options) Part {
 			decision{"IngressDefaultRule", DefaultDenyPolicy, "", "Ingress", "Drop", "", ""},
 			during(DefaultDeny, 6),
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
-				return Payments.Pod(), pick(rng, []Pod{Catalog.Pod(), web(m, rng)}).Address, Payments.Pod().Address
+				return Payments.Pod(), pick(rng, []Pod{Frontend.Pod(), Catalog.Pod(), web(m, rng)}).Address, Payments.Pod().Address
 			}, tcp(PaymentsPort), 0.3, 4,
 		},
 		{
@@ -177,8 +181,8 @@ func newNetworkPolicy(o Options) Part {
 			always(2.5),
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				to := web(m, rng)
-				return to, scanner(rng), to.Address
-			}, []service{{22, "TCP", "60"}, {445, "TCP", "52"}, {3389, "TCP", "52"}, {161, "UDP", "78"}, {0, "ICMP", "84"}, {0, "SCTP", "68"}}, 0.35, 40,
+				return to, stranger(rng), to.Address
+			}, []asked{{22, "TCP", "60"}, {445, "TCP", "52"}, {3389, "TCP", "52"}, {161, "UDP", "78"}, {0, "ICMP", "84"}, {0, "SCTP", "68"}}, 0.35, 40,
 		},
 		{
 			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/catalog", "ingress-reject-0a1b2c3", "Ingress", "Reject", "14580", ""},

@@ -94,9 +94,13 @@ func (o Options) synced(m Moment) (servers int, synced bool) {
 	if m.Second%syncEvery != 0 {
 		return 0, false
 	}
-	before := o.At(m.Second - syncEvery).Replicas
-	return max(Members, m.Replicas), max(Members, before) != max(Members, m.Replicas)
+	servers = poolServers(m)
+	return servers, servers != poolServers(o.At(m.Second-syncEvery))
 }
+
+// poolServers is how many servers shop-web-pool has: the Pods of the Deployment
+// on this node, if they are more than those that are always there.
+func poolServers(m Moment) int { return max(Members, m.Replicas) }
 
 // model is AKO's name for the virtual services of the Ingresses.
 const model = "admin/" + Cluster + "--Shared-L7-0"
@@ -117,14 +121,14 @@ var akoOrdinary = [...]message{
 
 func akoMessages(m Moment, p *operator) []message {
 	all := p.ordinary(akoRate, akoOrdinary[:])
-	if before := p.options.At(m.Second - 1).Replicas; before != m.Replicas {
+	if before, now := poolServers(p.options.At(m.Second-1)), poolServers(m); before != now {
 		change := "added"
-		if before > m.Replicas {
+		if before > now {
 			change = "removed"
 		}
 		all = append(all,
-			message{info, "Pod", "k8s/controller.go:398", fmt.Sprintf("key: Pod/shop/web-%d, msg: %s", max(before, m.Replicas)-1, change), false},
-			message{info, "Endpoints", "nodes/dequeue_ingestion.go:92", fmt.Sprintf("key: Endpoints/shop/web, msg: has %d addresses", m.Replicas), false})
+			message{info, "Pod", "k8s/controller.go:398", fmt.Sprintf("key: Pod/shop/web-%d, msg: %s", max(before, now)-1, change), false},
+			message{info, "Endpoints", "nodes/dequeue_ingestion.go:92", fmt.Sprintf("key: Endpoints/shop/web, msg: has %d addresses", now), false})
 	}
 	if servers, synced := p.options.synced(m); synced {
 		all = append(all, p.sync(servers)...)

@@ -241,6 +241,8 @@ func (d *ovsdb) chat(m Moment, out Output) {
 		}},
 		{3, func() { d.dropped(at, rng, "jsonrpc", out) }},
 		{1, func() { d.slow(at, rng) }},
-		{0.5, func() { d.coverage(m, at, rng, []string{"hmap_expand", "hmap_pathological", "poll_create_node", "lockfile_lock"}) }},
+		{0.5, func() {
+			d.coverage(m, at, rng, []string{"hmap_expand", "hmap_pathological", "poll_create_node", "lockfile_lock"})
+		}},
 	})()
 }

@@ -10,9 +10,10 @@ func nodeParts(o Options) []Part {
 	}
 }
 
-// clusterParts are what a cluster has once.
+// clusterParts are what a cluster has once. What they send by syslog is the
+// load balancer's.
 func clusterParts(o Options) []Part {
-	return []Part{newController(o)}
+	return append([]Part{newAntreaController(o)}, LoadBalancer(o)...)
 }
 
 // Parts of a node that write logs; the first node also has what a cluster has

@@ -22,7 +22,7 @@ import (
 	"github.com/corkline/corkline/samples/simulation"
 )
 
-func play(t *testing.T, change func(*simulation.Play)) (string, *simulation.Written) {
+func run(t *testing.T, change func(*simulation.Play)) (string, *simulation.Written) {
 	t.Helper()
 	p := simulation.Play{
 		Options: simulation.Options{Seed: 7, Start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Rate: 1},
@@ -57,8 +57,8 @@ func files(t *testing.T, dir string) map[string]string {
 func TestRun_IsDecidedByItsSeed(t *testing.T) {
 	f := func(same bool, change func(*simulation.Play)) {
 		t.Helper()
-		one, _ := play(t, func(*simulation.Play) {})
-		other, _ := play(t, change)
+		one, _ := run(t, func(*simulation.Play) {})
+		other, _ := run(t, change)
 		if diff := cmp.Diff(files(t, one), files(t, other)); (diff == "") != same {
 			t.Errorf("equal files: %v, want %v:\n%.2000s", !same, same, diff)
 		}
@@ -70,7 +70,7 @@ func TestRun_IsDecidedByItsSeed(t *testing.T) {
 
 // Each node has its logs where the definitions look for them, and nodes differ.
 func TestRun_LaysOutNodes(t *testing.T) {
-	dir, w := play(t, func(p *simulation.Play) { p.Nodes = 2 })
+	dir, w := run(t, func(p *simulation.Play) { p.Nodes = 2 })
 	set, err := parsers.Shipped()
 	if err != nil {
 		t.Fatal(err)
@@ -107,8 +107,8 @@ func TestRun_LaysOutNodes(t *testing.T) {
 // Files are rotated where they have become long, by their own conventions, and
 // no line is torn or missing.
 func TestRun_Rotates(t *testing.T) {
-	whole, _ := play(t, func(p *simulation.Play) { p.Seconds = 30 })
-	dir, _ := play(t, func(p *simulation.Play) { p.Seconds, p.RotateBytes = 30, 40<<10 })
+	whole, _ := run(t, func(p *simulation.Play) { p.Seconds = 30 })
+	dir, _ := run(t, func(p *simulation.Play) { p.Seconds, p.RotateBytes = 30, 40<<10 })
 	a, b := files(t, whole), files(t, dir)
 	const log = "node-1/var/log/antrea/networkpolicy/np.log"
 	var parts []string
@@ -131,7 +131,7 @@ func TestRun_Rotates(t *testing.T) {
 		t.Errorf("of %d bytes %d are there after rotations", len(a[log]), len(text))
 	}
 	// The oldest are removed.
-	dir, _ = play(t, func(p *simulation.Play) { p.Seconds, p.RotateBytes = 120, 1 })
+	dir, _ = run(t, func(p *simulation.Play) { p.Seconds, p.RotateBytes = 120, 1 })
 	for _, f := range []struct{ pattern, about string }{
 		{"node-1/var/log/antrea/networkpolicy/np-*.log", "np.log"},
 		{"node-1/var/log/antrea/openvswitch/ovs-vswitchd.log.[1-9]", "ovs-vswitchd.log"},
@@ -145,7 +145,7 @@ func TestRun_Rotates(t *testing.T) {
 
 // What is said to be written is.
 func TestRun_Written(t *testing.T) {
-	dir, w := play(t, func(p *simulation.Play) { p.Nodes, p.Seconds = 2, 200 })
+	dir, w := run(t, func(p *simulation.Play) { p.Nodes, p.Seconds = 2, 200 })
 	var read simulation.Written
 	text, err := os.ReadFile(filepath.Join(dir, simulation.WrittenFile))
 	if err != nil {

@@ -51,31 +51,31 @@ type Expectation struct {
 type ledger struct {
 	lines, bytes int64
 	definitions  map[string]int64
-	streams      map[stream]int64
-	metrics      map[series]float64
+	streams      map[streamKey]int64
+	metrics      map[seriesKey]float64
 }
 
-type stream struct{ node, source, labels string }
+type streamKey struct{ node, source, labels string }
 
-type series struct{ metric, labels string }
+type seriesKey struct{ metric, labels string }
 
 func newLedger() *ledger {
-	return &ledger{definitions: map[string]int64{}, streams: map[stream]int64{}, metrics: map[series]float64{}}
+	return &ledger{definitions: map[string]int64{}, streams: map[streamKey]int64{}, metrics: map[seriesKey]float64{}}
 }
 
 func (l *ledger) line(node, definition string, size int) {
 	l.lines++
 	l.bytes += int64(size)
 	l.definitions[definition]++
-	l.streams[stream{node, Source(definition), ""}]++
+	l.streams[streamKey{node, Source(definition), ""}]++
 }
 
 func (l *ledger) count(node, metric, labels string, n float64) {
 	if strings.HasPrefix(metric, metricPrefix) {
-		l.metrics[series{metric, labels}] += n
+		l.metrics[seriesKey{metric, labels}] += n
 		return
 	}
-	l.streams[stream{node, Source(metric), labels}] += int64(n)
+	l.streams[streamKey{node, Source(metric), labels}] += int64(n)
 }
 
 // written until a second has ended.
@@ -101,11 +101,11 @@ func (l *ledger) written(o Options, seconds int) *Written {
 	return w
 }
 
-func compareStreams(a, b stream) int {
+func compareStreams(a, b streamKey) int {
 	return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.source, b.source), cmp.Compare(a.labels, b.labels))
 }
 
-func compareSeries(a, b series) int {
+func compareSeries(a, b seriesKey) int {
 	return cmp.Or(cmp.Compare(a.metric, b.metric), cmp.Compare(a.labels, b.labels))
 }
 
