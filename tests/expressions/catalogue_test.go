@@ -229,9 +229,14 @@ func (c *catalogue) formerly(name string) string {
 func (c *catalogue) grouping(of parser.Node, by []string, fault func(string, ...any)) {
 	var known []string
 	parser.Inspect(of, func(node parser.Node, _ []parser.Node) error {
-		if s, ok := node.(*parser.VectorSelector); ok {
-			of, _ := c.labels(metricName(s))
+		switch n := node.(type) {
+		case *parser.VectorSelector:
+			of, _ := c.labels(metricName(n))
 			known = append(known, of...)
+		case *parser.Call: // label_replace and label_join make a label
+			if strings.HasPrefix(n.Func.Name, "label_") {
+				known = append(known, strings.Trim(n.Args[1].String(), `"`))
+			}
 		}
 		return nil
 	})
