@@ -231,12 +231,13 @@ func TestLoadBalancer_Stories(t *testing.T) {
 			}
 		}
 	}
-	for _, rate := range []float64{0.2, 1, 3} {
+	for _, rate := range []float64{0.2, 1} {
 		f(rate, simulation.WAFAttack, "corkline_virtualservice_missing_logs_total", "log_throttled_seconds", `status="REJECTED"`, `event="SE_CPU_HIGH"`)
 		f(rate, simulation.SiteDown, `event="GS_MEMBER_DOWN"`, `event="GS_MEMBER_UP"`, `level="ERROR",object_kind="admin",operator="amko"`)
 		f(rate, simulation.DefaultDeny, "ADF_SERVER_UNANSWERED_SYNS", "ADF_LOAD_BALANCING_FAILED", `event="VS_DOWN"`, `event="VS_UP"`)
 		f(rate, simulation.Scaling, `level="ERROR",object_kind="admin",operator="ako"`)
 	}
+	f(3, simulation.WAFAttack, "corkline_virtualservice_missing_logs_total", "log_throttled_seconds")
 	f(1, simulation.SlowMember, "ADF_SERVER_CONN_TIMEDOUT", `event="SERVER_DOWN"`, `event="SERVER_UP"`)
 }
 
@@ -264,4 +265,27 @@ func TestLoadBalancer_Weights(t *testing.T) {
 	f([]simulation.Story{}, 0, 600, 0.6, 0.3, 0.1)
 	f([]simulation.Story{simulation.SiteDown}, 200, 400, 0, 0.75, 0.25)
 	f([]simulation.Story{simulation.SiteDown}, 415, 600, 0.6, 0.3, 0.1)
+}
+
+// discard counts the bytes of lines.
+type discard struct{ bytes int64 }
+
+func (d *discard) Line(_ string, text []byte)   { d.bytes += int64(len(text)) }
+func (d *discard) Count(_, _ string, _ float64) {}
+
+// BenchmarkLoadBalancer makes seconds of a busy day.
+func BenchmarkLoadBalancer(b *testing.B) {
+	o := options()
+	o.Rate = 10
+	out := &discard{}
+	parts, second := simulation.LoadBalancer(o), 0
+	b.ReportAllocs()
+	for b.Loop() {
+		m := o.At(second)
+		for _, p := range parts {
+			p.Second(m, out)
+		}
+		second++
+	}
+	b.SetBytes(out.bytes / int64(b.N))
 }
