@@ -25,13 +25,6 @@ func policySeries(more string) string {
 	return `corkline_networkpolicy_logged_packets_total{cluster=~"$cluster", node=~"$node", action=~"$action", policy=~"$policy"` + more + `}`
 }
 
-// during is what counters gained in the time range. increase() does not see
-// the first value of a series, which for a rule that is rarely hit is all
-// there is: a series that begins within the range counts from zero.
-func during(series string) string {
-	return "((" + series + " unless " + series + " offset $__range) or increase(" + series + "[$__range]))"
-}
-
 // policyLines are the log lines that the board's filters let through. Lines of
 // which Antrea had no address pass the filters when these are empty.
 func policyLines(more string) string {

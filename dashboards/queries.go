@@ -1,0 +1,60 @@
+package dashboards
+
+import (
+	"strings"
+
+	"github.com/corkline/corkline/dashboards/grafana"
+)
+
+// here are the matchers of the board's cluster and node, and those more.
+func here(more ...string) string {
+	return "{" + strings.Join(append([]string{`cluster=~"$cluster"`, `node=~"$node"`}, more...), ", ") + "}"
+}
+
+// rate of a counter's series per second.
+func rate(series string) string { return "rate(" + series + "[$__rate_interval])" }
+
+// perSecond of counters, added up by labels.
+func perSecond(by, series string) string { return "sum by (" + by + ") (" + rate(series) + ")" }
+
+// topPerSecond are the n with the most in the time range. They are chosen at its
+// end, so that they are the same at every step; those with nothing are left out.
+func topPerSecond(n, by, series string) string {
+	return perSecond(by, series) + " and on (" + by + ") (topk(" + n + ", sum by (" + by + ") (increase(" + series + "[$__range] @ end()))) > 0)"
+}
+
+// during is what counters gained in the time range. increase() does not see
+// the first value of a series, which for a rule that is rarely hit is all
+// there is: a series that begins within the range counts from zero.
+func during(series string) string {
+	return "((" + series + " unless " + series + " offset $__range) or increase(" + series + "[$__range]))"
+}
+
+// mean of what a histogram observed, by labels.
+func mean(by, metric, matchers string) string {
+	return perSecond(by, metric+"_sum"+matchers) + " / (" + perSecond(by, metric+"_count"+matchers) + " > 0)"
+}
+
+// quantile of a histogram, classic or native: which one there is is the
+// scrape's choice.
+func quantile(q, metric, matchers string) string {
+	return `histogram_quantile(` + q + `, sum by (le) (` + rate(metric+`_bucket`+matchers) + `))` +
+		` or histogram_quantile(` + q + `, sum(` + rate(metric+matchers) + `))`
+}
+
+// quantiles are the usual three of a histogram.
+func quantiles(metric, matchers string) []grafana.Query {
+	return []grafana.Query{
+		{Expr: quantile("0.5", metric, matchers), Legend: "p50"},
+		{Expr: quantile("0.9", metric, matchers), Legend: "p90"},
+		{Expr: quantile("0.99", metric, matchers), Legend: "p99"},
+	}
+}
+
+// levelColors of klog and of Open vSwitch.
+func levelColors() []grafana.Color {
+	return []grafana.Color{
+		{Series: "DBG", Color: "purple"}, {Series: "INFO", Color: "blue"}, {Series: "WARN", Color: "orange"},
+		{Series: "ERR", Color: "red"}, {Series: "ERROR", Color: "red"}, {Series: "FATAL", Color: "dark-red"}, {Series: "EMER", Color: "dark-red"},
+	}
+}
