@@ -125,7 +125,7 @@ const (
 	gotoTable actionKind = iota
 	resubmitTable
 	setField
-	outputPort
+	normal         // what a switch without flows does
 	outputRegister // the port that reg1 names
 	groupAction
 	conjunction
@@ -267,7 +267,7 @@ func parseActions(text []byte) (list []action, err error) {
 		case "set_field":
 			a.kind, err = setField, a.parseSet(string(argument))
 		case "NORMAL":
-			a.kind, a.n = outputPort, 0xfffffffa
+			a.kind = normal
 		case "output": // only that of the register that names the port
 			a.kind = outputRegister
 		case "conjunction":

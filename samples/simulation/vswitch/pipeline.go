@@ -242,7 +242,8 @@ func (w *walk) execute(actions []action) {
 			w.run(uint8(a.n))
 		case setField:
 			w.set(a.set)
-		case outputPort: // NORMAL: broadcasts end here
+		case normal:
+			w.flood()
 		case outputRegister:
 			w.output(int(w.values[register0+1]))
 		case groupAction:
@@ -267,6 +268,13 @@ func (w *walk) output(number int) {
 	if port := w.ports[number]; port != nil && number != int(w.values[inPort]) {
 		port.sent++
 		port.out += w.size
+	}
+}
+
+// flood is what NORMAL does with a broadcast; nothing else comes to it.
+func (w *walk) flood() {
+	for number := range w.ports {
+		w.output(number)
 	}
 }
 

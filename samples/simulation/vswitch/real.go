@@ -181,7 +181,12 @@ func (r *real) apply(ctx context.Context, before, now *state) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	_, err := r.run(ctx, b.String(), "ovs-ofctl", "-O", "OpenFlow15", "bundle", filepath.Join(r.dir, bridgeName+".mgmt"), "-")
+	if _, err := r.run(ctx, b.String(), "ovs-ofctl", "-O", "OpenFlow15", "bundle", filepath.Join(r.dir, bridgeName+".mgmt"), "-"); err != nil || !r.stepped {
+		return err
+	}
+	// Until the datapath's own flows have been looked at, packets go where they
+	// went before.
+	_, err := r.call(ctx, "revalidator/wait")
 	return err
 }
 
