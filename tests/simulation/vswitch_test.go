@@ -148,6 +148,7 @@ func (n *node) flows() map[string]string {
 // same connections in the same states, until the table is full: then it depends
 // on when the real one lets entries go.
 func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
+	t.Parallel()
 	real, emulated := newNode(t, vswitch.Real), newNode(t, vswitch.Emulated)
 	if !strings.HasPrefix(real.s.Describe(), "real: Open vSwitch ") || !strings.HasPrefix(emulated.s.Describe(), "emulated") {
 		t.Errorf("they are %q and %q", real.s.Describe(), emulated.s.Describe())
@@ -192,6 +193,7 @@ func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 
 // A flood fills the table of a real switch, and it drains.
 func TestVSwitch_RealStories(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, vswitch.Real)
 	before := map[string]float64{}
 	for second := range 300 {
@@ -235,6 +237,7 @@ func TestVSwitch_RealStories(t *testing.T) {
 // What happens when the daemon dies is an error, not a wait; nothing runs on
 // after Close.
 func TestVSwitch_RealEnds(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, vswitch.Real)
 	n.second(0)
 	text, err := os.ReadFile(filepath.Join(n.s.Dir, "ovs-vswitchd.pid"))

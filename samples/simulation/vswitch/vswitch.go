@@ -99,9 +99,9 @@ func (s *Switch) start(ctx context.Context, o Options) (err error) {
 	}
 	switch o.Mode {
 	case Real, Auto, "":
-		real, err := startReal(ctx, s.Dir, o.Stepped)
+		r, err := startReal(ctx, s.Dir, o.Stepped)
 		if err == nil {
-			s.forward, s.Mode, s.why = real, Real, fmt.Sprintf("real: Open vSwitch %s, userspace datapath", real.version)
+			s.forward, s.Mode, s.why = r, Real, fmt.Sprintf("real: Open vSwitch %s, userspace datapath", r.version)
 			return nil
 		}
 		if o.Mode == Real || ctx.Err() != nil {

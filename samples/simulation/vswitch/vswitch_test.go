@@ -263,7 +263,7 @@ func TestStart_Again(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	for range 2 {
 		s, err := vswitch.Start(t.Context(), vswitch.Options{Dir: dir, Mode: vswitch.Emulated})
 		if err != nil {
