@@ -3,6 +3,7 @@ package vswitch
 import (
 	"bytes"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/netip"
 	"strconv"
@@ -101,6 +102,7 @@ type flow struct {
 	cookie   uint64
 	match    []bits
 	actions  []action
+	hash     uint64 // of the text
 	added    time.Time
 	used     time.Time
 
@@ -149,7 +151,9 @@ func parseFlow(text string) (*flow, error) {
 	if err := from.Parse([]byte(text)); err != nil {
 		return nil, fmt.Errorf("parse flow %q: %w", text, err)
 	}
-	f := &flow{text: text, table: uint8(from.TableID), priority: uint16(from.Priority), cookie: uint64(from.Cookie)}
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(text)) // it cannot fail
+	f := &flow{text: text, hash: hash.Sum64(), table: uint8(from.TableID), priority: uint16(from.Priority), cookie: uint64(from.Cookie)}
 	for name, value := range from.MatchFields() {
 		if err := f.addMatch(string(name), string(value)); err != nil {
 			return nil, fmt.Errorf("parse flow %q: %w", text, err)

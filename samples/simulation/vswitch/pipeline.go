@@ -2,7 +2,6 @@ package vswitch
 
 import (
 	"cmp"
-	"hash/fnv"
 	"net/netip"
 	"slices"
 	"time"
@@ -178,9 +177,7 @@ func (w *walk) run(id uint8) {
 	f.packets++
 	f.bytes += w.size
 	f.used = w.now
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(f.text)) // it cannot fail
-	w.path = w.path*31 + hash.Sum64()
+	w.path = w.path*31 + f.hash
 	if len(f.actions) == 0 {
 		w.nowhere++
 	}

@@ -190,7 +190,7 @@ func TestSwitch_Stories(t *testing.T) {
 
 func TestSwitch_OrdinaryDay(t *testing.T) {
 	n := newNode(t, []simulation.Story{})
-	n.to(0, 240)
+	n.to(0, 120)
 	if got := n.sum("corkline_ovs_flow_adds_total") + n.sum("corkline_ovs_flow_deletes_total"); got != 0 {
 		t.Errorf("%g flows came or went", got)
 	}
