@@ -23,6 +23,9 @@ type pipeline struct {
 	packets  uint64
 	nowhere  uint64 // packets that the pipeline dropped
 	answered uint64 // by the agent of Antrea: it is told
+	changes  uint64 // times that flows changed, and ports
+	replugs  uint64
+	asked    uint64 // by OpenFlow
 }
 
 type table struct {
@@ -70,6 +73,10 @@ func (p *pipeline) apply(before, now *state) error {
 		if !slices.Contains(before.ports, is) {
 			p.ports[is.number] = &livePort{port: is, added: p.now}
 		}
+	}
+	p.changes++
+	if !slices.Equal(before.ports, now.ports) {
+		p.replugs++
 	}
 	is := byKey(now.flows, flowKey)
 	for i := range p.tables {
