@@ -149,19 +149,19 @@ func (n *node) flows() map[string]string {
 // on when the real one lets entries go.
 func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 	t.Parallel()
-	real, emulated := newNode(t, vswitch.Real), newNode(t, vswitch.Emulated)
-	if !strings.HasPrefix(real.s.Describe(), "real: Open vSwitch ") || !strings.HasPrefix(emulated.s.Describe(), "emulated") {
-		t.Errorf("they are %q and %q", real.s.Describe(), emulated.s.Describe())
+	actual, emulated := newNode(t, vswitch.Real), newNode(t, vswitch.Emulated)
+	if !strings.HasPrefix(actual.s.Describe(), "real: Open vSwitch ") || !strings.HasPrefix(emulated.s.Describe(), "emulated") {
+		t.Errorf("they are %q and %q", actual.s.Describe(), emulated.s.Describe())
 	}
 	for second := range 100 {
-		real.second(second)
+		actual.second(second)
 		emulated.second(second)
 		if second%10 == 9 {
-			real.poll()
+			actual.poll()
 			emulated.poll()
 		}
 	}
-	want, got := real.metrics(), emulated.metrics()
+	want, got := actual.metrics(), emulated.metrics()
 	near := func(name string, share float64) {
 		t.Helper()
 		if math.Abs(want[name]-got[name]) > share*want[name] {
@@ -186,7 +186,7 @@ func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics of the emulation differ (-real +emulated):\n%s", diff)
 	}
-	if diff := cmp.Diff(real.flows(), emulated.flows()); diff != "" {
+	if diff := cmp.Diff(actual.flows(), emulated.flows()); diff != "" {
 		t.Errorf("flows of the emulation differ (-real +emulated):\n%s", diff)
 	}
 }
