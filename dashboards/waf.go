@@ -83,12 +83,12 @@ func firewallRules() grafana.Row {
 	return grafana.Row{Title: "Rules", Panels: []grafana.Panel{
 		{
 			Title: "Rule groups over time", Description: "Rules per second that matched logged requests, of the ten groups with the most in the time range.",
-			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Empty: "no rule matched",
+			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Empty: "no rule matched",
 			Queries: []grafana.Query{{Expr: topPerSecond("10", "rule_group", hits), Legend: "{{rule_group}}"}},
 		},
 		{
 			Title: "Rule groups", Description: "Groups by the rules of theirs that matched logged requests in the time range, and what was decided on these.",
-			Width: 6, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no rule matched",
+			Width: 10, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no rule matched",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "rule_group", Title: "Group"},
 				{Field: "status", Title: "Decision", Width: 100, Colors: wafColors()},
@@ -115,10 +115,10 @@ func firewallTops() grafana.Row {
 	return grafana.Row{Title: "Who attacks what, from log lines (all filters apply)", Panels: []grafana.Panel{
 		{
 			Title: "Who", Description: "Client addresses" + most + "Behind a proxy it is the proxy's. " + topLimit,
-			Width: 8, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no request matched a rule",
+			Width: 10, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no request matched a rule",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "client_ip", Title: "Client", Links: []grafana.Link{b.only("client", "client", "client_ip"), b.linesOf("client_ip")}},
-				{Field: "client_location", Title: "Location", Width: 100},
+				{Field: "client_location", Title: "Location", Width: 80},
 				{Field: "status", Title: "Decision", Width: 100, Colors: wafColors()},
 				number("Requests"),
 			}},
@@ -136,7 +136,7 @@ func firewallTops() grafana.Row {
 		},
 		{
 			Title: "Kinds of attacks", Description: "Tags of the rules that matched the same logged request in the time range. " + topLimit,
-			Width: 8, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no rule has a tag",
+			Width: 6, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no rule has a tag",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "rule_tags", Title: "Tags", Links: []grafana.Link{b.linesOf("rule_tags")}},
 				number("Requests"),

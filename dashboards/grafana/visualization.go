@@ -60,12 +60,19 @@ func reduction() object {
 }
 
 // Stat shows numbers of now, one for each series.
-type Stat struct{}
+type Stat struct {
+	// Named shows the name of a series also when it is the only one.
+	Named bool
+}
 
-func (Stat) visual(Panel) visual {
+func (s Stat) visual(Panel) visual {
+	text := "auto"
+	if s.Named {
+		text = "value_and_name"
+	}
 	return visual{kind: "stat", shape: asSeries, options: object{
 		"reduceOptions": reduction(), "graphMode": "none", "colorMode": "value",
-		"justifyMode": "auto", "orientation": "auto", "textMode": "auto", "wideLayout": true,
+		"justifyMode": "auto", "orientation": "auto", "textMode": text, "wideLayout": true,
 	}}
 }
 
@@ -142,7 +149,11 @@ func (t Table) visual(p Panel) visual {
 		if c.Bar || c.First {
 			sort = append(sort, object{"displayName": c.Title, "desc": true})
 		}
-		v.overrides = append(v.overrides, c.override())
+		o := c.override()
+		if p.Empty != "" { // it is about the table, not about a cell
+			o.Properties = append(o.Properties, property{"noValue", ""})
+		}
+		v.overrides = append(v.overrides, o)
 	}
 	v.options["sortBy"] = sort
 	if len(p.Queries) > 1 {
@@ -159,6 +170,8 @@ func (c Column) override() override {
 	add := func(id string, value any) { o.Properties = append(o.Properties, property{id, value}) }
 	if strings.HasPrefix(c.Field, "Value") {
 		add("unit", c.Unit)
+	} else {
+		add("unit", "string") // a label is none, whatever digits it has
 	}
 	if c.Width > 0 {
 		add("custom.width", c.Width)
