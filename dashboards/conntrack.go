@@ -106,17 +106,18 @@ func trackedOverview() grafana.Row {
 			Queries:    []grafana.Query{{Expr: `sum by (kind) (` + tracked("floods") + `)`, Legend: "{{kind}}"}},
 		},
 		{
-			Title: "Dropped", Description: "Packets in the time range that were dropped because a table was full or their entry could not be confirmed, and entries that were evicted for new ones." + kernelOnly,
+			Title: "Dropped", Description: "Packets in the time range that were dropped because a table was full or their entry could not be confirmed, and entries that were evicted for new ones. Of a userspace switch: connections that found its table full.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: notCounted,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
 			Queries: []grafana.Query{
 				{Expr: `round(sum(increase(` + tracked("drops_total") + `[$__range])))`, Legend: "dropped"},
 				{Expr: `round(sum(increase(` + tracked("early_drops_total") + `[$__range])))`, Legend: "evicted"},
+				{Expr: switchFull(""), Legend: "switch full"},
 			},
 		},
 		{
 			Title: "Tables", Description: "Tables whose entries could be read in the last poll, and those whose could not: the agent lacks the capability NET_ADMIN, or the switch did not answer. Entries and limit are known all the same.",
-			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noTable,
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "short", Empty: noTable,
 			Colors: []grafana.Color{{Series: "read", Color: "green"}, {Series: "not read", Color: "orange"}},
 			Queries: []grafana.Query{
 				{Expr: `count(` + tracked("dump_up") + ` == 1)`, Legend: "read"},
@@ -194,7 +195,7 @@ func trackedTalkers() grafana.Row {
 		pods("Top pods by half-open entries", "top_pod_half_open_entries", "Pods with the most entries now that are not answered, or not completely open. ", "orange"),
 		{
 			Title: "Entries of pods over time", Description: "Entries of the ten pods that had the most in the time range. A pod is in the lists while it is one of its node's biggest, so lines may end. " + least,
-			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short", Empty: "no pod is known by its address, or the entries cannot be read",
+			Width: 9, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short", Empty: "no pod is known by its address, or the entries cannot be read",
 			Queries: []grafana.Query{{
 				Expr: `sum by (namespace, pod, role) (` + top("top_pod_entries") + `) and on (namespace, pod, role) topk(10, sum by (namespace, pod, role) (max_over_time(` +
 					top("top_pod_entries") + `[$__range] @ end())))`,
@@ -203,7 +204,7 @@ func trackedTalkers() grafana.Row {
 		},
 		{
 			Title: "Addresses in events", Description: "Who sent to whom in the floods, scans and unanswered services that began in the time range, with the half-open entries that they began with. No metric has addresses. All pairs that a node has now are shown there by corkline conntrack top, and on its agent's status page.",
-			Width: 12, Height: 9, Store: grafana.Loki, Unit: "short", Empty: "no flood, scan or unanswered service began in this time range",
+			Width: 15, Height: 9, Store: grafana.Loki, Unit: "short", Empty: "no flood, scan or unanswered service began in this time range",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "src_ip", Title: "Sender", Links: []grafana.Link{eventsOf("src_ip")}},
 				{Field: "src_pod", Title: "Its pod"},
@@ -273,6 +274,7 @@ func trackedDrops() grafana.Row {
 			{title: "Invalid", unit: "short", expr: byNode("invalid_total")},
 			{title: "Clashes resolved", unit: "short", expr: byNode("clash_resolves_total")},
 			{title: "Search restarts", unit: "short", expr: byNode("search_restarts_total")},
+			{title: "Switch full", unit: "short", expr: switchFull("node"), red: true},
 		})
 	return grafana.Row{Title: "What is dropped, and what fails (the kernel's counters)", Panels: []grafana.Panel{
 		{
@@ -299,10 +301,15 @@ func trackedDrops() grafana.Row {
 			},
 		},
 		{
-			Title: "By node", Description: "What the kernels counted in the time range." + kernelOnly,
+			Title: "By node", Description: "What the kernels counted in the time range; and of userspace switches, how often a connection found the table, or its zone's part of it, full.",
 			Width: 24, Height: 7, Store: grafana.Prometheus, Unit: "short", Empty: notCounted, As: nodes, Queries: queries,
 		},
 	}}
+}
+
+// switchFull is how often the table of a userspace switch was full.
+func switchFull(by string) string {
+	return `round(sum by (` + by + `) (` + during(switchSeries("coverage_total", `event=~"conntrack_full|conntrack_zone_full"`)) + `))`
 }
 
 func byNode(metric string) string {

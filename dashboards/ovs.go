@@ -85,7 +85,7 @@ func ovsOverview() grafana.Row {
 	return grafana.Row{Title: "At a glance", Panels: []grafana.Panel{
 		{
 			Title: "Bridges", Description: "Bridges that could be read over OpenFlow in the last poll, and those that could not: the switch is down, or its socket is not there.",
-			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: "no agent reads a switch",
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "short", Empty: "no agent reads a switch",
 			Colors: []grafana.Color{{Series: "up", Color: "green"}, {Series: "down", Color: "red"}},
 			Queries: []grafana.Query{
 				{Expr: `count(` + ovsSeries("up", "") + ` == 1)`, Legend: "up"},
@@ -94,12 +94,13 @@ func ovsOverview() grafana.Row {
 		},
 		{
 			Title: "Pipelines", Description: "Bridges by the generation of their pipeline, which is named after the version of Antrea that began with it. none is not Antrea's: such drops are not told apart.",
-			Width: 5, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
-			Queries: []grafana.Query{{Expr: `count by (pipeline, openflow) (` + ovsSeries("bridge_info", "") + `)`, Legend: "since {{pipeline}}, OpenFlow {{openflow}}"}},
+			Width: 5, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "short", Empty: "no bridge has been read yet",
+			Thresholds: []grafana.Threshold{{Color: "blue"}},
+			Queries:    []grafana.Query{{Expr: `count by (pipeline, openflow) (` + ovsSeries("bridge_info", "") + `)`, Legend: "since {{pipeline}}, OpenFlow {{openflow}}"}},
 		},
 		{
 			Title: "Flows", Description: "Flows of all tables, and those of earlier rounds: Antrea's agent deletes them a little after it has started. Those that stay are forgotten ones.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
+			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: []grafana.Color{{Series: "flows", Color: "blue"}, {Series: "stale", Color: "orange"}},
 			Queries: []grafana.Query{
 				{Expr: `sum(` + tableSeries("table_flows") + `)`, Legend: "flows"},
 				{Expr: `sum(` + ovsSeries("stale_flows", "") + `)`, Legend: "stale"},
@@ -108,7 +109,8 @@ func ovsOverview() grafana.Row {
 		{
 			Title: "Dropped", Description: "Packets that ended in a table within the time range.",
 			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
-			Queries: []grafana.Query{{Expr: `sum(` + during(dropped) + `)`, Legend: "packets"}},
+			Thresholds: []grafana.Threshold{{Color: "blue"}},
+			Queries:    []grafana.Query{{Expr: `sum(` + during(dropped) + `)`, Legend: "packets"}},
 		},
 		{
 			Title: "Missing flows", Description: "Flows that the pipeline or a local pod needs, and that are not there now.",
@@ -280,7 +282,7 @@ func ovsTables() grafana.Row {
 	const by = "table"
 	sum := func(metric string) string { return `sum by (table) (` + during(tableSeries(metric)) + `)` }
 	tables, queries := measured(
-		[]grafana.Column{{Field: "table", Title: "Table", Links: []grafana.Link{onlyOVS("table", "table", "table")}}},
+		[]grafana.Column{{Field: "table", Title: "Table", Width: 230, Links: []grafana.Link{onlyOVS("table", "table", "table")}}},
 		[]measure{
 			{title: "Packets", unit: "short", expr: sum("table_packets_total")},
 			{title: "Bytes", unit: "bytes", expr: sum("table_bytes_total")},
@@ -302,11 +304,11 @@ func ovsTables() grafana.Row {
 		},
 		{
 			Title: "Tables", Description: "What each table did in the time range. What is looked up and not matched ends there, but in tables that are resubmitted to.",
-			Width: 16, Height: 11, Store: grafana.Prometheus, Unit: "short", As: tables, Queries: queries,
+			Width: 17, Height: 11, Store: grafana.Prometheus, Unit: "short", As: tables, Queries: queries,
 		},
 		{
 			Title: "Flows by category", Description: "Flows by what Antrea made them for, as their cookies tell. A bridge that is not Antrea's has no categories.",
-			Width: 8, Height: 11, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
+			Width: 7, Height: 11, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
 			Queries: []grafana.Query{{Expr: `sum by (category) (` + ovsSeries("category_flows", "") + `) > 0`, Legend: "{{category}}"}},
 		},
 	}}
@@ -385,32 +387,32 @@ func ovsPorts() grafana.Row {
 	return grafana.Row{Title: "Ports and pods", Panels: []grafana.Panel{
 		{
 			Title: "Top senders", Description: "Bytes per second that pods send, of the ten that sent the most in the time range.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps", Empty: "no port of a pod is known",
+			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps", Empty: "no port of a pod is known",
 			Queries: []grafana.Query{{Expr: topPerSecond("10", "namespace, pod", pods("received_bytes_total")), Legend: "{{namespace}}/{{pod}}"}},
 		},
 		{
 			Title: "Top receivers", Description: "Bytes per second that go to pods, of the ten that got the most in the time range.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps", Empty: "no port of a pod is known",
+			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps", Empty: "no port of a pod is known",
 			Queries: []grafana.Query{{Expr: topPerSecond("10", "namespace, pod", pods("sent_bytes_total")), Legend: "{{namespace}}/{{pod}}"}},
 		},
 		{
 			Title: "By type of port", Description: "Bytes per second that come in at ports, by their type: pods, the tunnel to other nodes, the gateway to this one, and the like.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "binBps",
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "binBps",
 			Queries: []grafana.Query{{Expr: perSecond("type", portSeries("received_bytes_total")), Legend: "{{type}}"}},
 		},
 		{
-			Title: "Ports", Description: "What the ports moved in the time range, seen from the pod: what it sends comes from it. Drops and errors are the port's own, as when the pod does not take what it is sent; those of the pipeline are above.",
-			Width: 16, Height: 11, Store: grafana.Prometheus, Unit: "short", As: ports, Queries: queries,
-		},
-		{
 			Title: "Drops and errors at ports", Description: "Packets per second that were dropped, or had errors, at ports.",
-			Width: 8, Height: 11, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps",
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps",
 			Queries: []grafana.Query{
 				{Expr: `sum(` + rate(portSeries("received_dropped_total")) + `)`, Legend: "dropped from pods"},
 				{Expr: `sum(` + rate(portSeries("sent_dropped_total")) + `)`, Legend: "dropped to pods"},
 				{Expr: `sum(` + rate(portSeries("received_errors_total")) + `)`, Legend: "errors from pods"},
 				{Expr: `sum(` + rate(portSeries("sent_errors_total")) + `)`, Legend: "errors to pods"},
 			},
+		},
+		{
+			Title: "Ports", Description: "What the ports moved in the time range, seen from the pod: what it sends comes from it. Drops and errors are the port's own, as when the pod does not take what it is sent; those of the pipeline are above.",
+			Width: 24, Height: 11, Store: grafana.Prometheus, Unit: "short", As: ports, Queries: queries,
 		},
 	}}
 }

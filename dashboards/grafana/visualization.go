@@ -60,12 +60,19 @@ func reduction() object {
 }
 
 // Stat shows numbers of now, one for each series.
-type Stat struct{}
+type Stat struct {
+	// Named shows the name of an only series, too.
+	Named bool
+}
 
-func (Stat) visual(Panel) visual {
+func (s Stat) visual(Panel) visual {
+	text := "auto"
+	if s.Named {
+		text = "value_and_name"
+	}
 	return visual{kind: "stat", shape: asSeries, options: object{
 		"reduceOptions": reduction(), "graphMode": "none", "colorMode": "value",
-		"justifyMode": "auto", "orientation": "auto", "textMode": "auto", "wideLayout": true,
+		"justifyMode": "auto", "orientation": "auto", "textMode": text, "wideLayout": true,
 	}}
 }
 
@@ -151,9 +158,11 @@ func (t Table) visual(p Panel) visual {
 func (c Column) override() override {
 	o := byName(c.Title)
 	add := func(id string, value any) { o.Properties = append(o.Properties, property{id, value}) }
-	if strings.HasPrefix(c.Field, "Value") {
-		add("unit", c.Unit)
+	unit := c.Unit
+	if unit == "" && !strings.HasPrefix(c.Field, "Value") {
+		unit = "string" // a label that looks like a number is none
 	}
+	add("unit", unit)
 	if c.Width > 0 {
 		add("custom.width", c.Width)
 	}
@@ -162,6 +171,7 @@ func (c Column) override() override {
 		add("custom.cellOptions", object{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
 		add("color", fixed("blue"))
 		add("min", 0)
+		add("fieldMinMax", true) // of this column, not of all
 	case c.Red:
 		add("custom.cellOptions", object{"type": "color-text"})
 		add("color", object{"mode": "thresholds"})
