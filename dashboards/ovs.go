@@ -94,7 +94,7 @@ func ovsOverview() grafana.Row {
 		},
 		{
 			Title: "Pipelines", Description: "Bridges by the generation of their pipeline, which is named after the version of Antrea that began with it. none is not Antrea's: such drops are not told apart.",
-			Width: 5, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "short", Empty: "no bridge has been read yet",
+			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "short", Empty: "no bridge has been read yet",
 			Thresholds: []grafana.Threshold{{Color: "blue"}},
 			Queries:    []grafana.Query{{Expr: `count by (pipeline, openflow) (` + ovsSeries("bridge_info", "") + `)`, Legend: "since {{pipeline}}, OpenFlow {{openflow}}"}},
 		},
@@ -127,7 +127,7 @@ func ovsOverview() grafana.Row {
 		},
 		{
 			Title: "Restarts", Description: "Restarts of ovs-vswitchd in the time range. Until Antrea's agent has put its flows back, nothing passes.",
-			Width: 2, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "orange"}},
 			Queries:    []grafana.Query{{Expr: `round(sum(increase(` + switchSeries("restarts_total") + `[$__range])))`, Legend: "restarts"}},
 		},
@@ -186,10 +186,10 @@ func ovsDrops() grafana.Row {
 			Title: "Pods that are cut off", Description: "Local pods whose own flows dropped packets in the time range: those that Kubernetes policies isolate and that none allows. The policy log names no policy for them. Needs a pipeline of Antrea's.",
 			Width: 11, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no flow for a single pod dropped packets in this time range",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "namespace", Title: "Namespace", Width: 110},
+				{Field: "namespace", Title: "Namespace", Width: 95},
 				{Field: "pod", Title: "Pod", Links: append([]grafana.Link{onlyPod()}, deniedOn()...)},
-				{Field: "reason", Title: "Reason", Colors: dropReasons()},
-				{Field: "node", Title: "Node"},
+				{Field: "reason", Title: "Reason", Width: 160, Colors: dropReasons()},
+				{Field: "node", Title: "Node", Width: 100},
 				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
 			}},
 			Queries: []grafana.Query{{Expr: `topk(50, sum by (namespace, pod, reason, node) (` + during(ofPods) + `) > 0)`}},
@@ -236,7 +236,7 @@ func ovsInvariants() grafana.Row {
 // readableEvent puts an event into words.
 const readableEvent = " | line_format `{{ alignLeft 19 .event }} {{ .node }} {{ .bridge }}" +
 	"{{ if .missing }} · {{ .missing }}{{ else if .table }} · {{ .table }} {{ .invariant }} {{ .namespace }}/{{ .pod }}{{ end }}" +
-	"{{ if .flows }} · {{ .adds }} added, {{ .deletes }} deleted, {{ .modifications }} modified of {{ .flows }} flows in {{ .seconds }} s{{ end }}" +
+	"{{ if .flows }} · {{ .adds }} added, {{ .deletes }} deleted, {{ .modifications }} modified of {{ .flows }} flows in {{ round .seconds 1 }} s{{ end }}" +
 	"{{ if .pipeline }} · since {{ .pipeline }}{{ end }}{{ if .round }} · round {{ .round }}{{ end }}{{ if .reason }} · {{ .reason }}{{ end }}`"
 
 func ovsRules() grafana.Row {
@@ -358,7 +358,7 @@ func ovsChurn() grafana.Row {
 		{
 			Title: "Time of operations", Description: "What 99 of 100 of the operations of Antrea's agent took at most. From Antrea's own metrics, which Prometheus scrapes.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "ms", Colors: changeColors(), Empty: "Antrea's agents are not scraped, or change no flows",
-			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, ` + perSecond("le, operation", operations+"_latency_milliseconds_bucket"+here()) + `)`, Legend: "{{operation}}"}},
+			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, ` + perSecond("le, operation", operations+"_latency_milliseconds_bucket"+here()) + `) > 0`, Legend: "{{operation}}"}},
 		},
 	}}
 }
@@ -461,7 +461,7 @@ func ovsDatapath() grafana.Row {
 		{
 			Title: "Objects in memory", Description: "What ovs-vswitchd holds in memory, such as rules, ports, and the datapath flows that it watches (udpif keys).",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short",
-			Queries: []grafana.Query{{Expr: `sum by (object) (` + switchSeries("memory_objects") + `)`, Legend: "{{object}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (object) (` + switchSeries("memory_objects", `object!~"idl-.*"`) + `)`, Legend: "{{object}}"}},
 		},
 	}}
 }
@@ -469,14 +469,14 @@ func ovsDatapath() grafana.Row {
 // Coverage counters that tell of packets that were lost outside of tables, and
 // of a switch that has too much to do.
 const (
-	lostEvents = `event=~"drop_action_.*|datapath_drop_.*|netlink_overflow|rconn_overflow|rconn_discarded"`
+	lostEvents = `event=~"drop_action_.*|datapath_drop_.*|netlink_overflow|rconn_overflow|rconn_discarded", event!="drop_action_of_pipeline"`
 	busyEvents = `event=~"upcall_flow_limit_.*|handler_duplicate_upcall|upcall_ukey_contention|revalidate_missed_dp_flow|dumped_duplicate_flow|conntrack_full|conntrack_zone_full|conntrack_insert_failed"`
 )
 
 func ovsTrouble() grafana.Row {
 	return grafana.Row{Title: "What the switch counts of itself (coverage), and what reading it costs", Panels: []grafana.Panel{
 		{
-			Title: "Lost outside of tables", Description: "Events in the time range in which ovs-vswitchd lost packets or messages for its own limits: too many resubmits, no room in a queue, an upcall that failed. Tables do not count them; drop_action_of_pipeline are their own drops once more.",
+			Title: "Lost outside of tables", Description: "Events in the time range in which ovs-vswitchd lost packets or messages for its own limits: too many resubmits, no room in a queue, an upcall that failed. No table counts them.",
 			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short", Empty: "ovs-vswitchd lost nothing in this time range",
 			Thresholds: []grafana.Threshold{{Color: "red"}},
 			Queries:    []grafana.Query{{Expr: `sum by (event) (` + during(switchSeries("coverage_total", lostEvents)) + `) > 0`}},

@@ -143,7 +143,11 @@ func (t Table) visual(p Panel) visual {
 		if c.Bar {
 			sort = append(sort, object{"displayName": c.Title, "desc": true})
 		}
-		v.overrides = append(v.overrides, c.override())
+		o := c.override()
+		if p.Empty != "" { // is of the whole table, not of its empty cells
+			o.Properties = append(o.Properties, property{"noValue", ""})
+		}
+		v.overrides = append(v.overrides, o)
 	}
 	v.options["sortBy"] = sort
 	if len(p.Queries) > 1 {
