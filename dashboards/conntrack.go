@@ -206,14 +206,14 @@ func trackedTalkers() grafana.Row {
 			Title: "Addresses in events", Description: "Who sent to whom in the floods, scans and unanswered services that began in the time range, with the half-open entries that they began with. No metric has addresses. All pairs that a node has now are shown there by corkline conntrack top, and on its agent's status page.",
 			Width: 15, Height: 9, Store: grafana.Loki, Unit: "short", Empty: "no flood, scan or unanswered service began in this time range",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "src_ip", Title: "Sender", Links: []grafana.Link{eventsOf("src_ip")}},
+				{Field: "src_ip", Title: "Sender", Width: 115, Links: []grafana.Link{eventsOf("src_ip")}},
 				{Field: "src_pod", Title: "Its pod"},
-				{Field: "dst_ip", Title: "Victim", Links: []grafana.Link{eventsOf("dst_ip")}},
+				{Field: "dst_ip", Title: "Victim", Width: 115, Links: []grafana.Link{eventsOf("dst_ip")}},
 				{Field: "dst_pod", Title: "Its pod or node"},
 				{Field: "dst_port", Title: "Port", Width: 70},
 				{Field: "protocol", Title: "Protocol", Width: 80},
-				{Field: "event", Title: "Event", Width: 100, Colors: kindColors()},
-				{Field: "Value", Title: "Half-open", Unit: "short", Bar: true},
+				{Field: "event", Title: "Event", Width: 95, Colors: kindColors()},
+				{Field: "Value", Title: "Half-open", Unit: "short", Width: 130, Bar: true},
 			}},
 			Queries: []grafana.Query{{Expr: `topk(50, max by (src_ip, src_pod, dst_ip, dst_pod, dst_port, protocol, event) (max_over_time(` + pairs + `)))`}},
 		},
@@ -254,7 +254,7 @@ func trackedFloods() grafana.Row {
 
 // readableFlood puts an event into words.
 const readableFlood = " | line_format `{{ alignLeft 10 .event }} {{ alignLeft 5 .phase }} {{ .node }}" +
-	"{{ if .entries }} · {{ .entries }} of {{ .limit }} entries{{ if .seconds }}, full in {{ .seconds }} s{{ end }}{{ end }}" +
+	"{{ if .entries }} · {{ .entries }} of {{ .limit }} entries{{ if .seconds }}, full in {{ round .seconds 0 }} s{{ end }}{{ end }}" +
 	"{{ if .shape }} · {{ .protocol }} {{ .shape }} · {{ .src_ip }}{{ if .src_pod }} ({{ .src_pod }}){{ end }}" +
 	" → {{ .dst_ip }}{{ if .dst_port }} {{ .dst_port }}{{ end }}{{ if .dst_pod }} ({{ .dst_pod }}){{ end }}" +
 	" · {{ .half_open }} half-open, {{ .answered }} answered, at most {{ .peak }}, of {{ .distinct_sources }} sources{{ end }}`"
@@ -357,7 +357,7 @@ func trackedEntries() grafana.Row {
 
 func trackedConnections() grafana.Row {
 	age := func(q string) string {
-		return `histogram_quantile(` + q + `, sum by (le) (` + tracked("age_entries") + `))`
+		return `histogram_quantile(` + q + `, sum by (le) (` + tracked("age_entries") + `)) > 0`
 	}
 	return grafana.Row{Title: "Connections that come and go", Panels: []grafana.Panel{
 		{
@@ -418,8 +418,8 @@ func proxy() grafana.Row {
 			Title: "Time of a sync", Description: "How long half, and 99 of 100, of AntreaProxy's syncs of Services into the switch took.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s", Empty: noAntrea,
 			Queries: []grafana.Query{
-				{Expr: `histogram_quantile(0.5, ` + sync + `)`, Legend: "p50"},
-				{Expr: `histogram_quantile(0.99, ` + sync + `)`, Legend: "p99"},
+				{Expr: `histogram_quantile(0.5, ` + sync + `) > 0`, Legend: "p50"},
+				{Expr: `histogram_quantile(0.99, ` + sync + `) > 0`, Legend: "p99"},
 			},
 		},
 		{
