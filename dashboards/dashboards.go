@@ -25,11 +25,35 @@ var overviewJSON string
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
 
+//go:embed antrea-agent.json
+var antreaAgentJSON string
+
+//go:embed antrea-agent-logs.json
+var antreaLogsJSON string
+
+//go:embed antrea-controller.json
+var controllerJSON string
+
 //go:embed ovs-pipeline.json
 var ovsJSON string
 
 //go:embed conntrack.json
 var conntrackJSON string
+
+//go:embed virtualservices.json
+var virtualServicesJSON string
+
+//go:embed connections.json
+var connectionsJSON string
+
+//go:embed dns.json
+var dnsJSON string
+
+//go:embed waf.json
+var wafJSON string
+
+//go:embed operators.json
+var operatorsJSON string
 
 //go:embed corkline.json
 var agentJSON string
@@ -41,9 +65,17 @@ var boards = []struct {
 	json  string // what board gives
 }{
 	{"overview", overview, overviewJSON},
-	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"antrea-agent", antreaAgent, antreaAgentJSON},
 	{"ovs-pipeline", ovs, ovsJSON},
 	{"conntrack", conntrack, conntrackJSON},
+	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"antrea-agent-logs", antreaLogs, antreaLogsJSON},
+	{"antrea-controller", antreaController, controllerJSON},
+	{"virtualservices", virtualServices, virtualServicesJSON},
+	{"connections", l4Connections, connectionsJSON},
+	{"dns", dns, dnsJSON},
+	{"waf", waf, wafJSON},
+	{"operators", operators, operatorsJSON},
 	{"corkline", agent, agentJSON},
 }
 

@@ -178,21 +178,13 @@ func (p Panel) defaults(v visual) object {
 		d["max"] = p.Max
 	}
 	if len(p.Thresholds) > 0 {
-		steps := []object{{"color": p.Thresholds[0].Color, "value": nil}}
-		for _, t := range p.Thresholds[1:] {
-			steps = append(steps, object{"color": t.Color, "value": t.From})
-		}
 		if t, ok := p.As.(TimeSeries); !ok || !t.Limits {
 			d["color"] = object{"mode": "thresholds"}
 		}
-		d["thresholds"] = object{"mode": "absolute", "steps": steps}
+		d["thresholds"] = steps(p.Thresholds)
 	}
 	if len(p.Words) > 0 {
-		words := object{}
-		for i, w := range p.Words {
-			words[w.Value] = object{"index": i, "text": w.Text, "color": w.Color}
-		}
-		d["mappings"] = []object{{"type": "value", "options": words}}
+		d["mappings"] = mappings(p.Words)
 	}
 	if len(p.Links) > 0 {
 		d["links"] = p.Links
@@ -201,4 +193,20 @@ func (p Panel) defaults(v visual) object {
 		d["noValue"] = p.Empty
 	}
 	return d
+}
+
+func steps(thresholds []Threshold) object {
+	steps := []object{{"color": thresholds[0].Color, "value": nil}}
+	for _, t := range thresholds[1:] {
+		steps = append(steps, object{"color": t.Color, "value": t.From})
+	}
+	return object{"mode": "absolute", "steps": steps}
+}
+
+func mappings(words []Word) []object {
+	options := object{}
+	for i, w := range words {
+		options[w.Value] = object{"index": i, "text": w.Text, "color": w.Color}
+	}
+	return []object{{"type": "value", "options": options}}
 }

@@ -123,11 +123,17 @@ type Column struct {
 	Width int // in pixels; 0 shares what is left
 	// Bar draws the value as a bar, too.
 	Bar bool
+	// First sorts the rows by this column, as Bar does, the highest first.
+	First bool
 	// Red colours values above 0.
 	Red bool
 	// Colors of words, as of series.
 	Colors []Color
-	Links  []Link
+	// Words say what values mean, and colour them.
+	Words []Word
+	// Thresholds colour values; without them they have the colour of text.
+	Thresholds []Threshold
+	Links      []Link
 }
 
 func (t Table) visual(p Panel) visual {
@@ -140,7 +146,7 @@ func (t Table) visual(p Panel) visual {
 	for i, c := range t.Columns {
 		field := p.value(c.Field)
 		order[field], titles[field] = i, c.Title
-		if c.Bar {
+		if c.Bar || c.First {
 			sort = append(sort, object{"displayName": c.Title, "desc": true})
 		}
 		o := c.override()
@@ -180,6 +186,13 @@ func (c Column) override() override {
 		add("custom.cellOptions", object{"type": "color-text"})
 		add("color", object{"mode": "thresholds"})
 		add("thresholds", object{"mode": "absolute", "steps": []object{{"color": "text", "value": nil}, {"color": "red", "value": 1}}})
+	case len(c.Words) > 0:
+		add("custom.cellOptions", object{"type": "color-text"})
+		add("mappings", mappings(c.Words))
+	case len(c.Thresholds) > 0:
+		add("custom.cellOptions", object{"type": "color-text"})
+		add("color", object{"mode": "thresholds"})
+		add("thresholds", steps(c.Thresholds))
 	case len(c.Colors) > 0:
 		words := object{}
 		for i, color := range c.Colors {

@@ -127,7 +127,7 @@ func (c *catalogue) promQL(text string) (faults []string) {
 					fault("metric %q is of %s, not of job%s%q", name, strings.Join(of.jobs, " or "), m.Type, m.Value)
 				}
 			}
-			if call := caller(path); (c.families[name].Type == "gauge" || c.foreign[name].Type == "gauge") && slices.Contains([]string{"rate", "irate", "increase"}, call) {
+			if call := caller(path); (c.families[name].Type == "gauge" || c.foreign[name].Type == "gauge" && !c.foreign[name].Counts) && slices.Contains([]string{"rate", "irate", "increase"}, call) {
 				fault("%s of %q, which is a gauge", call, name)
 			}
 		case *parser.AggregateExpr:
@@ -229,9 +229,14 @@ func (c *catalogue) formerly(name string) string {
 func (c *catalogue) grouping(of parser.Node, by []string, fault func(string, ...any)) {
 	var known []string
 	parser.Inspect(of, func(node parser.Node, _ []parser.Node) error {
-		if s, ok := node.(*parser.VectorSelector); ok {
-			of, _ := c.labels(metricName(s))
+		switch n := node.(type) {
+		case *parser.VectorSelector:
+			of, _ := c.labels(metricName(n))
 			known = append(known, of...)
+		case *parser.Call: // label_replace and label_join make a label
+			if strings.HasPrefix(n.Func.Name, "label_") {
+				known = append(known, strings.Trim(n.Args[1].String(), `"`))
+			}
 		}
 		return nil
 	})

@@ -250,6 +250,8 @@ func fillIn(text string, variables []string) (filled string, unknown []string) {
 			return "1h"
 		case name == "__rate_interval", name == "__auto", name == "__interval":
 			return "1m"
+		case name == "1", name == "2": // groups of an expression
+			return used
 		case name == "source": // the names of sources are known, unlike other values
 			return ".*"
 		case name == "__from", name == "__to":
@@ -332,6 +334,8 @@ func TestBites(t *testing.T) {
 	f("prometheus", `node_nf_conntrack_size`, `no such metric: "node_nf_conntrack_size"`)
 	f("prometheus", `corkline_build_info{release="1"}`, `metric "corkline_build_info" has no label "release"`)
 	f("prometheus", `sum by (rule) (corkline_networkpolicy_log_lines_total)`, `grouped by "rule"`)
+	f("prometheus", `sum by (rule) (label_replace(corkline_networkpolicy_log_lines_total, "rule", "$1", "action", "(.+)"))`, "")
+	f("prometheus", `sum by (rule) (label_replace(corkline_networkpolicy_log_lines_total, "roll", "$1", "action", "(.+)"))`, `grouped by "rule"`)
 	f("prometheus", `up * on (host) corkline_build_info`, `grouped by "host"`)
 	f("prometheus", `sum by (le) (rate(corkline_loki_push_duration_seconds_bucket[5m]))`, "")
 	f("prometheus", `sum by (le) (rate(corkline_loki_push_duration_seconds[5m]))`, `grouped by "le"`)
@@ -346,6 +350,7 @@ func TestBites(t *testing.T) {
 	f("prometheus", `sum by (le) (rate(antrea_agent_ovs_flow_ops_latency_milliseconds_bucket[5m]))`, "")
 	f("prometheus", `antrea_agent_ovs_flow_ops_latency_milliseconds`, `no such metric`)
 	f("prometheus", `antrea_agent_ovs_meter_packet_dropped_count`, `does not tell that it takes 1.13`)
+	f("prometheus", `rate(antrea_agent_denied_connection_count[5m])`, `does not tell that it takes FlowExporter`)
 	f("prometheus", `antrea_agent_conntrack_total_connection_count`, `does not tell that it takes FlowExporter`)
 	f("prometheus", `antrea_controller_annp_status_updates or antrea_controller_anp_status_updates`, "")
 	f("prometheus", `antrea_controller_annp_status_updates`, `is "antrea_controller_anp_status_updates" in other versions`)
