@@ -25,6 +25,21 @@ var overviewJSON string
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
 
+//go:embed antrea-agent.json
+var antreaAgentJSON string
+
+//go:embed antrea-agent-logs.json
+var antreaLogsJSON string
+
+//go:embed antrea-controller.json
+var controllerJSON string
+
+//go:embed ovs-pipeline.json
+var ovsJSON string
+
+//go:embed conntrack.json
+var conntrackJSON string
+
 //go:embed virtualservices.json
 var virtualServicesJSON string
 
@@ -51,6 +66,11 @@ var boards = []struct {
 }{
 	{"overview", overview, overviewJSON},
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"antrea-agent", antreaAgent, antreaAgentJSON},
+	{"antrea-agent-logs", antreaLogs, antreaLogsJSON},
+	{"antrea-controller", antreaController, controllerJSON},
+	{"ovs-pipeline", ovs, ovsJSON},
+	{"conntrack", conntrack, conntrackJSON},
 	{"virtualservices", virtualServices, virtualServicesJSON},
 	{"connections", l4Connections, connectionsJSON},
 	{"dns", dns, dnsJSON},

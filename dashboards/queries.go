@@ -58,3 +58,47 @@ func levelColors() []grafana.Color {
 		{Series: "ERR", Color: "red"}, {Series: "ERROR", Color: "red"}, {Series: "FATAL", Color: "dark-red"}, {Series: "EMER", Color: "dark-red"},
 	}
 }
+
+// measure is a column of a table with a query of its own.
+type measure struct {
+	title, unit, expr string
+	red               bool
+}
+
+// measured is a table of labels and of measures, the biggest of the first
+// measure above.
+func measured(labels []grafana.Column, measures []measure) (grafana.Table, []grafana.Query) {
+	table := grafana.Table{Columns: labels}
+	var queries []grafana.Query
+	for i, m := range measures {
+		queries = append(queries, grafana.Query{Expr: m.expr})
+		table.Columns = append(table.Columns, grafana.Column{Field: "Value #" + string(rune('A'+i)), Title: m.title, Unit: m.unit, Red: m.red, Bar: i == 0})
+	}
+	return table, queries
+}
+
+func without(names, but []string) (kept []string) {
+	for _, name := range names {
+		if !strings.Contains(" "+strings.Join(but, " ")+" ", " "+name+" ") {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// firing lists the alerts of signals that fire on the board's nodes.
+func firing(signals string) grafana.Panel {
+	matchers := `{cluster=~"$cluster|", node=~"$node|", signal=~"` + signals + `"`
+	return grafana.Panel{
+		Title: "Alerts", Description: "Alerts that fire, where, and since when; their runbooks are in docs/runbooks. They come from the rules in deploy/alerts: a Prometheus without them has none.",
+		Width: 24, Height: 5, Store: grafana.Prometheus, Unit: "short", Empty: "no alert fires",
+		As: grafana.Table{Columns: []grafana.Column{
+			{Field: "alertname", Title: "Alert"},
+			{Field: "severity", Title: "Severity", Width: 100, Colors: []grafana.Color{{Series: "critical", Color: "red"}, {Series: "warning", Color: "orange"}, {Series: "info", Color: "blue"}}},
+			{Field: "node", Title: "Node"},
+			{Field: "instance", Title: "Instance"},
+			{Field: "Value", Title: "Since", Unit: "dateTimeFromNow", Width: 160},
+		}},
+		Queries: []grafana.Query{{Expr: `max by (alertname, severity, node, instance) (1000 * ALERTS_FOR_STATE` + matchers + `} * ignoring (alertstate) ALERTS` + matchers + `, alertstate="firing"})`}},
+	}
+}
