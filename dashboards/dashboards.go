@@ -25,6 +25,21 @@ var overviewJSON string
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
 
+//go:embed antrea-agent.json
+var antreaAgentJSON string
+
+//go:embed antrea-agent-logs.json
+var antreaLogsJSON string
+
+//go:embed antrea-controller.json
+var controllerJSON string
+
+//go:embed ovs-pipeline.json
+var ovsJSON string
+
+//go:embed conntrack.json
+var conntrackJSON string
+
 //go:embed virtualservices.json
 var virtualServicesJSON string
 
@@ -50,7 +65,12 @@ var boards = []struct {
 	json  string // what board gives
 }{
 	{"overview", overview, overviewJSON},
+	{"antrea-agent", antreaAgent, antreaAgentJSON},
+	{"ovs-pipeline", ovs, ovsJSON},
+	{"conntrack", conntrack, conntrackJSON},
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"antrea-agent-logs", antreaLogs, antreaLogsJSON},
+	{"antrea-controller", antreaController, controllerJSON},
 	{"virtualservices", virtualServices, virtualServicesJSON},
 	{"connections", l4Connections, connectionsJSON},
 	{"dns", dns, dnsJSON},

@@ -20,10 +20,13 @@ func overview() grafana.Board {
 
 // board is a link to one at the same time and place.
 func board(title, uid string) []grafana.Link {
-	if uid != networkPolicyUID && uid != agentUID {
-		return nil // TODO: until these boards are there
+	keep := []string{"prometheus", "loki", "cluster", "node"}
+	switch uid {
+	case virtualServicesUID, connectionsUID, dnsUID, wafUID, operatorsUID:
+	case controllerUID:
+		keep = keep[:3] // it is on whatever node
 	}
-	return []grafana.Link{{Title: title, URL: grafana.BoardURL(uid, []string{"prometheus", "loki", "cluster", "node"})}}
+	return []grafana.Link{{Title: title, URL: grafana.BoardURL(uid, keep)}}
 }
 
 func overviewNow() grafana.Row {

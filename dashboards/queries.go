@@ -30,11 +30,6 @@ func during(series string) string {
 	return "((" + series + " unless " + series + " offset $__range) or increase(" + series + "[$__range]))"
 }
 
-// mean of what a histogram observed, by labels.
-func mean(by, metric, matchers string) string {
-	return perSecond(by, metric+"_sum"+matchers) + " / (" + perSecond(by, metric+"_count"+matchers) + " > 0)"
-}
-
 // quantile of a histogram, classic or native: which one there is is the
 // scrape's choice.
 func quantile(q, metric, matchers string) string {
@@ -54,7 +49,56 @@ func quantiles(metric, matchers string) []grafana.Query {
 // levelColors of klog and of Open vSwitch.
 func levelColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "DBG", Color: "purple"}, {Series: "INFO", Color: "blue"}, {Series: "WARN", Color: "orange"},
-		{Series: "ERR", Color: "red"}, {Series: "ERROR", Color: "red"}, {Series: "FATAL", Color: "dark-red"}, {Series: "EMER", Color: "dark-red"},
+		{Series: "DBG", Color: "purple"},
+		{Series: "INFO", Color: "blue"},
+		{Series: "WARN", Color: "orange"},
+		{Series: "ERR", Color: "red"},
+		{Series: "ERROR", Color: "red"},
+		{Series: "FATAL", Color: "dark-red"},
+		{Series: "EMER", Color: "dark-red"},
+	}
+}
+
+// measure is a column of a table with a query of its own.
+type measure struct {
+	title, unit, expr string
+	red               bool
+}
+
+// measured is a table of labels and of measures, the biggest of the first
+// measure above.
+func measured(labels []grafana.Column, measures []measure) (grafana.Table, []grafana.Query) {
+	table := grafana.Table{Columns: labels}
+	var queries []grafana.Query
+	for i, m := range measures {
+		queries = append(queries, grafana.Query{Expr: m.expr})
+		table.Columns = append(table.Columns, grafana.Column{Field: "Value #" + string(rune('A'+i)), Title: m.title, Unit: m.unit, Red: m.red, Bar: i == 0})
+	}
+	return table, queries
+}
+
+func without(names, but []string) (kept []string) {
+	for _, name := range names {
+		if !strings.Contains(" "+strings.Join(but, " ")+" ", " "+name+" ") {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// firing lists the alerts of signals that fire on the board's nodes.
+func firing(signals string) grafana.Panel {
+	matchers := `{cluster=~"$cluster|", node=~"$node|", signal=~"` + signals + `"`
+	return grafana.Panel{
+		Title: "Alerts", Description: "Alerts that fire, where, and since when; their runbooks are in docs/runbooks. They come from the rules in deploy/alerts: a Prometheus without them has none.",
+		Width: 24, Height: 5, Store: grafana.Prometheus, Unit: "short", Empty: "no alert fires",
+		As: grafana.Table{Columns: []grafana.Column{
+			{Field: "alertname", Title: "Alert"},
+			{Field: "severity", Title: "Severity", Width: 100, Colors: []grafana.Color{{Series: "critical", Color: "red"}, {Series: "warning", Color: "orange"}, {Series: "info", Color: "blue"}}},
+			{Field: "node", Title: "Node"},
+			{Field: "instance", Title: "Instance"},
+			{Field: "Value", Title: "Since", Unit: "dateTimeFromNow", Width: 160},
+		}},
+		Queries: []grafana.Query{{Expr: `max by (alertname, severity, node, instance) (1000 * ALERTS_FOR_STATE` + matchers + `} * ignoring (alertstate) ALERTS` + matchers + `, alertstate="firing"})`}},
 	}
 }

@@ -29,6 +29,7 @@ type Exporter struct {
 type Metric struct {
 	Name   string
 	Type   string // counter, gauge or histogram
+	Counts bool   // a gauge that only grows
 	Help   string
 	Labels []Label
 	// Since and Until are the first and the last version of Antrea that has it;

@@ -127,7 +127,7 @@ func (c *catalogue) promQL(text string) (faults []string) {
 					fault("metric %q is of %s, not of job%s%q", name, strings.Join(of.jobs, " or "), m.Type, m.Value)
 				}
 			}
-			if call := caller(path); (c.families[name].Type == "gauge" || c.foreign[name].Type == "gauge") && slices.Contains([]string{"rate", "irate", "increase"}, call) {
+			if call := caller(path); (c.families[name].Type == "gauge" || c.foreign[name].Type == "gauge" && !c.foreign[name].Counts) && slices.Contains([]string{"rate", "irate", "increase"}, call) {
 				fault("%s of %q, which is a gauge", call, name)
 			}
 		case *parser.AggregateExpr:

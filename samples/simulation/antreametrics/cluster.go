@@ -3,6 +3,7 @@ package antreametrics
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/corkline/corkline/samples/foreign"
 	"github.com/corkline/corkline/samples/simulation"
+	"github.com/corkline/corkline/samples/simulation/vswitch"
 )
 
 // series is one value, or one histogram, whose value is its sum.
@@ -27,24 +29,32 @@ type key struct{ exporter, name, labels string }
 // cluster is what the metrics tell of, after a second.
 type cluster struct {
 	random       *rand.Rand
+	rate         float64
 	flowExporter bool
 	version      foreign.Version
-	tables       []string // by their numbers
 	all          map[key]*series
 	order        map[[2]string][]*series // by exporter and name
 	bounds       map[string][]float64    // of histograms
 
 	began    bool
-	replicas int
+	node     node
 	policies int
-	flows    []float64 // of the tables
-	queue    float64   // of groups that the controller has yet to sync
+	flows    []vswitch.TableFlows
+	queue    float64 // of groups that the controller has yet to sync
+
+	known map[node][]vswitch.TableFlows
+}
+
+// node is what the flows of the switch depend on.
+type node struct {
+	replicas         int
+	rejected, denied bool
 }
 
 func newCluster(o Options, v foreign.Version, exporters []foreign.Exporter) *cluster {
 	c := &cluster{
-		random: o.Simulation.Random("antrea-metrics"), flowExporter: o.FlowExporter, version: v,
-		tables: tables(v), all: map[key]*series{}, order: map[[2]string][]*series{}, bounds: map[string][]float64{},
+		random: o.Simulation.Random("antrea-metrics"), rate: o.Simulation.Rate, flowExporter: o.FlowExporter, version: v,
+		known: map[node][]vswitch.TableFlows{}, all: map[key]*series{}, order: map[[2]string][]*series{}, bounds: map[string][]float64{},
 	}
 	for _, e := range exporters {
 		for _, m := range e.Metrics {
@@ -58,52 +68,20 @@ func newCluster(o Options, v foreign.Version, exporters []foreign.Exporter) *clu
 	return c
 }
 
-// tables of a node with IPv4 and AntreaProxy and no optional feature, in the
-// order in which Antrea numbers them.
-func tables(v foreign.Version) []string {
-	all := strings.Fields(`PipelineRootClassifier ARPSpoofGuard ARPResponder Classifier SpoofGuard UnSNAT
-		ConntrackZone ConntrackState PreRoutingClassifier SessionAffinity ServiceLB EndpointDNAT
-		AntreaPolicyEgressRule EgressRule EgressDefaultRule EgressMetric L3Forwarding EgressMark L3DecTTL
-		SNATMark SNAT L2ForwardingCalc`)
-	if v.Major == 1 && v.Minor < 13 {
-		all = append(all, "TrafficControl")
+// tables of the switch with their flows, as a version numbers them: before 1.13
+// there is one more.
+func (c *cluster) tables(m simulation.Moment, of node) []vswitch.TableFlows {
+	tables, known := c.known[of]
+	if known {
+		return tables
 	}
-	return append(all, strings.Fields(`IngressSecurityClassifier AntreaPolicyIngressRule IngressRule
-		IngressDefaultRule IngressMetric ConntrackCommit Output`)...)
-}
-
-// flowsOf a table: those of the pipeline, of each Pod, of each endpoint of the
-// Service shop/web, and of the policies of the stories.
-func flowsOf(table string, pods, replicas int, rejected, denied bool) float64 {
-	n := func(base, perPod, perEndpoint int) float64 {
-		return float64(base + perPod*pods + perEndpoint*replicas)
+	tables = vswitch.FlowsByTable(m)
+	if c.version.Major == 1 && c.version.Minor < 13 {
+		at := slices.IndexFunc(tables, func(t vswitch.TableFlows) bool { return t.Table == "IngressSecurityClassifier" })
+		tables = slices.Insert(tables, max(at, 0), vswitch.TableFlows{Table: "TrafficControl", Flows: 1})
 	}
-	with := func(flows float64, told bool, more float64) float64 {
-		if told {
-			return flows + more
-		}
-		return flows
-	}
-	switch table {
-	case "ARPSpoofGuard", "Classifier", "SpoofGuard", "L2ForwardingCalc":
-		return n(2, 1, 0)
-	case "L3Forwarding":
-		return n(6, 1, 0)
-	case "EndpointDNAT":
-		return n(9, 0, 1)
-	case "IngressRule", "EgressRule":
-		return n(5, 0, 0)
-	case "AntreaPolicyIngressRule":
-		return with(n(8, 0, 0), rejected, 4)
-	case "IngressMetric":
-		return with(n(7, 0, 0), rejected, 1)
-	case "IngressDefaultRule", "EgressDefaultRule":
-		return with(n(1, 0, 0), denied, 1)
-	case "ServiceLB":
-		return n(8, 0, 0)
-	default:
-		return n(2, 0, 0)
-	}
+	c.known[of] = tables
+	return tables
 }
 
 // of gives the series of a metric of an exporter.
@@ -164,42 +142,44 @@ func (c *cluster) second(m simulation.Moment) {
 			policies++
 		}
 	}
+	now := node{m.Replicas, rejected, denied}
 	if !c.began {
-		c.replicas, c.policies = m.Replicas, policies
+		c.node, c.policies = now, policies
 	}
-	changed := math.Abs(float64(m.Replicas - c.replicas)) // Pods that came or went
-	turned := math.Abs(float64(policies - c.policies))    // policies that did
+	changed := math.Abs(float64(now.replicas - c.node.replicas)) // Pods that came or went
+	turned := math.Abs(float64(policies - c.policies))           // policies that did
 
-	operations := c.overSwitch(m, pods, rejected, denied)
+	operations := c.overSwitch(m, pods, now)
 	c.overPolicies(policies, rejected, denied)
-	c.overConnections(m, pods)
+	c.overConnections(m)
 	c.overProxy(m, changed)
 	c.overController(changed, turned)
 	c.overAPI(changed, turned)
 	c.overProcesses(m, pods, operations, changed)
-	c.replicas, c.policies, c.began = m.Replicas, policies, true
+	c.node, c.policies, c.began = now, policies, true
 }
 
 // overSwitch tells what the agent does with the switch, and gives how many
 // flows it touched.
-func (c *cluster) overSwitch(m simulation.Moment, pods int, rejected, denied bool) (operations float64) {
+func (c *cluster) overSwitch(m simulation.Moment, pods int, now node) (operations float64) {
 	c.at(agent, "antrea_agent_local_pod_count").value = float64(pods)
 	did := map[string]float64{}
-	total := 0.0
-	flows := make([]float64, len(c.tables))
-	for i, table := range c.tables {
-		flows[i] = flowsOf(table, pods, m.Replicas, rejected, denied)
-		total += flows[i]
-		c.at(agent, "antrea_agent_ovs_flow_count", strconv.Itoa(i), table).value = flows[i]
-		if c.flows != nil {
-			did["add"] += max(flows[i]-c.flows[i], 0)
-			did["delete"] += max(c.flows[i]-flows[i], 0)
-		} else {
-			did["add"] += flows[i] // the agent's start
+	if !c.began || now != c.node {
+		total := 0
+		tables := c.tables(m, now)
+		for i, t := range tables {
+			total += t.Flows
+			c.at(agent, "antrea_agent_ovs_flow_count", strconv.Itoa(i), t.Table).value = float64(t.Flows)
+			came := t.Flows // all at the agent's start
+			if c.flows != nil {
+				came -= c.flows[i].Flows
+			}
+			did["add"] += float64(max(came, 0))
+			did["delete"] += float64(max(-came, 0))
 		}
+		c.flows = tables
+		c.at(agent, "antrea_agent_ovs_total_flow_count").value = float64(total)
 	}
-	c.flows = flows
-	c.at(agent, "antrea_agent_ovs_total_flow_count").value = total
 	// Groups and conjunctions are modified with what they consist of; and there
 	// is always somebody who touches a Service.
 	did["modify"] = c.some(0.2 + 0.3*(did["add"]+did["delete"])/5)
@@ -220,12 +200,13 @@ func (c *cluster) overSwitch(m simulation.Moment, pods int, rejected, denied boo
 
 	dropped := c.at(agent, "antrea_agent_ovs_meter_packet_dropped_count", "PacketInMeterNetworkPolicy")
 	if progress, flood := m.Told(simulation.SYNFlood); flood {
-		// First packets of a flood are logged ones; the meter lets its rate pass.
-		passing := 500.0
+		// What is logged of a flood goes through the meter, which has let more
+		// pass since 2.4.
+		most := 60.0
 		if c.version.Major > 2 || c.version.Major == 2 && c.version.Minor >= 4 {
-			passing = 5000
+			most = 20
 		}
-		dropped.value += math.Floor(max(0, 6500*math.Sin(math.Pi*progress)-passing) * (0.9 + 0.2*c.random.Float64()))
+		dropped.value += c.some(c.rate * most * math.Sin(math.Pi*progress) * (0.9 + 0.2*c.random.Float64()))
 	}
 	c.at(agent, "antrea_agent_ovs_meter_packet_dropped_count", "PacketInMeterTraceflow")
 	c.at(agent, "antrea_agent_ovs_meter_packet_dropped_count", "PacketInMeterDNSInterception")
@@ -250,17 +231,17 @@ func (c *cluster) overPolicies(policies int, rejected, denied bool) {
 
 	refused := c.at(agent, "antrea_agent_denied_connection_count")
 	if c.flowExporter && rejected {
-		refused.value += c.some(4)
+		refused.value += c.some(4 * c.rate)
 	}
 	if c.flowExporter && denied {
-		refused.value += c.some(2)
+		refused.value += c.some(2 * c.rate)
 	}
 }
 
 // connTrackMax is what Linux takes on a node with some gigabytes.
 const connTrackMax = 262144
 
-func (c *cluster) overConnections(m simulation.Moment, pods int) {
+func (c *cluster) overConnections(m simulation.Moment) {
 	total := c.at(agent, "antrea_agent_conntrack_total_connection_count")
 	antrea := c.at(agent, "antrea_agent_conntrack_antrea_connection_count")
 	limit := c.at(agent, "antrea_agent_conntrack_max_connection_count")
@@ -269,18 +250,18 @@ func (c *cluster) overConnections(m simulation.Moment, pods int) {
 	if !c.flowExporter || m.Second%5 != 0 { // flowPollInterval
 		return
 	}
-	own := math.Round(float64(30*pods) * (0.95 + 0.1*c.random.Float64()))
+	own := math.Round((210 + 12*float64(m.Replicas)) * (0.95 + 0.1*c.random.Float64()))
 	if progress, flood := m.Told(simulation.SYNFlood); flood {
 		own += math.Round(connTrackMax * 0.97 * min(1, 2*progress))
 	}
-	antrea.value, total.value, limit.value = own, min(own+400, connTrackMax), connTrackMax
+	antrea.value, total.value, limit.value = own, min(own*4/3, connTrackMax), connTrackMax
 	poll.observe(c.around(0.004 + own/2e5))
 }
 
 func (c *cluster) overProxy(m simulation.Moment, changed float64) {
 	const family = "v4"
-	c.at(agent, "antrea_proxy_total_services_installed", family).value = 8
-	c.at(agent, "antrea_proxy_total_endpoints_installed", family).value = float64(14 + m.Replicas)
+	c.at(agent, "antrea_proxy_total_services_installed", family).value = 23
+	c.at(agent, "antrea_proxy_total_endpoints_installed", family).value = float64(41 + m.Replicas)
 	c.at(agent, "antrea_proxy_total_endpoints_updates", family).value += changed + c.some(0.02)
 	c.at(agent, "antrea_proxy_total_services_updates", family).value += c.some(0.01)
 	sync := c.at(agent, "antrea_proxy_sync_proxy_rules_duration_seconds", family)
@@ -302,7 +283,7 @@ func (c *cluster) overController(changed, turned float64) {
 		{"applied_to_group", changed + turned + c.some(0.03), 0.4, 0.4},
 		{"network_policy", changed/2 + 2*turned + c.some(0.02), 0.9, 0.2},
 	}
-	c.queue = max(0, c.queue+3*changed+4*turned-2)
+	c.queue = max(0, c.queue+3*changed+4*turned-2.8)
 	for _, w := range work {
 		n := c.some(w.came)
 		c.at(controller, "antrea_controller_"+w.kind+"_processed").value += n
@@ -310,7 +291,7 @@ func (c *cluster) overController(changed, turned float64) {
 		sync := c.at(controller, "antrea_controller_"+w.kind+"_sync_duration_milliseconds")
 		for range int(n) {
 			// Long queues and large groups make it slow.
-			sync.observe(c.around(w.took * (1 + c.queue/4 + float64(c.replicas)/20)))
+			sync.observe(c.around(w.took * (1 + c.queue/4 + float64(c.node.replicas)/20)))
 		}
 	}
 	updates := func(kind string, n float64) { c.at(controller, "antrea_controller_"+kind+"_status_updates").value += n }
