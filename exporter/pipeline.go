@@ -10,10 +10,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/corkline/corkline/exporter/source/tail"
+	"github.com/corkline/corkline/exporter/spool"
 	"github.com/corkline/corkline/parsers"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Sink takes records to where they are kept. Consume is synchronous: nil means
@@ -46,7 +48,7 @@ type pipeline struct {
 	onCommit  func(*parsers.Batch)
 	onIdle    func()
 	unwritten prometheus.Counter // failures to write positions
-	spool     *syslog.Spool      // of a source with syslog: its files are ours
+	spool     *spool.Spool       // of a source with syslog: its files are ours
 
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead

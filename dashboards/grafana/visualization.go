@@ -60,12 +60,19 @@ func reduction() object {
 }
 
 // Stat shows numbers of now, one for each series.
-type Stat struct{}
+type Stat struct {
+	// Named shows the name of a series also when it is the only one.
+	Named bool
+}
 
-func (Stat) visual(Panel) visual {
+func (s Stat) visual(Panel) visual {
+	text := "auto"
+	if s.Named {
+		text = "value_and_name"
+	}
 	return visual{kind: "stat", shape: asSeries, options: object{
 		"reduceOptions": reduction(), "graphMode": "none", "colorMode": "value",
-		"justifyMode": "auto", "orientation": "auto", "textMode": "auto", "wideLayout": true,
+		"justifyMode": "auto", "orientation": "auto", "textMode": text, "wideLayout": true,
 	}}
 }
 
@@ -142,7 +149,11 @@ func (t Table) visual(p Panel) visual {
 		if c.Bar || c.First {
 			sort = append(sort, object{"displayName": c.Title, "desc": true})
 		}
-		v.overrides = append(v.overrides, c.override())
+		o := c.override()
+		if p.Empty != "" { // it is about the table, not about a cell
+			o.Properties = append(o.Properties, property{"noValue", ""})
+		}
+		v.overrides = append(v.overrides, o)
 	}
 	v.options["sortBy"] = sort
 	if len(p.Queries) > 1 {
@@ -157,9 +168,11 @@ func (t Table) visual(p Panel) visual {
 func (c Column) override() override {
 	o := byName(c.Title)
 	add := func(id string, value any) { o.Properties = append(o.Properties, property{id, value}) }
-	if strings.HasPrefix(c.Field, "Value") {
-		add("unit", c.Unit)
+	unit := c.Unit
+	if unit == "" && !strings.HasPrefix(c.Field, "Value") {
+		unit = "string" // a label that looks like a number is none
 	}
+	add("unit", unit)
 	if c.Width > 0 {
 		add("custom.width", c.Width)
 	}
@@ -168,6 +181,7 @@ func (c Column) override() override {
 		add("custom.cellOptions", object{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
 		add("color", fixed("blue"))
 		add("min", 0)
+		add("fieldMinMax", true) // of this column, not of all
 	case c.Red:
 		add("custom.cellOptions", object{"type": "color-text"})
 		add("color", object{"mode": "thresholds"})

@@ -13,3 +13,6 @@ func (s *Sender) Send(ctx context.Context, lines [][]byte) error { return s.send
 
 // Stop ends it.
 func (s *Sender) Stop() error { return s.sender.stop() }
+
+// NetworkParts of a node: all but the load balancer's.
+func NetworkParts(o Options) []Part { return append(nodeParts(o), newAntreaController(o)) }

@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// LoadBalancerLog of a node: the lines that else are sent by syslog, of all
+// definitions in one file, as their numbers run through them.
+const LoadBalancerLog = "var/log/avi/avi-serviceengines.log"
+
 // place is where a node has a log, and how it is rotated there.
 type place struct {
 	path string // of the file, relative to the node's root
@@ -32,18 +36,18 @@ func (o Options) place(definition string) place {
 	case "ako", "amko": // whose lines have the runtime's head already
 		return o.container("avi-system", definition+"-0", definition, "")
 	}
-	if isLoadBalancer(definition) {
-		return place{path: "var/log/avi/avi-serviceengines.log"} // which number their lines
+	if IsLoadBalancer(definition) {
+		return place{path: LoadBalancerLog}
 	}
 	return place{path: "var/log/" + definition + ".log"}
 }
 
-// isLoadBalancer tells whether a definition reads what is sent by syslog.
-func isLoadBalancer(definition string) bool { return strings.HasPrefix(definition, "avi-") }
+// IsLoadBalancer tells whether a definition reads what is sent by syslog.
+func IsLoadBalancer(definition string) bool { return strings.HasPrefix(definition, "avi-") }
 
 // Source is the agent's source that reads a definition's log.
 func Source(definition string) string {
-	if isLoadBalancer(definition) {
+	if IsLoadBalancer(definition) {
 		return "avi"
 	}
 	return definition

@@ -25,3 +25,12 @@ func Parts(o Options, first bool) []Part {
 	}
 	return parts
 }
+
+// Definitions of the logs of a node.
+func Definitions(first bool) []string {
+	names := []string{"antrea-networkpolicy", "antrea-agent", "ovs-vswitchd", "ovsdb-server"}
+	if first {
+		names = append(names, "antrea-controller", "ako", "amko", "avi-waf", "avi-dns", "avi-connection", "avi-application", "avi-event")
+	}
+	return names
+}

@@ -153,7 +153,7 @@ func TestParts(t *testing.T) {
 	o := simulation.Options{Seed: 7, Start: time.Date(2026, 2, 28, 23, 55, 0, 0, time.UTC), Rate: 1, Node: "node-1"}
 	r := newReader(t)
 	r.open("antrea-networkpolicy", "antrea-agent", "antrea-controller", "ovs-vswitchd", "ovsdb-server")
-	parts := simulation.Parts(o, true)
+	parts := simulation.NetworkParts(o)
 	for second := range 600 {
 		m := o.At(second)
 		r.second = m.Time

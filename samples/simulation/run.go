@@ -210,7 +210,7 @@ func (n *player) fail(err error) {
 // Line implements Output.
 func (n *player) Line(definition string, line []byte) {
 	n.ledger.line(n.options.Node, definition, len(line))
-	if n.sender != nil && isLoadBalancer(definition) {
+	if n.sender != nil && IsLoadBalancer(definition) {
 		n.queue = append(n.queue, append(append(make([]byte, 0, len(line)+1), line...), '\n'))
 		return
 	}
