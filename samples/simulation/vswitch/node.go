@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/corkline/corkline/samples/simulation"
@@ -202,6 +203,31 @@ func stateOf(m simulation.Moment) *state {
 		b.add(policy, "IngressDefaultRule", 200, fmt.Sprintf("ip,reg1=%#x", p.number), "drop")
 	}
 	return &b.state
+}
+
+// TableFlows is how many flows a table has.
+type TableFlows struct {
+	Table string
+	Flows int
+}
+
+// FlowsByTable counts the flows of the node's bridge in a moment, in the order
+// of the tables' numbers.
+func FlowsByTable(m simulation.Moment) []TableFlows {
+	names := tableNames()
+	counts := make([]TableFlows, len(names))
+	for i, name := range names {
+		counts[i].Table = name
+	}
+	b := stateOf(m)
+	for _, text := range b.flows {
+		_, text, _ = strings.Cut(text, "table=")
+		text, _, _ = strings.Cut(text, ",")
+		if i, err := strconv.Atoi(text); err == nil {
+			counts[i].Flows++
+		}
+	}
+	return counts
 }
 
 // category of a flow's cookie since Antrea 1.7.
