@@ -127,7 +127,7 @@ func policyMetrics() grafana.Row {
 		{
 			Title: "Packets by action", Description: "Packets in the time range that the log reports. Pass hands a packet to the next tier and Redirect to an L7 engine; neither is a denial. " + lowerBound,
 			Width: 9, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: actionColors(),
-			Queries: []grafana.Query{{Expr: `sum by (action) (` + during(packets) + `)`, Legend: "{{action}}"}},
+			Queries: []grafana.Query{{Expr: gained("action", packets), Legend: "{{action}}"}},
 		},
 		{
 			Title: "Denied", Description: "Share of the packets in the time range that were dropped or rejected. Antrea logs an allowed connection once, but every denied packet, so this is no share of the traffic.",
@@ -160,7 +160,7 @@ func policyMetrics() grafana.Row {
 func policyRules() grafana.Row {
 	deniedPackets := policySeries(`, action=~"` + denied + `"`)
 	top := func(actions string) []grafana.Query {
-		return []grafana.Query{{Expr: `topk(10, sum by (policy) (` + during(policySeries(`, action=~"`+actions+`"`)) + `) > 0)`}}
+		return []grafana.Query{{Expr: `topk(10, ` + gained("policy", policySeries(`, action=~"`+actions+`"`)) + ` > 0)`}}
 	}
 	links := []grafana.Link{only("policy", "policy", "policy"), linesOf("policy")}
 	return grafana.Row{Title: "Policies and rules, from metrics", Panels: []grafana.Panel{
@@ -193,7 +193,7 @@ func policyRules() grafana.Row {
 				{Field: "action", Title: "Action", Width: 110, Colors: actionColors()},
 				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
 			}},
-			Queries: []grafana.Query{{Expr: `topk(100, sum by (policy, rule, direction, action) (` + during(policySeries("")) + `) > 0)`}},
+			Queries: []grafana.Query{{Expr: `topk(100, ` + gained("policy, rule, direction, action", policySeries("")) + ` > 0)`}},
 		},
 	}}
 }
@@ -268,7 +268,7 @@ func policyCompleteness() grafana.Row {
 	const none = "Antrea's agents are not scraped, or are older than 1.13"
 	logged := `corkline_networkpolicy_logged_packets_total` + here()
 	counted := func(metric string) string {
-		return `sum by (policy, rule, action) (` + during(`corkline_ovs_rule_`+metric+here(`action=~"$action"`, `policy=~"$policy"`, `policy!=""`)) + `)`
+		return gained("policy, rule, action", `corkline_ovs_rule_`+metric+here(`action=~"$action"`, `policy=~"$policy"`, `policy!=""`))
 	}
 	rules, queries := measured([]grafana.Column{
 		{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy"), linesOf("policy", "rule", "action")}},
@@ -278,7 +278,7 @@ func policyCompleteness() grafana.Row {
 		{title: "Packets in the switch", unit: "short", expr: `topk(100, ` + counted("packets_total") + ` > 0)`},
 		{title: "Bytes in the switch", unit: "bytes", expr: counted("bytes_total") + ` > 0`},
 		{title: "Connections", unit: "short", expr: counted("sessions_total") + ` > 0`},
-		{title: "Packets in the log", unit: "short", expr: `sum by (policy, rule, action) (` + during(policySeries("")) + `) and on (policy, rule, action) ` + counted("packets_total")},
+		{title: "Packets in the log", unit: "short", expr: gained("policy, rule, action", policySeries("")) + ` and on (policy, rule, action) ` + counted("packets_total")},
 	})
 	return grafana.Row{Title: "How complete the log is", Panels: []grafana.Panel{
 		{
@@ -347,7 +347,7 @@ func policyDefaultDeny() grafana.Row {
 				{Field: "reason", Title: "What"},
 				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
 			}},
-			Queries: []grafana.Query{{Expr: `topk(50, sum by (namespace, pod, reason) (` + during(`corkline_ovs_pod_dropped_packets_total`+dropped) + `) > 0)`}},
+			Queries: []grafana.Query{{Expr: `topk(50, ` + gained("namespace, pod, reason", `corkline_ovs_pod_dropped_packets_total`+dropped) + ` > 0)`}},
 		},
 		{
 			Title: "Cut off, as the log reports", Description: "Pods that a default deny isolates, with whom they could not talk in the time range, and over which service. Antrea logs the Pod since 1.13. " + lowerBound,
