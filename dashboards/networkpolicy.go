@@ -275,10 +275,10 @@ func policyCompleteness() grafana.Row {
 		{Field: "rule", Title: "Rule", Links: []grafana.Link{linesOf("policy", "rule", "action")}},
 		{Field: "action", Title: "Action", Width: 110, Colors: actionColors()},
 	}, []measure{
-		{title: "Packets in the switch", unit: "short", expr: `topk(100, ` + counted("packets_total") + ` > 0)`},
-		{title: "Bytes in the switch", unit: "bytes", expr: counted("bytes_total") + ` > 0`},
+		{title: "Packets", unit: "short", expr: `topk(100, ` + counted("packets_total") + ` > 0)`},
+		{title: "Bytes", unit: "bytes", expr: counted("bytes_total") + ` > 0`},
 		{title: "Connections", unit: "short", expr: counted("sessions_total") + ` > 0`},
-		{title: "Packets in the log", unit: "short", expr: gained("policy, rule, action", policySeries("")) + ` and on (policy, rule, action) ` + counted("packets_total")},
+		{title: "In the log", unit: "short", expr: gained("policy, rule, action", policySeries("")) + ` and on (policy, rule, action) ` + counted("packets_total")},
 	})
 	return grafana.Row{Title: "How complete the log is", Panels: []grafana.Panel{
 		{
