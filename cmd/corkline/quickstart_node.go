@@ -191,7 +191,7 @@ func (n *simulatedNode) sources() ([]quickstartSource, error) {
 // describe says what is real of the node.
 func (n *simulatedNode) describe() string {
 	if n.vswitch == nil {
-		return fmt.Sprintf("there is no switch (%s)", n.noSwitch)
+		return fmt.Sprintf("not there: %s", n.noSwitch)
 	}
 	return n.vswitch.Describe()
 }
@@ -226,7 +226,7 @@ func (n *simulatedNode) note() view.Note {
 	now := time.Now()
 	events := n.told(now.Add(-eventsBack), now.Add(eventsNext))
 	var text strings.Builder
-	fmt.Fprintf(&text, "**A simulated node**: %s of the cluster %s. Its logs and Antrea's metrics are played; %s. The agent, Loki on S3, Prometheus and its alerts are real.\n\n", n.name, simulation.Cluster, n.describe())
+	fmt.Fprintf(&text, "**A simulated node**: %s of the cluster %s. Its logs and Antrea's metrics are played; its switch is %s. The agent, Loki on S3, Prometheus and its alerts are real.\n\n", n.name, simulation.Cluster, n.describe())
 	for _, e := range events {
 		if !e.From.After(now) && e.To.After(now) {
 			fmt.Fprintf(&text, "- **Now**, until %s: %s.\n", e.To.Local().Format("15:04:05"), e.Text)
