@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,7 @@ func TestSimulate_ConfiguresAgents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		config.Sources = slices.DeleteFunc(config.Sources, func(s exporter.SourceConfig) bool { return s.FromCollector() })
 		if len(config.Sources) != sources {
 			t.Errorf("%d sources, want %d", len(config.Sources), sources)
 		}
