@@ -5,7 +5,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // connections of L4 virtual services.
 func connections() balanced {
 	return balanced{
-		uid: connectionsUID, sources: "avi-connection", counts: "corkline_virtualservice_connections_total",
+		uid: connectionsUID, kind: `protocol!=""`, counts: "corkline_virtualservice_connections_total",
 		labels: []string{"virtualservice", "pool", "server"}, more: []string{"protocol", "client"},
 		stream: `, protocol=~"$protocol"`,
 		stages: " | client_ip=~`.*${client:regex}.*`",

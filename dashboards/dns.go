@@ -5,7 +5,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // queries to the load balancer's DNS.
 func queries() balanced {
 	return balanced{
-		uid: dnsUID, sources: "avi-dns", counts: "corkline_dns_queries_total",
+		uid: dnsUID, kind: `rcode!=""`, counts: "corkline_dns_queries_total",
 		labels: []string{"virtualservice", "gslbservice"}, more: []string{"rcode", "client", "name", "weights"},
 		stream: `, rcode=~"$rcode"`,
 		stages: " | client_ip=~`.*${client:regex}.*` | fqdn=~`.*${name:regex}.*`",

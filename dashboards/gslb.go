@@ -116,7 +116,7 @@ func normal(z string) string {
 }
 
 // gslbMembers with their weights, as AMKO's log has them.
-const gslbMembers = `sum by (gslb_service, gslb_members) (count_over_time({job="corkline", source="amko", cluster=~"$cluster"} | gslb_members!="" [$__range]))`
+const gslbMembers = `sum by (gslb_service, gslb_members) (count_over_time({job="corkline", operator="amko", cluster=~"$cluster"} | gslb_members!="" [$__range]))`
 
 const gslbExplained = "Within tolerance means no further from its weight than 5 points at a share of a half, 3 at a tenth; a verdict takes 99 % confidence, about 550 answers at best. No verdict is given when the log was throttled, or more than 1 % of its numbers are missing. "
 
@@ -179,7 +179,7 @@ func gslbAnswers() grafana.Row {
 			Width: 8, Height: 8, Store: grafana.Loki, Unit: "short", Empty: "AMKO's log tells of no GSLB service in the time range",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "gslb_service", Title: "GSLB service"},
-				{Field: "gslb_members", Title: "Members", Links: []grafana.Link{b.link("Hold the answers against these weights", dnsUID, "weights", "gslb_members"), linesWith("amko", "gslb_service", "gslb_members")}},
+				{Field: "gslb_members", Title: "Members", Links: []grafana.Link{b.link("Hold the answers against these weights", dnsUID, "weights", "gslb_members"), linesWith(`operator="amko"`, "gslb_service", "gslb_members")}},
 				{Field: "Value", Title: "Lines", Unit: "short", Width: 70},
 			}},
 			Queries: []grafana.Query{{Expr: gslbMembers}},

@@ -21,16 +21,16 @@ func codeColors() []grafana.Color {
 	}
 }
 
-// balanced is what a board of the load balancer is about: the records of which
-// definitions, and the metric that counts them.
+// balanced is what a board of the load balancer is about: records of a kind, and
+// the metric that counts them.
 type balanced struct {
-	uid     string
-	sources string   // of the log lines, as a regular expression
-	counts  string   // a counter with the label virtualservice
-	labels  []string // by which variables choose, each within the one before
-	more    []string // variables that choose in other ways
-	stream  string   // matchers of the streams
-	stages  string   // filters of the lines
+	uid    string
+	kind   string   // matcher of the log's streams: all kinds may come from one source
+	counts string   // a counter with the label virtualservice
+	labels []string // by which variables choose, each within the one before
+	more   []string // variables that choose in other ways
+	stream string   // matchers of the streams
+	stages string   // filters of the lines
 }
 
 // variables of the stores, the places, and the labels.
@@ -46,7 +46,7 @@ func (b balanced) variables(titles map[string]string, more ...grafana.Variable) 
 
 // lines of the log that the board's filters let through.
 func (b balanced) lines(stages string) string {
-	selector := `{job="corkline", source=~"` + b.sources + `", cluster=~"$cluster", node=~"$node"` + b.stream + `}`
+	selector := `{job="corkline", ` + b.kind + `, cluster=~"$cluster", node=~"$node"` + b.stream + `}`
 	for _, label := range b.labels {
 		selector += ` | ` + label + `=~"$` + label + `"`
 	}
@@ -74,11 +74,11 @@ func (b balanced) only(what, variable, field string) grafana.Link {
 }
 
 // linesOf opens the lines that fields of a row tell.
-func (b balanced) linesOf(fields ...string) grafana.Link { return linesWith(b.sources, fields...) }
+func (b balanced) linesOf(fields ...string) grafana.Link { return linesWith(b.kind, fields...) }
 
-// linesWith opens the lines of sources that have what fields of a row tell.
-func linesWith(sources string, fields ...string) grafana.Link {
-	expr := `{job="corkline", source=~"` + sources + `", cluster=~"${cluster:pipe}", node=~"${node:pipe}"}`
+// linesWith opens the lines of a kind that have what fields of a row tell.
+func linesWith(kind string, fields ...string) grafana.Link {
+	expr := `{job="corkline", ` + kind + `, cluster=~"${cluster:pipe}", node=~"${node:pipe}"}`
 	for _, field := range fields {
 		expr += " | " + field + "=`" + grafana.Value(field) + "`"
 	}

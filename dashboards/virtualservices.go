@@ -6,7 +6,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // that of the firewall.
 func requests() balanced {
 	return balanced{
-		uid: virtualServicesUID, sources: "avi-application|avi-waf", counts: "corkline_virtualservice_requests_total",
+		uid: virtualServicesUID, kind: `code_class!=""`, counts: "corkline_virtualservice_requests_total",
 		labels: []string{"virtualservice", "pool", "server"}, more: []string{"code", "client", "uri"},
 		stream: `, code_class=~"$code"`,
 		stages: " | client_ip=~`.*${client:regex}.*` | uri_path=~`.*${uri:regex}.*`",

@@ -5,7 +5,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // firewalled are the requests that the web application firewall looked at.
 func firewalled() balanced {
 	return balanced{
-		uid: wafUID, sources: "avi-waf", counts: "corkline_virtualservice_waf_requests_total",
+		uid: wafUID, kind: `status!=""`, counts: "corkline_virtualservice_waf_requests_total",
 		labels: []string{"virtualservice"}, more: []string{"status", "client", "uri"},
 		stream: `, status=~"$status"`,
 		stages: " | client_ip=~`.*${client:regex}.*` | uri_path=~`.*${uri:regex}.*`",
