@@ -198,7 +198,7 @@ func agentCollectors() grafana.Row {
 	const by = `max by (cluster, node, collector) `
 	return grafana.Row{Title: "What is polled", Panels: []grafana.Panel{
 		{
-			Title: "Collectors", Description: "What each agent polls, whether the last poll was good, and how old it is. Absent means that the node has nothing to poll, such as no Open vSwitch.",
+			Title: "State of collectors", Description: "What each agent polls, whether the last poll was good, and how old it is. Absent means that the node has nothing to poll, such as no Open vSwitch.",
 			Width: 14, Height: 8, Store: grafana.Prometheus, Unit: "short",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "cluster", Title: "Cluster"},

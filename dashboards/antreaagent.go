@@ -156,8 +156,14 @@ func antreaAgentWork() grafana.Row {
 // statusColors of the API's codes.
 func statusColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "200", Color: "green"}, {Series: "201", Color: "blue"}, {Series: "404", Color: "yellow"},
-		{Series: "409", Color: "orange"}, {Series: "429", Color: "purple"}, {Series: "500", Color: "red"}, {Series: "503", Color: "dark-red"}, {Series: "<error>", Color: "red"},
+		{Series: "200", Color: "green"},
+		{Series: "201", Color: "blue"},
+		{Series: "404", Color: "yellow"},
+		{Series: "409", Color: "orange"},
+		{Series: "429", Color: "purple"},
+		{Series: "500", Color: "red"},
+		{Series: "503", Color: "dark-red"},
+		{Series: "<error>", Color: "red"},
 	}
 }
 

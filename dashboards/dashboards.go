@@ -65,12 +65,12 @@ var boards = []struct {
 	json  string // what board gives
 }{
 	{"overview", overview, overviewJSON},
-	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
 	{"antrea-agent", antreaAgent, antreaAgentJSON},
-	{"antrea-agent-logs", antreaLogs, antreaLogsJSON},
-	{"antrea-controller", antreaController, controllerJSON},
 	{"ovs-pipeline", ovs, ovsJSON},
 	{"conntrack", conntrack, conntrackJSON},
+	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"antrea-agent-logs", antreaLogs, antreaLogsJSON},
+	{"antrea-controller", antreaController, controllerJSON},
 	{"virtualservices", virtualServices, virtualServicesJSON},
 	{"connections", l4Connections, connectionsJSON},
 	{"dns", dns, dnsJSON},

@@ -59,23 +59,25 @@ const (
 	policyMeter = `antrea_agent_ovs_meter_packet_dropped_count{cluster=~"$cluster", node=~"$node", meter_id="PacketInMeterNetworkPolicy"}`
 )
 
-// network of an address: /24, or /64 of IPv6. There are few of them where
-// there are many addresses.
-func network(field string) string {
-	return `regexReplaceAll "(:[0-9a-f]+){4}$" (regexReplaceAll "::.*$" (regexReplaceAll "\\.[0-9]+$" .` + field + ` ".0/24") "::/64") "::/64"`
+// end of a conversation. Of addresses there may be more than Loki can add up, so
+// they are told by their networks, /24 or /64 of IPv6, until single ones are
+// asked for.
+func end(field string) string {
+	return `{{ if eq "$ends" "addresses" }}{{ .` + field + ` }}{{ else }}` +
+		`{{ regexReplaceAll "(:[0-9a-f]+){4}$" (regexReplaceAll "::.*$" (regexReplaceAll "\\.[0-9]+$" .` + field + ` ".0/24") "::/64") "::/64" }}{{ end }}`
 }
 
-// ends of a conversation: the Pod that the rule is applied to, and the network
-// of who is at the other end. Before 1.13 both are networks.
+// ends of a conversation: the Pod that the rule is applied to, since Antrea 1.13
+// logs it, and who is at the other end.
 func ends() string {
-	return " | label_format from=`{{ if and .applied_to (eq .direction \"Egress\") }}{{ .applied_to }}{{ else }}{{ " + network("src_ip") + " }}{{ end }}`" +
-		" | label_format to=`{{ if and .applied_to (eq .direction \"Ingress\") }}{{ .applied_to }}{{ else }}{{ " + network("dst_ip") + " }}{{ end }}`"
+	return " | label_format from=`{{ if and .applied_to (eq .direction \"Egress\") }}{{ .applied_to }}{{ else }}" + end("src_ip") + "{{ end }}`" +
+		" | label_format to=`{{ if and .applied_to (eq .direction \"Ingress\") }}{{ .applied_to }}{{ else }}" + end("dst_ip") + "{{ end }}`"
 }
 
 // filters of the board that its links to itself keep.
 func filters(but string) []string {
 	var keep []string
-	for _, name := range []string{"prometheus", "loki", "cluster", "node", "action", "policy", "src", "dst"} {
+	for _, name := range []string{"prometheus", "loki", "cluster", "node", "action", "policy", "src", "dst", "ends"} {
 		if name != but {
 			keep = append(keep, name)
 		}
@@ -108,6 +110,7 @@ func networkPolicy() grafana.Board {
 			grafana.LabelVariable{Name: "policy", Label: "Policy", Selector: `corkline_networkpolicy_logged_packets_total{cluster=~"$cluster", node=~"$node"}`, Of: "policy"},
 			grafana.TextVariable{Name: "src", Label: "Source address", Description: "Any part of an address, as 192.0.2. or 2001:db8:. Works on the panels that are made of log lines."},
 			grafana.TextVariable{Name: "dst", Label: "Destination address", Description: "Any part of an address, as 192.0.2. or 2001:db8:. Works on the panels that are made of log lines."},
+			grafana.ChoiceVariable{Name: "ends", Label: "Ends", Description: "Whether conversations have networks (/24, and /64 of IPv6) at their ends, which are always few enough for Loki, or single addresses.", Values: []string{"networks", "addresses"}},
 		),
 		Rows: []grafana.Row{policyMetrics(), policyCompleteness(), policyDefaultDeny(), policyRules(), policyNodes(), policyLogs(), policyTops("denied", denied), policyTops("allowed", allowed), policyLog()},
 	}
@@ -210,6 +213,7 @@ func policyLogs() grafana.Row {
 func policyTops(word, actions string) grafana.Row {
 	what := "the most packets " + word + " in the time range. "
 	packets := grafana.Column{Field: "Value", Title: "Packets", Unit: "short", Bar: true}
+	addresses := []grafana.Link{{Title: "Show the addresses of this policy's conversations", URL: grafana.BoardURL(networkPolicyUID, without(filters("policy"), []string{"ends"}), "policy", grafana.Value("policy"), "ends", "addresses")}}
 	color := "green"
 	if actions == denied {
 		color = "red"
@@ -240,11 +244,11 @@ func policyTops(word, actions string) grafana.Row {
 			Queries:    []grafana.Query{{Expr: topPackets("10", "service", actions, service)}},
 		},
 		{
-			Title: "Top conversations, " + word, Description: "Who talked to whom, with a service and the policy that decided, with " + what + "The Pod that the rule is applied to has its name (Antrea 1.13), the other end is told by its network: there are few of them where there are many addresses. Ports above 32767 are one.",
+			Title: "Top conversations, " + word, Description: "Who talked to whom, with a service and the policy that decided, with " + what + "The Pod that the rule is applied to has its name (since Antrea 1.13); of the other end Ends chooses the network or the address. Ports above 32767 are one.",
 			Width: 24, Height: 9, Store: grafana.Loki, Unit: "short", Empty: "Nothing was " + word + " in this time range",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "from", Title: "From"},
-				{Field: "to", Title: "To"},
+				{Field: "from", Title: "From", Links: addresses},
+				{Field: "to", Title: "To", Links: addresses},
 				{Field: "service", Title: "Service", Width: 130},
 				{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy"), linesOf("policy")}},
 				packets,
@@ -341,7 +345,7 @@ func policyDefaultDeny() grafana.Row {
 			Queries: []grafana.Query{{Expr: `topk(50, sum by (namespace, pod, reason) (` + during(`corkline_ovs_pod_dropped_packets_total`+dropped) + `) > 0)`}},
 		},
 		{
-			Title: "Cut off, as the log reports", Description: "Pods that a default deny isolates, with whom they could not talk in the time range, and over which service. Antrea logs the Pod since 1.13; before, both ends are networks. " + lowerBound,
+			Title: "Cut off, as the log reports", Description: "Pods that a default deny isolates, with whom they could not talk in the time range, and over which service. Antrea logs the Pod since 1.13. " + lowerBound,
 			Width: 10, Height: 9, Store: grafana.Loki, Unit: "short", Empty: quiet,
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "direction", Title: "Direction", Width: 90},

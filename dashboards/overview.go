@@ -23,7 +23,6 @@ func board(title, uid string) []grafana.Link {
 	keep := []string{"prometheus", "loki", "cluster", "node"}
 	switch uid {
 	case virtualServicesUID, connectionsUID, dnsUID, wafUID, operatorsUID:
-		return nil // TODO: until these boards are there
 	case controllerUID:
 		keep = keep[:3] // it is on whatever node
 	}

@@ -446,9 +446,9 @@ func ovsDatapath() grafana.Row {
 			},
 		},
 		{
-			Title: "Revalidation", Description: "How long the last check of all datapath flows took. From 1 second on ovs-vswitchd lowers the limit of flows.",
+			Title: "Revalidation", Description: "How long the last check of all datapath flows took. From 1.3 seconds on (the line) ovs-vswitchd lowers the limit of flows.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Limits: true}, Unit: "s",
-			Thresholds: []grafana.Threshold{{Color: "transparent"}, {From: 1, Color: "red"}},
+			Thresholds: []grafana.Threshold{{Color: "transparent"}, {From: 1.3, Color: "red"}},
 			Queries:    []grafana.Query{{Expr: `max by (node, datapath) (` + switchSeries("upcall_dump_duration_seconds") + `)`, Legend: "{{node}} {{datapath}}"}},
 		},
 		{

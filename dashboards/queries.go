@@ -30,11 +30,6 @@ func during(series string) string {
 	return "((" + series + " unless " + series + " offset $__range) or increase(" + series + "[$__range]))"
 }
 
-// mean of what a histogram observed, by labels.
-func mean(by, metric, matchers string) string {
-	return perSecond(by, metric+"_sum"+matchers) + " / (" + perSecond(by, metric+"_count"+matchers) + " > 0)"
-}
-
 // quantile of a histogram, classic or native: which one there is is the
 // scrape's choice.
 func quantile(q, metric, matchers string) string {
@@ -54,8 +49,13 @@ func quantiles(metric, matchers string) []grafana.Query {
 // levelColors of klog and of Open vSwitch.
 func levelColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "DBG", Color: "purple"}, {Series: "INFO", Color: "blue"}, {Series: "WARN", Color: "orange"},
-		{Series: "ERR", Color: "red"}, {Series: "ERROR", Color: "red"}, {Series: "FATAL", Color: "dark-red"}, {Series: "EMER", Color: "dark-red"},
+		{Series: "DBG", Color: "purple"},
+		{Series: "INFO", Color: "blue"},
+		{Series: "WARN", Color: "orange"},
+		{Series: "ERR", Color: "red"},
+		{Series: "ERROR", Color: "red"},
+		{Series: "FATAL", Color: "dark-red"},
+		{Series: "EMER", Color: "dark-red"},
 	}
 }
 

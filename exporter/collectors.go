@@ -352,6 +352,7 @@ func number(is bool) float64 {
 // collectorStatus is what the status page shows of a collector.
 type collectorStatus struct {
 	Name, About string
+	Board       string // its address; empty without
 	State       string
 	Good        bool
 	Facts       []collector.Fact

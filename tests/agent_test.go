@@ -348,8 +348,9 @@ func TestAgent_FilesOfHours(t *testing.T) {
 	n.arrived()
 }
 
-// TestAgent_Boards holds that every panel of every board has data, on a log
-// that goes on and has a line now and then that does not parse.
+// TestAgent_Boards holds that every panel of the boards on this log and on the
+// agent has data, or words for none, on a log that goes on and has a line now
+// and then that does not parse.
 func TestAgent_Boards(t *testing.T) {
 	n := newNode(t, "boards")
 	n.append(500)
@@ -358,6 +359,7 @@ func TestAgent_Boards(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	verify := exec.CommandContext(ctx, stack.Binary, "provision", "verify",
+		"--no-shipped", "--dashboard=../dashboards/antrea-networkpolicy.json", "--dashboard=../dashboards/corkline.json",
 		"--prometheus-url="+stack.Prometheus.URL, "--loki-url="+stack.Loki.URL, "--fail-on-no-data", "--wait=90s")
 	var out bytes.Buffer
 	verify.Stdout, verify.Stderr = &out, &out

@@ -37,18 +37,24 @@ type cluster struct {
 	bounds       map[string][]float64    // of histograms
 
 	began    bool
-	replicas int
+	node     node
 	policies int
-	rejected bool
-	denied   bool
 	flows    []vswitch.TableFlows
-	queue    float64   // of groups that the controller has yet to sync
+	queue    float64 // of groups that the controller has yet to sync
+
+	known map[node][]vswitch.TableFlows
+}
+
+// node is what the flows of the switch depend on.
+type node struct {
+	replicas         int
+	rejected, denied bool
 }
 
 func newCluster(o Options, v foreign.Version, exporters []foreign.Exporter) *cluster {
 	c := &cluster{
 		random: o.Simulation.Random("antrea-metrics"), rate: o.Simulation.Rate, flowExporter: o.FlowExporter, version: v,
-		all: map[key]*series{}, order: map[[2]string][]*series{}, bounds: map[string][]float64{},
+		known: map[node][]vswitch.TableFlows{}, all: map[key]*series{}, order: map[[2]string][]*series{}, bounds: map[string][]float64{},
 	}
 	for _, e := range exporters {
 		for _, m := range e.Metrics {
@@ -64,13 +70,18 @@ func newCluster(o Options, v foreign.Version, exporters []foreign.Exporter) *clu
 
 // tables of the switch with their flows, as a version numbers them: before 1.13
 // there is one more.
-func (c *cluster) tables(m simulation.Moment) []vswitch.TableFlows {
-	tables := vswitch.FlowsByTable(m)
-	if c.version.Major > 1 || c.version.Minor >= 13 {
+func (c *cluster) tables(m simulation.Moment, of node) []vswitch.TableFlows {
+	tables, known := c.known[of]
+	if known {
 		return tables
 	}
-	at := slices.IndexFunc(tables, func(t vswitch.TableFlows) bool { return t.Table == "IngressSecurityClassifier" })
-	return slices.Insert(tables, max(at, 0), vswitch.TableFlows{Table: "TrafficControl", Flows: 1})
+	tables = vswitch.FlowsByTable(m)
+	if c.version.Major == 1 && c.version.Minor < 13 {
+		at := slices.IndexFunc(tables, func(t vswitch.TableFlows) bool { return t.Table == "IngressSecurityClassifier" })
+		tables = slices.Insert(tables, max(at, 0), vswitch.TableFlows{Table: "TrafficControl", Flows: 1})
+	}
+	c.known[of] = tables
+	return tables
 }
 
 // of gives the series of a metric of an exporter.
@@ -131,30 +142,31 @@ func (c *cluster) second(m simulation.Moment) {
 			policies++
 		}
 	}
+	now := node{m.Replicas, rejected, denied}
 	if !c.began {
-		c.replicas, c.policies = m.Replicas, policies
+		c.node, c.policies = now, policies
 	}
-	changed := math.Abs(float64(m.Replicas - c.replicas)) // Pods that came or went
-	turned := math.Abs(float64(policies - c.policies))    // policies that did
+	changed := math.Abs(float64(now.replicas - c.node.replicas)) // Pods that came or went
+	turned := math.Abs(float64(policies - c.policies))           // policies that did
 
-	operations := c.overSwitch(m, pods, rejected, denied)
+	operations := c.overSwitch(m, pods, now)
 	c.overPolicies(policies, rejected, denied)
 	c.overConnections(m)
 	c.overProxy(m, changed)
 	c.overController(changed, turned)
 	c.overAPI(changed, turned)
 	c.overProcesses(m, pods, operations, changed)
-	c.replicas, c.rejected, c.denied, c.policies, c.began = m.Replicas, rejected, denied, policies, true
+	c.node, c.policies, c.began = now, policies, true
 }
 
 // overSwitch tells what the agent does with the switch, and gives how many
 // flows it touched.
-func (c *cluster) overSwitch(m simulation.Moment, pods int, rejected, denied bool) (operations float64) {
+func (c *cluster) overSwitch(m simulation.Moment, pods int, now node) (operations float64) {
 	c.at(agent, "antrea_agent_local_pod_count").value = float64(pods)
 	did := map[string]float64{}
-	if !c.began || m.Replicas != c.replicas || rejected != c.rejected || denied != c.denied {
+	if !c.began || now != c.node {
 		total := 0
-		tables := c.tables(m)
+		tables := c.tables(m, now)
 		for i, t := range tables {
 			total += t.Flows
 			c.at(agent, "antrea_agent_ovs_flow_count", strconv.Itoa(i), t.Table).value = float64(t.Flows)
@@ -279,7 +291,7 @@ func (c *cluster) overController(changed, turned float64) {
 		sync := c.at(controller, "antrea_controller_"+w.kind+"_sync_duration_milliseconds")
 		for range int(n) {
 			// Long queues and large groups make it slow.
-			sync.observe(c.around(w.took * (1 + c.queue/4 + float64(c.replicas)/20)))
+			sync.observe(c.around(w.took * (1 + c.queue/4 + float64(c.node.replicas)/20)))
 		}
 	}
 	updates := func(kind string, n float64) { c.at(controller, "antrea_controller_"+kind+"_status_updates").value += n }

@@ -2,7 +2,6 @@ package vswitch
 
 import (
 	"cmp"
-	"hash/fnv"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,6 +23,9 @@ type pipeline struct {
 	packets  uint64
 	nowhere  uint64 // packets that the pipeline dropped
 	answered uint64 // by the agent of Antrea: it is told
+	changes  uint64 // times that flows changed, and ports
+	replugs  uint64
+	asked    uint64 // by OpenFlow
 }
 
 type table struct {
@@ -71,6 +73,10 @@ func (p *pipeline) apply(before, now *state) error {
 		if !slices.Contains(before.ports, is) {
 			p.ports[is.number] = &livePort{port: is, added: p.now}
 		}
+	}
+	p.changes++
+	if !slices.Equal(before.ports, now.ports) {
+		p.replugs++
 	}
 	is := byKey(now.flows, flowKey)
 	for i := range p.tables {
@@ -178,9 +184,7 @@ func (w *walk) run(id uint8) {
 	f.packets++
 	f.bytes += w.size
 	f.used = w.now
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(f.text)) // it cannot fail
-	w.path = w.path*31 + hash.Sum64()
+	w.path = w.path*31 + f.hash
 	if len(f.actions) == 0 {
 		w.nowhere++
 	}
@@ -242,7 +246,8 @@ func (w *walk) execute(actions []action) {
 			w.run(uint8(a.n))
 		case setField:
 			w.set(a.set)
-		case outputPort: // NORMAL: broadcasts end here
+		case normal:
+			w.flood()
 		case outputRegister:
 			w.output(int(w.values[register0+1]))
 		case groupAction:
@@ -267,6 +272,13 @@ func (w *walk) output(number int) {
 	if port := w.ports[number]; port != nil && number != int(w.values[inPort]) {
 		port.sent++
 		port.out += w.size
+	}
+}
+
+// flood is what NORMAL does with a broadcast; nothing else comes to it.
+func (w *walk) flood() {
+	for number := range w.ports {
+		w.output(number)
 	}
 }
 

@@ -252,7 +252,7 @@ func (t *traffic) names(m simulation.Moment) {
 // oddities are what the pipeline drops on an ordinary day, and ARP.
 func (t *traffic) oddities(m simulation.Moment) {
 	pods := m.Pods()
-	any := func() port { return podPort(pods[t.random.IntN(len(pods))]) }
+	anyPod := func() port { return podPort(pods[t.random.IntN(len(pods))]) }
 	catalog := simulation.Catalog.Pod()
 	ip := func(from port, protocol uint8, to netip.Addr, toPort uint16) packet {
 		return packet{
@@ -261,11 +261,11 @@ func (t *traffic) oddities(m simulation.Moment) {
 		}
 	}
 	for range t.times(0.5) {
-		p := any()
+		p := anyPod()
 		t.send(0, packet{in: p.number, src: p.mac, dst: mac{255, 255, 255, 255, 255, 255}, kind: ethARP, from: p.address, to: gatewayAddress()})
 	}
 	for range t.times(0.05) { // a neighbour's address
-		p := any()
+		p := anyPod()
 		t.send(0, packet{in: p.number, src: p.mac, dst: mac{255, 255, 255, 255, 255, 255}, kind: ethARP, from: netip.AddrFrom4([4]byte{192, 0, 2, 99}), to: gatewayAddress()})
 	}
 	for range t.times(0.2) { // of Pods as well, in bursts
@@ -276,12 +276,12 @@ func (t *traffic) oddities(m simulation.Moment) {
 		}
 	}
 	for range t.times(0.1) { // an echo reply that nobody asked for
-		p := ip(any(), protoICMP, catalog.Address, uint16(t.random.Uint32()))
+		p := ip(anyPod(), protoICMP, catalog.Address, uint16(t.random.Uint32()))
 		p.fromPort = 0
 		t.send(0, p)
 	}
 	for range t.times(0.15) {
-		t.send(0, ip(any(), protoTCP, netip.AddrFrom4([4]byte{203, 0, 113, 81}), 23))
+		t.send(0, ip(anyPod(), protoTCP, netip.AddrFrom4([4]byte{203, 0, 113, 81}), 23))
 	}
 	for range t.times(0.1) {
 		t.send(0, ip(podPort(simulation.Web(0)), protoTCP, serviceAddress(10+reportsGroup), 80))
@@ -292,7 +292,7 @@ func (t *traffic) oddities(m simulation.Moment) {
 		t.send(0, p)
 	}
 	for range t.times(0.03) {
-		p := any()
+		p := anyPod()
 		t.send(0, packet{in: p.number, src: p.mac, dst: mac{1, 0x80, 0xc2, 0, 0, 0x0e}, kind: ethLLDP, payload: 46})
 	}
 }

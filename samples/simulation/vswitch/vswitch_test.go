@@ -190,7 +190,7 @@ func TestSwitch_Stories(t *testing.T) {
 
 func TestSwitch_OrdinaryDay(t *testing.T) {
 	n := newNode(t, []simulation.Story{})
-	n.to(0, 240)
+	n.to(0, 120)
 	if got := n.sum("corkline_ovs_flow_adds_total") + n.sum("corkline_ovs_flow_deletes_total"); got != 0 {
 		t.Errorf("%g flows came or went", got)
 	}
@@ -263,7 +263,7 @@ func TestStart_Again(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	for range 2 {
 		s, err := vswitch.Start(t.Context(), vswitch.Options{Dir: dir, Mode: vswitch.Emulated})
 		if err != nil {
