@@ -351,9 +351,12 @@ func (v *virtualService) countReasons(e *entry, metric string, out Output) {
 func (v *virtualService) next() entry {
 	v.dealt++
 	engine := v.dealt % len(v.streams)
+	// Some come more often than others.
+	chance := v.rng.Float64()
+	turn := int(chance * chance * float64(max(1, clients/len(v.streams))))
 	return entry{
 		engine:     engine,
-		client:     clientOf(engine+len(v.streams)*v.rng.IntN(max(1, clients/len(v.streams))), v.address6.IsValid()),
+		client:     clientOf(engine+len(v.streams)*turn, v.address6.IsValid()),
 		clientPort: 32768 + v.rng.IntN(28232),
 	}
 }

@@ -182,7 +182,7 @@ func (s *httpService) browse(m Moment, at time.Time, out Output) {
 		r.refuse(429, "limit-clients", rateLimited)
 	case p == &bigUpload:
 		r.verdict.status = bypassed
-		r.length = 4<<20 + s.rng.IntN(4<<20)
+		r.length = 200<<10 + s.rng.IntN(600<<10)
 		s.serve(m, r)
 	case p.inspected && strings.Contains(r.query, "%27") && s.rng.IntN(3) == 0:
 		r.verdict = falsePositive(r.query)

@@ -83,10 +83,14 @@ func (p *operator) Second(m Moment, out Output) {
 	}
 }
 
-// ordinary picks messages of an ordinary second.
+// ordinary picks messages of an ordinary second. Warnings are rare.
 func (p *operator) ordinary(rate float64, from []message) (all []message) {
 	for range p.pace.take(p.rng, rate*p.options.Rate) {
-		all = append(all, from[p.rng.IntN(len(from))])
+		picked := from[p.rng.IntN(len(from))]
+		for picked.level == warn && p.rng.IntN(12) > 0 {
+			picked = from[p.rng.IntN(len(from))]
+		}
+		all = append(all, picked)
 	}
 	return all
 }
