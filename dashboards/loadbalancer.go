@@ -13,11 +13,19 @@ const tagBalancer = "avi"
 // ofService is the matcher of the virtual services of a board.
 const ofService = `virtualservice=~"$virtualservice"`
 
+// counted is how many things there were in the time range, by labels. What
+// Prometheus reckons for a range is no whole number.
+func counted(by, series string) string { return "round(sum by (" + by + ") (" + during(series) + "))" }
+
 // codeColors are the colours of the classes of status codes.
 func codeColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "1xx", Color: "purple"}, {Series: "2xx", Color: "green"}, {Series: "3xx", Color: "blue"},
-		{Series: "4xx", Color: "orange"}, {Series: "5xx", Color: "red"},
+		{Series: "1xx", Color: "purple"},
+		{Series: "2xx", Color: "green"},
+		{Series: "3xx", Color: "blue"},
+		{Series: "4xx", Color: "orange"},
+		{Series: "5xx", Color: "red"},
+		{Series: noCode, Color: "yellow"},
 	}
 }
 
@@ -152,7 +160,7 @@ func significance(metric, what string, width, height int) grafana.Panel {
 		Title: "Significant, by reason", Description: "Reasons for which " + what + " were logged as significant in the time range, the twenty most frequent. One may have several.",
 		Width: width, Height: height, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short",
 		Thresholds: []grafana.Threshold{{Color: "orange"}}, Empty: "nothing was significant",
-		Queries: []grafana.Query{{Expr: `topk(20, sum by (significance) (` + during(metric+here(ofService)) + `) > 0)`}},
+		Queries: []grafana.Query{{Expr: `topk(20, ` + counted("significance", metric+here(ofService)) + ` > 0)`}},
 	}
 }
 

@@ -39,13 +39,13 @@ func operatorMessages() grafana.Row {
 		{
 			Title: "Messages by level", Description: "Messages in the operators' logs in the time range. Which levels there are is the operator's configuration.",
 			Width: 8, Height: 7, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: levelColors(), Empty: "no operator has written anything",
-			Queries: []grafana.Query{{Expr: `sum by (level) (` + during(messages()) + `)`, Legend: "{{level}}"}},
+			Queries: []grafana.Query{{Expr: counted("level", messages()), Legend: "{{level}}"}},
 		},
 		{
 			Title: "Faults", Description: "Messages in the time range of the level ERROR and above, by operator.",
 			Width: 4, Height: 7, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
-			Queries:    []grafana.Query{{Expr: `sum by (operator) (` + during(messages(`level=~"`+faulty+`"`)) + `) or 0 * sum by (operator) (` + messages() + `)`, Legend: "{{operator}}"}},
+			Queries:    []grafana.Query{{Expr: counted("operator", messages(`level=~"`+faulty+`"`)) + ` or 0 * sum by (operator) (` + messages() + `)`, Legend: "{{operator}}"}},
 		},
 		{
 			Title: "Messages over time", Description: "Messages per second, by level.",
