@@ -106,17 +106,18 @@ func trackedOverview() grafana.Row {
 			Queries:    []grafana.Query{{Expr: `sum by (kind) (` + tracked("floods") + `)`, Legend: "{{kind}}"}},
 		},
 		{
-			Title: "Dropped", Description: "Packets in the time range that were dropped because a table was full or their entry could not be confirmed, and entries that were evicted for new ones." + kernelOnly,
+			Title: "Dropped", Description: "Packets in the time range that were dropped because a table was full or their entry could not be confirmed, and entries that were evicted for new ones. Of a userspace switch: connections that found its table full.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: notCounted,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
 			Queries: []grafana.Query{
 				{Expr: `round(sum(increase(` + tracked("drops_total") + `[$__range])))`, Legend: "dropped"},
 				{Expr: `round(sum(increase(` + tracked("early_drops_total") + `[$__range])))`, Legend: "evicted"},
+				{Expr: switchFull(""), Legend: "switch full"},
 			},
 		},
 		{
 			Title: "Tables", Description: "Tables whose entries could be read in the last poll, and those whose could not: the agent lacks the capability NET_ADMIN, or the switch did not answer. Entries and limit are known all the same.",
-			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noTable,
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "short", Empty: noTable,
 			Colors: []grafana.Color{{Series: "read", Color: "green"}, {Series: "not read", Color: "orange"}},
 			Queries: []grafana.Query{
 				{Expr: `count(` + tracked("dump_up") + ` == 1)`, Legend: "read"},
@@ -194,7 +195,7 @@ func trackedTalkers() grafana.Row {
 		pods("Top pods by half-open entries", "top_pod_half_open_entries", "Pods with the most entries now that are not answered, or not completely open. ", "orange"),
 		{
 			Title: "Entries of pods over time", Description: "Entries of the ten pods that had the most in the time range. A pod is in the lists while it is one of its node's biggest, so lines may end. " + least,
-			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short", Empty: "no pod is known by its address, or the entries cannot be read",
+			Width: 9, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short", Empty: "no pod is known by its address, or the entries cannot be read",
 			Queries: []grafana.Query{{
 				Expr: `sum by (namespace, pod, role) (` + top("top_pod_entries") + `) and on (namespace, pod, role) topk(10, sum by (namespace, pod, role) (max_over_time(` +
 					top("top_pod_entries") + `[$__range] @ end())))`,
@@ -203,16 +204,16 @@ func trackedTalkers() grafana.Row {
 		},
 		{
 			Title: "Addresses in events", Description: "Who sent to whom in the floods, scans and unanswered services that began in the time range, with the half-open entries that they began with. No metric has addresses. All pairs that a node has now are shown there by corkline conntrack top, and on its agent's status page.",
-			Width: 12, Height: 9, Store: grafana.Loki, Unit: "short", Empty: "no flood, scan or unanswered service began in this time range",
+			Width: 15, Height: 9, Store: grafana.Loki, Unit: "short", Empty: "no flood, scan or unanswered service began in this time range",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "src_ip", Title: "Sender", Links: []grafana.Link{eventsOf("src_ip")}},
+				{Field: "src_ip", Title: "Sender", Width: 115, Links: []grafana.Link{eventsOf("src_ip")}},
 				{Field: "src_pod", Title: "Its pod"},
-				{Field: "dst_ip", Title: "Victim", Links: []grafana.Link{eventsOf("dst_ip")}},
+				{Field: "dst_ip", Title: "Victim", Width: 115, Links: []grafana.Link{eventsOf("dst_ip")}},
 				{Field: "dst_pod", Title: "Its pod or node"},
 				{Field: "dst_port", Title: "Port", Width: 70},
 				{Field: "protocol", Title: "Protocol", Width: 80},
-				{Field: "event", Title: "Event", Width: 100, Colors: kindColors()},
-				{Field: "Value", Title: "Half-open", Unit: "short", Bar: true},
+				{Field: "event", Title: "Event", Width: 95, Colors: kindColors()},
+				{Field: "Value", Title: "Half-open", Unit: "short", Width: 130, Bar: true},
 			}},
 			Queries: []grafana.Query{{Expr: `topk(50, max by (src_ip, src_pod, dst_ip, dst_pod, dst_port, protocol, event) (max_over_time(` + pairs + `)))`}},
 		},
@@ -253,7 +254,7 @@ func trackedFloods() grafana.Row {
 
 // readableFlood puts an event into words.
 const readableFlood = " | line_format `{{ alignLeft 10 .event }} {{ alignLeft 5 .phase }} {{ .node }}" +
-	"{{ if .entries }} · {{ .entries }} of {{ .limit }} entries{{ if .seconds }}, full in {{ .seconds }} s{{ end }}{{ end }}" +
+	"{{ if .entries }} · {{ .entries }} of {{ .limit }} entries{{ if .seconds }}, full in {{ round .seconds 0 }} s{{ end }}{{ end }}" +
 	"{{ if .shape }} · {{ .protocol }} {{ .shape }} · {{ .src_ip }}{{ if .src_pod }} ({{ .src_pod }}){{ end }}" +
 	" → {{ .dst_ip }}{{ if .dst_port }} {{ .dst_port }}{{ end }}{{ if .dst_pod }} ({{ .dst_pod }}){{ end }}" +
 	" · {{ .half_open }} half-open, {{ .answered }} answered, at most {{ .peak }}, of {{ .distinct_sources }} sources{{ end }}`"
@@ -273,6 +274,7 @@ func trackedDrops() grafana.Row {
 			{title: "Invalid", unit: "short", expr: byNode("invalid_total")},
 			{title: "Clashes resolved", unit: "short", expr: byNode("clash_resolves_total")},
 			{title: "Search restarts", unit: "short", expr: byNode("search_restarts_total")},
+			{title: "Switch full", unit: "short", expr: switchFull("node"), red: true},
 		})
 	return grafana.Row{Title: "What is dropped, and what fails (the kernel's counters)", Panels: []grafana.Panel{
 		{
@@ -299,10 +301,15 @@ func trackedDrops() grafana.Row {
 			},
 		},
 		{
-			Title: "By node", Description: "What the kernels counted in the time range." + kernelOnly,
+			Title: "By node", Description: "What the kernels counted in the time range; and of userspace switches, how often a connection found the table, or its zone's part of it, full.",
 			Width: 24, Height: 7, Store: grafana.Prometheus, Unit: "short", Empty: notCounted, As: nodes, Queries: queries,
 		},
 	}}
+}
+
+// switchFull is how often the table of a userspace switch was full.
+func switchFull(by string) string {
+	return `round(sum by (` + by + `) (` + during(switchSeries("coverage_total", `event=~"conntrack_full|conntrack_zone_full"`)) + `))`
 }
 
 func byNode(metric string) string {
@@ -350,7 +357,7 @@ func trackedEntries() grafana.Row {
 
 func trackedConnections() grafana.Row {
 	age := func(q string) string {
-		return `histogram_quantile(` + q + `, sum by (le) (` + tracked("age_entries") + `))`
+		return `histogram_quantile(` + q + `, sum by (le) (` + tracked("age_entries") + `)) > 0`
 	}
 	return grafana.Row{Title: "Connections that come and go", Panels: []grafana.Panel{
 		{
@@ -411,8 +418,8 @@ func proxy() grafana.Row {
 			Title: "Time of a sync", Description: "How long half, and 99 of 100, of AntreaProxy's syncs of Services into the switch took.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s", Empty: noAntrea,
 			Queries: []grafana.Query{
-				{Expr: `histogram_quantile(0.5, ` + sync + `)`, Legend: "p50"},
-				{Expr: `histogram_quantile(0.99, ` + sync + `)`, Legend: "p99"},
+				{Expr: `histogram_quantile(0.5, ` + sync + `) > 0`, Legend: "p50"},
+				{Expr: `histogram_quantile(0.99, ` + sync + `) > 0`, Legend: "p99"},
 			},
 		},
 		{
@@ -444,8 +451,12 @@ func trackedReading() grafana.Row {
 				{Field: "Value #F", Title: "No room", Unit: "short", Width: 90, Red: true},
 			}},
 			Queries: []grafana.Query{
-				{Expr: by("entries")}, {Expr: by("entries_limit")}, {Expr: by("dump_up")}, {Expr: by("dump_duration_seconds")},
-				{Expr: byNode("dumps_interrupted_total")}, {Expr: byNode("dump_overruns_total")},
+				{Expr: by("entries")},
+				{Expr: by("entries_limit")},
+				{Expr: by("dump_up")},
+				{Expr: by("dump_duration_seconds")},
+				{Expr: byNode("dumps_interrupted_total")},
+				{Expr: byNode("dump_overruns_total")},
 			},
 		},
 		{

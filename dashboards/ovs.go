@@ -85,7 +85,7 @@ func ovsOverview() grafana.Row {
 	return grafana.Row{Title: "At a glance", Panels: []grafana.Panel{
 		{
 			Title: "Bridges", Description: "Bridges that could be read over OpenFlow in the last poll, and those that could not: the switch is down, or its socket is not there.",
-			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: "no agent reads a switch",
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "short", Empty: "no agent reads a switch",
 			Colors: []grafana.Color{{Series: "up", Color: "green"}, {Series: "down", Color: "red"}},
 			Queries: []grafana.Query{
 				{Expr: `count(` + ovsSeries("up", "") + ` == 1)`, Legend: "up"},
@@ -94,12 +94,13 @@ func ovsOverview() grafana.Row {
 		},
 		{
 			Title: "Pipelines", Description: "Bridges by the generation of their pipeline, which is named after the version of Antrea that began with it. none is not Antrea's: such drops are not told apart.",
-			Width: 5, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
-			Queries: []grafana.Query{{Expr: `count by (pipeline, openflow) (` + ovsSeries("bridge_info", "") + `)`, Legend: "since {{pipeline}}, OpenFlow {{openflow}}"}},
+			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "short", Empty: "no bridge has been read yet",
+			Thresholds: []grafana.Threshold{{Color: "blue"}},
+			Queries:    []grafana.Query{{Expr: `count by (pipeline, openflow) (` + ovsSeries("bridge_info", "") + `)`, Legend: "since {{pipeline}}, OpenFlow {{openflow}}"}},
 		},
 		{
 			Title: "Flows", Description: "Flows of all tables, and those of earlier rounds: Antrea's agent deletes them a little after it has started. Those that stay are forgotten ones.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
+			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: []grafana.Color{{Series: "flows", Color: "blue"}, {Series: "stale", Color: "orange"}},
 			Queries: []grafana.Query{
 				{Expr: `sum(` + tableSeries("table_flows") + `)`, Legend: "flows"},
 				{Expr: `sum(` + ovsSeries("stale_flows", "") + `)`, Legend: "stale"},
@@ -108,7 +109,8 @@ func ovsOverview() grafana.Row {
 		{
 			Title: "Dropped", Description: "Packets that ended in a table within the time range.",
 			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
-			Queries: []grafana.Query{{Expr: `sum(` + during(dropped) + `)`, Legend: "packets"}},
+			Thresholds: []grafana.Threshold{{Color: "blue"}},
+			Queries:    []grafana.Query{{Expr: `sum(` + during(dropped) + `)`, Legend: "packets"}},
 		},
 		{
 			Title: "Missing flows", Description: "Flows that the pipeline or a local pod needs, and that are not there now.",
@@ -125,7 +127,7 @@ func ovsOverview() grafana.Row {
 		},
 		{
 			Title: "Restarts", Description: "Restarts of ovs-vswitchd in the time range. Until Antrea's agent has put its flows back, nothing passes.",
-			Width: 2, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "orange"}},
 			Queries:    []grafana.Query{{Expr: `round(sum(increase(` + switchSeries("restarts_total") + `[$__range])))`, Legend: "restarts"}},
 		},
@@ -184,10 +186,10 @@ func ovsDrops() grafana.Row {
 			Title: "Pods that are cut off", Description: "Local pods whose own flows dropped packets in the time range: those that Kubernetes policies isolate and that none allows. The policy log names no policy for them. Needs a pipeline of Antrea's.",
 			Width: 11, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no flow for a single pod dropped packets in this time range",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "namespace", Title: "Namespace", Width: 110},
+				{Field: "namespace", Title: "Namespace", Width: 95},
 				{Field: "pod", Title: "Pod", Links: append([]grafana.Link{onlyPod()}, deniedOn()...)},
-				{Field: "reason", Title: "Reason", Colors: dropReasons()},
-				{Field: "node", Title: "Node"},
+				{Field: "reason", Title: "Reason", Width: 160, Colors: dropReasons()},
+				{Field: "node", Title: "Node", Width: 100},
 				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
 			}},
 			Queries: []grafana.Query{{Expr: `topk(50, sum by (namespace, pod, reason, node) (` + during(ofPods) + `) > 0)`}},
@@ -234,7 +236,7 @@ func ovsInvariants() grafana.Row {
 // readableEvent puts an event into words.
 const readableEvent = " | line_format `{{ alignLeft 19 .event }} {{ .node }} {{ .bridge }}" +
 	"{{ if .missing }} · {{ .missing }}{{ else if .table }} · {{ .table }} {{ .invariant }} {{ .namespace }}/{{ .pod }}{{ end }}" +
-	"{{ if .flows }} · {{ .adds }} added, {{ .deletes }} deleted, {{ .modifications }} modified of {{ .flows }} flows in {{ .seconds }} s{{ end }}" +
+	"{{ if .flows }} · {{ .adds }} added, {{ .deletes }} deleted, {{ .modifications }} modified of {{ .flows }} flows in {{ round .seconds 1 }} s{{ end }}" +
 	"{{ if .pipeline }} · since {{ .pipeline }}{{ end }}{{ if .round }} · round {{ .round }}{{ end }}{{ if .reason }} · {{ .reason }}{{ end }}`"
 
 func ovsRules() grafana.Row {
@@ -280,7 +282,7 @@ func ovsTables() grafana.Row {
 	const by = "table"
 	sum := func(metric string) string { return `sum by (table) (` + during(tableSeries(metric)) + `)` }
 	tables, queries := measured(
-		[]grafana.Column{{Field: "table", Title: "Table", Links: []grafana.Link{onlyOVS("table", "table", "table")}}},
+		[]grafana.Column{{Field: "table", Title: "Table", Width: 230, Links: []grafana.Link{onlyOVS("table", "table", "table")}}},
 		[]measure{
 			{title: "Packets", unit: "short", expr: sum("table_packets_total")},
 			{title: "Bytes", unit: "bytes", expr: sum("table_bytes_total")},
@@ -302,11 +304,11 @@ func ovsTables() grafana.Row {
 		},
 		{
 			Title: "Tables", Description: "What each table did in the time range. What is looked up and not matched ends there, but in tables that are resubmitted to.",
-			Width: 16, Height: 11, Store: grafana.Prometheus, Unit: "short", As: tables, Queries: queries,
+			Width: 17, Height: 11, Store: grafana.Prometheus, Unit: "short", As: tables, Queries: queries,
 		},
 		{
 			Title: "Flows by category", Description: "Flows by what Antrea made them for, as their cookies tell. A bridge that is not Antrea's has no categories.",
-			Width: 8, Height: 11, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
+			Width: 7, Height: 11, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
 			Queries: []grafana.Query{{Expr: `sum by (category) (` + ovsSeries("category_flows", "") + `) > 0`, Legend: "{{category}}"}},
 		},
 	}}
@@ -314,8 +316,12 @@ func ovsTables() grafana.Row {
 
 func changeColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "added", Color: "green"}, {Series: "deleted", Color: "red"}, {Series: "modified", Color: "blue"},
-		{Series: "add", Color: "green"}, {Series: "delete", Color: "red"}, {Series: "modify", Color: "blue"},
+		{Series: "added", Color: "green"},
+		{Series: "deleted", Color: "red"},
+		{Series: "modified", Color: "blue"},
+		{Series: "add", Color: "green"},
+		{Series: "delete", Color: "red"},
+		{Series: "modify", Color: "blue"},
 	}
 }
 
@@ -356,7 +362,7 @@ func ovsChurn() grafana.Row {
 		{
 			Title: "Time of operations", Description: "What 99 of 100 of the operations of Antrea's agent took at most. From Antrea's own metrics, which Prometheus scrapes.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "ms", Colors: changeColors(), Empty: "Antrea's agents are not scraped, or change no flows",
-			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, ` + perSecond("le, operation", operations+"_latency_milliseconds_bucket"+here()) + `)`, Legend: "{{operation}}"}},
+			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, ` + perSecond("le, operation", operations+"_latency_milliseconds_bucket"+here()) + `) > 0`, Legend: "{{operation}}"}},
 		},
 	}}
 }
@@ -385,32 +391,32 @@ func ovsPorts() grafana.Row {
 	return grafana.Row{Title: "Ports and pods", Panels: []grafana.Panel{
 		{
 			Title: "Top senders", Description: "Bytes per second that pods send, of the ten that sent the most in the time range.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps", Empty: "no port of a pod is known",
+			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps", Empty: "no port of a pod is known",
 			Queries: []grafana.Query{{Expr: topPerSecond("10", "namespace, pod", pods("received_bytes_total")), Legend: "{{namespace}}/{{pod}}"}},
 		},
 		{
 			Title: "Top receivers", Description: "Bytes per second that go to pods, of the ten that got the most in the time range.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps", Empty: "no port of a pod is known",
+			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps", Empty: "no port of a pod is known",
 			Queries: []grafana.Query{{Expr: topPerSecond("10", "namespace, pod", pods("sent_bytes_total")), Legend: "{{namespace}}/{{pod}}"}},
 		},
 		{
 			Title: "By type of port", Description: "Bytes per second that come in at ports, by their type: pods, the tunnel to other nodes, the gateway to this one, and the like.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "binBps",
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "binBps",
 			Queries: []grafana.Query{{Expr: perSecond("type", portSeries("received_bytes_total")), Legend: "{{type}}"}},
 		},
 		{
-			Title: "Ports", Description: "What the ports moved in the time range, seen from the pod: what it sends comes from it. Drops and errors are the port's own, as when the pod does not take what it is sent; those of the pipeline are above.",
-			Width: 16, Height: 11, Store: grafana.Prometheus, Unit: "short", As: ports, Queries: queries,
-		},
-		{
 			Title: "Drops and errors at ports", Description: "Packets per second that were dropped, or had errors, at ports.",
-			Width: 8, Height: 11, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps",
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps",
 			Queries: []grafana.Query{
 				{Expr: `sum(` + rate(portSeries("received_dropped_total")) + `)`, Legend: "dropped from pods"},
 				{Expr: `sum(` + rate(portSeries("sent_dropped_total")) + `)`, Legend: "dropped to pods"},
 				{Expr: `sum(` + rate(portSeries("received_errors_total")) + `)`, Legend: "errors from pods"},
 				{Expr: `sum(` + rate(portSeries("sent_errors_total")) + `)`, Legend: "errors to pods"},
 			},
+		},
+		{
+			Title: "Ports", Description: "What the ports moved in the time range, seen from the pod: what it sends comes from it. Drops and errors are the port's own, as when the pod does not take what it is sent; those of the pipeline are above.",
+			Width: 24, Height: 11, Store: grafana.Prometheus, Unit: "short", As: ports, Queries: queries,
 		},
 	}}
 }
@@ -459,7 +465,7 @@ func ovsDatapath() grafana.Row {
 		{
 			Title: "Objects in memory", Description: "What ovs-vswitchd holds in memory, such as rules, ports, and the datapath flows that it watches (udpif keys).",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short",
-			Queries: []grafana.Query{{Expr: `sum by (object) (` + switchSeries("memory_objects") + `)`, Legend: "{{object}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (object) (` + switchSeries("memory_objects", `object!~"idl-.*"`) + `)`, Legend: "{{object}}"}},
 		},
 	}}
 }
@@ -467,14 +473,14 @@ func ovsDatapath() grafana.Row {
 // Coverage counters that tell of packets that were lost outside of tables, and
 // of a switch that has too much to do.
 const (
-	lostEvents = `event=~"drop_action_.*|datapath_drop_.*|netlink_overflow|rconn_overflow|rconn_discarded"`
+	lostEvents = `event=~"drop_action_.*|datapath_drop_.*|netlink_overflow|rconn_overflow|rconn_discarded", event!="drop_action_of_pipeline"`
 	busyEvents = `event=~"upcall_flow_limit_.*|handler_duplicate_upcall|upcall_ukey_contention|revalidate_missed_dp_flow|dumped_duplicate_flow|conntrack_full|conntrack_zone_full|conntrack_insert_failed"`
 )
 
 func ovsTrouble() grafana.Row {
 	return grafana.Row{Title: "What the switch counts of itself (coverage), and what reading it costs", Panels: []grafana.Panel{
 		{
-			Title: "Lost outside of tables", Description: "Events in the time range in which ovs-vswitchd lost packets or messages for its own limits: too many resubmits, no room in a queue, an upcall that failed. Tables do not count them; drop_action_of_pipeline are their own drops once more.",
+			Title: "Lost outside of tables", Description: "Events in the time range in which ovs-vswitchd lost packets or messages for its own limits: too many resubmits, no room in a queue, an upcall that failed. No table counts them.",
 			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short", Empty: "ovs-vswitchd lost nothing in this time range",
 			Thresholds: []grafana.Threshold{{Color: "red"}},
 			Queries:    []grafana.Query{{Expr: `sum by (event) (` + during(switchSeries("coverage_total", lostEvents)) + `) > 0`}},

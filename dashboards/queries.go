@@ -72,7 +72,11 @@ func measured(labels []grafana.Column, measures []measure) (grafana.Table, []gra
 	var queries []grafana.Query
 	for i, m := range measures {
 		queries = append(queries, grafana.Query{Expr: m.expr})
-		table.Columns = append(table.Columns, grafana.Column{Field: "Value #" + string(rune('A'+i)), Title: m.title, Unit: m.unit, Red: m.red, Bar: i == 0})
+		c := grafana.Column{Field: "Value #" + string(rune('A'+i)), Title: m.title, Unit: m.unit, Red: m.red, Bar: i == 0}
+		if i > 0 {
+			c.Width = 110
+		}
+		table.Columns = append(table.Columns, c)
 	}
 	return table, queries
 }

@@ -5,7 +5,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // firewalled are the requests that the web application firewall looked at.
 func firewalled() balanced {
 	return balanced{
-		uid: wafUID, sources: "avi-waf", counts: "corkline_virtualservice_waf_requests_total",
+		uid: wafUID, kind: `status!=""`, counts: "corkline_virtualservice_waf_requests_total",
 		labels: []string{"virtualservice"}, more: []string{"status", "client", "uri"},
 		stream: `, status=~"$status"`,
 		stages: " | client_ip=~`.*${client:regex}.*` | uri_path=~`.*${uri:regex}.*`",
@@ -13,10 +13,14 @@ func firewalled() balanced {
 }
 
 // What the firewall decided. Flagged lets a request pass and tells of it.
-func wafColors() []grafana.Color {
+func decisionColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "PASSED", Color: "green"}, {Series: "FLAGGED", Color: "orange"}, {Series: "REJECTED", Color: "red"},
-		{Series: "ALLOWLISTED", Color: "blue"}, {Series: "WHITELISTED", Color: "blue"}, {Series: "BYPASSED", Color: "purple"},
+		{Series: "PASSED", Color: "green"},
+		{Series: "FLAGGED", Color: "orange"},
+		{Series: "REJECTED", Color: "red"},
+		{Series: "ALLOWLISTED", Color: "blue"},
+		{Series: "WHITELISTED", Color: "blue"},
+		{Series: "BYPASSED", Color: "purple"},
 	}
 }
 
@@ -44,13 +48,13 @@ func waf() grafana.Board {
 func firewallOverview() grafana.Row {
 	b := firewalled()
 	perService := func(more ...string) string {
-		return `sum by (virtualservice) (` + during(firewallSeries(more...)) + `)`
+		return counted("virtualservice", firewallSeries(more...))
 	}
 	return grafana.Row{Title: "Decisions", Panels: []grafana.Panel{
 		{
 			Title: "Requests by decision", Description: "Requests in the time range that the firewall looked at and that were logged. FLAGGED ones matched a rule and went through all the same, REJECTED ones did not.",
-			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: wafColors(),
-			Queries: []grafana.Query{{Expr: `sum by (status) (` + during(firewallSeries()) + `)`, Legend: "{{status}}"}},
+			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: decisionColors(),
+			Queries: []grafana.Query{{Expr: counted("status", firewallSeries()), Legend: "{{status}}"}},
 		},
 		{
 			Title: "Rejected of those that matched", Description: "Of the requests in the time range that matched a rule, the share that was rejected. 0 % means that the policy only detects, or that its rules do not reject.",
@@ -60,7 +64,7 @@ func firewallOverview() grafana.Row {
 		b.whole(),
 		{
 			Title: "Decisions over time", Description: "Requests per second that were logged, by what the firewall decided.",
-			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps", Colors: wafColors(),
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps", Colors: decisionColors(),
 			Queries: []grafana.Query{{Expr: perSecond("status", firewallSeries()), Legend: "{{status}}"}},
 		},
 		{
@@ -91,10 +95,10 @@ func firewallRules() grafana.Row {
 			Width: 10, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no rule matched",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "rule_group", Title: "Group"},
-				{Field: "status", Title: "Decision", Width: 100, Colors: wafColors()},
+				{Field: "status", Title: "Decision", Width: 100, Colors: decisionColors()},
 				number("Hits"),
 			}},
-			Queries: []grafana.Query{{Expr: `topk(50, sum by (rule_group, status) (` + during(hits) + `) > 0)`}},
+			Queries: []grafana.Query{{Expr: `topk(50, ` + counted("rule_group, status", hits) + ` > 0)`}},
 		},
 		{
 			Title: "Top rules", Description: "Rules that matched the same logged request, from log lines; all filters apply. " + topLimit,
@@ -119,7 +123,7 @@ func firewallTops() grafana.Row {
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "client_ip", Title: "Client", Links: []grafana.Link{b.only("client", "client", "client_ip"), b.linesOf("client_ip")}},
 				{Field: "client_location", Title: "Location", Width: 80},
-				{Field: "status", Title: "Decision", Width: 100, Colors: wafColors()},
+				{Field: "status", Title: "Decision", Width: 100, Colors: decisionColors()},
 				number("Requests"),
 			}},
 			Queries: b.top("20", "client_ip, client_location, status", matched),
@@ -129,7 +133,7 @@ func firewallTops() grafana.Row {
 			Width: 8, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no request matched a rule",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "uri_path", Title: "Path", Links: []grafana.Link{b.only("path", "uri", "uri_path"), b.linesOf("uri_path")}},
-				{Field: "status", Title: "Decision", Width: 100, Colors: wafColors()},
+				{Field: "status", Title: "Decision", Width: 100, Colors: decisionColors()},
 				number("Requests"),
 			}},
 			Queries: b.top("20", "uri_path, status", matched),

@@ -168,11 +168,11 @@ func (t Table) visual(p Panel) visual {
 func (c Column) override() override {
 	o := byName(c.Title)
 	add := func(id string, value any) { o.Properties = append(o.Properties, property{id, value}) }
-	if strings.HasPrefix(c.Field, "Value") {
-		add("unit", c.Unit)
-	} else {
-		add("unit", "string") // a label is none, whatever digits it has
+	unit := c.Unit
+	if unit == "" && !strings.HasPrefix(c.Field, "Value") {
+		unit = "string" // a label that looks like a number is none
 	}
+	add("unit", unit)
 	if c.Width > 0 {
 		add("custom.width", c.Width)
 	}
@@ -181,6 +181,7 @@ func (c Column) override() override {
 		add("custom.cellOptions", object{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
 		add("color", fixed("blue"))
 		add("min", 0)
+		add("fieldMinMax", true) // of this column, not of all
 	case c.Red:
 		add("custom.cellOptions", object{"type": "color-text"})
 		add("color", object{"mode": "thresholds"})

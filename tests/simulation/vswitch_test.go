@@ -195,6 +195,7 @@ func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 func TestVSwitch_RealStories(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, vswitch.Real)
+	n.options.Stories = []simulation.Story{simulation.SYNFlood, simulation.Rejected, simulation.DefaultDeny}
 	before := map[string]float64{}
 	for second := range 300 {
 		n.second(second)

@@ -142,6 +142,7 @@ type ctAction struct {
 	table       uint8 // 0: none
 	zone        uint16
 	to          netip.AddrPort // destination; not valid for none
+	from        netip.Addr     // source; not valid for none
 	exec        []action
 }
 
@@ -345,8 +346,12 @@ func (a *action) parseCT(argument []byte) (err error) {
 			err = readNumber(value, &n)
 			a.ct.zone = uint16(n)
 		case "nat":
-			if a.ct.nat = true; value != nil {
-				a.ct.to, err = netip.ParseAddrPort(strings.TrimPrefix(string(value), "dst="))
+			a.ct.nat = true
+			switch kind, address, _ := strings.Cut(string(value), "="); kind {
+			case "dst":
+				a.ct.to, err = netip.ParseAddrPort(address)
+			case "src":
+				a.ct.from, err = netip.ParseAddr(address)
 			}
 		case "exec":
 			a.ct.exec, err = parseActions(value)

@@ -123,7 +123,7 @@ func (r *openVSwitch) bridge(ctx context.Context) error {
 	if err := r.vsctl(ctx, arguments...); err != nil {
 		return err
 	}
-	timeouts := []string{"add-zone-tp", "netdev", "zone=" + strconv.Itoa(zone)}
+	var timeouts []string
 	for name, seconds := range map[string]int{
 		"tcp_syn_sent": timeoutSYNSent, "tcp_syn_recv": timeoutSYNReceived, "tcp_established": timeoutEstablished, "tcp_fin_wait": timeoutFinWait,
 		"tcp_time_wait": timeoutTimeWait, "tcp_close": timeoutClosed, "udp_first": timeoutUDP, "udp_single": timeoutUDP, "udp_multiple": timeoutUDPReplied,
@@ -131,7 +131,12 @@ func (r *openVSwitch) bridge(ctx context.Context) error {
 	} {
 		timeouts = append(timeouts, fmt.Sprintf("%s=%d", name, seconds))
 	}
-	return r.vsctl(ctx, timeouts...)
+	for _, zone := range []int{zone, zoneSNAT} {
+		if err := r.vsctl(ctx, append([]string{"add-zone-tp", "netdev", fmt.Sprintf("zone=%d", zone)}, timeouts...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *openVSwitch) begin(ctx context.Context, m simulation.Moment) error {
@@ -323,14 +328,25 @@ func (r *openVSwitch) call(ctx context.Context, command string, arguments ...str
 	return text, nil
 }
 
-// reason is that a daemon has ended, where one has.
+// reason is that a daemon has ended, where one has. One that is about to has
+// half a second for it.
 func (r *openVSwitch) reason(err error) error {
-	for _, d := range r.daemons {
-		if d.ended() {
-			return fmt.Errorf("%s has ended: %w", d.name, err)
+	timer := time.NewTimer(500 * time.Millisecond)
+	defer timer.Stop()
+	for waits := true; ; waits = false {
+		for _, d := range r.daemons {
+			if d.ended() {
+				return fmt.Errorf("%s has ended: %w", d.name, err)
+			}
+		}
+		if !waits || len(r.daemons) == 0 || errors.As(err, new(unixctl.Error)) {
+			return err
+		}
+		select {
+		case <-r.daemons[len(r.daemons)-1].done: // ovs-vswitchd, as soon as it runs
+		case <-timer.C:
 		}
 	}
-	return err
 }
 
 func (r *openVSwitch) vsctl(ctx context.Context, arguments ...string) error {

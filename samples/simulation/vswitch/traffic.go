@@ -42,6 +42,9 @@ type traffic struct {
 type session struct {
 	client, server port // where each is plugged in
 	from, to       netip.Addr
+	// As the server has them: itself, where it is no Pod here, and the client,
+	// where that is seen as another.
+	backend, seen  netip.Addr
 	fromPort       uint16
 	toPort, target uint16 // of the Service, and where the server listens
 	left           int    // seconds until it ends
@@ -144,12 +147,15 @@ func (s *session) up(flags uint8, payload int) packet {
 }
 
 func (s *session) down(flags uint8, payload int) packet {
-	from := s.to
+	from, to := s.to, s.from
 	if s.server.pod != "" {
 		from = s.server.address
 	}
+	if s.backend.IsValid() {
+		from, to = s.backend, s.seen
+	}
 	return packet{
-		in: s.server.number, src: s.sender(&s.server), dst: s.nextHop(&s.server, &s.client, s.from), kind: ethIPv4, from: from, to: s.from, protocol: protoTCP, ttl: 64,
+		in: s.server.number, src: s.sender(&s.server), dst: s.nextHop(&s.server, &s.client, s.from), kind: ethIPv4, from: from, to: to, protocol: protoTCP, ttl: 64,
 		fromPort: s.target, toPort: s.fromPort, flags: flags, seq: s.ack, ack: s.seq, payload: payload,
 	}
 }
@@ -198,6 +204,10 @@ func (t *traffic) begin(m simulation.Moment) {
 	for range t.times(t.rate) { // a bank
 		p := podPort(simulation.Payments.Pod())
 		t.connect(session{client: p, server: gw, from: p.address, to: netip.AddrFrom4([4]byte{203, 0, 113, 80}), toPort: 443, target: 443, request: 600, reply: 400}, denied)
+	}
+	for range t.times(t.rate * 0.7) { // from outside, to a Service whose endpoint is on another node
+		sessions := &list[sessionsGroup-1]
+		t.connect(session{client: gw, server: tun, from: netip.AddrFrom4([4]byte{198, 51, 100, byte(20 + t.random.IntN(3))}), to: sessions.address, backend: sessions.endpoints[0], seen: gatewayAddress(), toPort: sessions.port, target: sessions.target, request: 90, reply: 300}, false)
 	}
 	for range t.times(t.rate) { // a Pod of another node
 		w := web()

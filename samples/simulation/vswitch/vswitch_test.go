@@ -197,9 +197,9 @@ func TestSwitch_OrdinaryDay(t *testing.T) {
 	if got := n.sum("corkline_ovs_dropped_packets_total", "reason=policy_reject") + n.sum("corkline_conntrack_floods"); got != 0 {
 		t.Errorf("%g rejected packets and floods", got)
 	}
-	zone, all := n.sum("corkline_conntrack_zone_entries", "zone=antrea", "family=ipv4"), n.sum("corkline_conntrack_entries")
-	if zone != all || all < 100 || all > 2000 {
-		t.Errorf("%g entries are in Antrea's zone, %g in all", zone, all)
+	zone, snat, all := n.sum("corkline_conntrack_zone_entries", "zone=antrea", "family=ipv4"), n.sum("corkline_conntrack_zone_entries", "zone=antrea-snat", "family=ipv4"), n.sum("corkline_conntrack_entries")
+	if zone+snat != all || snat == 0 || all < 100 || all > 2000 {
+		t.Errorf("%g and %g entries are in Antrea's zones, %g in all", zone, snat, all)
 	}
 	if halfOpen := n.sum("corkline_conntrack_status_entries", "status=half_open"); halfOpen > all/4 {
 		t.Errorf("%g of %g entries are half-open", halfOpen, all)

@@ -191,10 +191,13 @@ func (c *ctAction) encode(b []byte) []byte {
 	if c.nat {
 		start := len(b)
 		b = zeros(vendor(b, niciraNAT), 2)
-		if c.to.IsValid() {
+		switch {
+		case c.to.IsValid():
 			b = u16(u16(b, 2), 1|16) // the destination: an address and a port
 			b = u16(append(b, c.to.Addr().AsSlice()...), c.to.Port())
-		} else {
+		case c.from.IsValid():
+			b = append(u16(u16(b, 1), 1), c.from.AsSlice()...)
+		default:
 			b = u16(u16(b, 0), 0)
 		}
 		b = setLength(pad(b, start), start, 2)
