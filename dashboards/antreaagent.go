@@ -94,14 +94,13 @@ func antreaAgentProcess() grafana.Row {
 			{Title: "Show its log in Explore", URL: grafana.ExploreURL(`{job="corkline", source="antrea-agent", node="` + grafana.Value("node") + `"}`)},
 		}},
 	}, []measure{
-		{title: "CPU", unit: "percentunit", expr: one(`rate(process_cpu_seconds_total` + here(agentJob) + `[$__range])`)},
+		{title: "CPU", unit: "percentunit", expr: one(rate(cpu))},
 		{title: "Memory", unit: "bytes", expr: one(memory)},
 		{title: "Virtual memory", unit: "bytes", expr: one(`process_virtual_memory_bytes` + here(agentJob))},
 		{title: "Descriptors", unit: "locale", expr: one(files)},
 		{title: "Pods", unit: "locale", expr: one(`antrea_agent_local_pod_count` + here())},
 		{title: "Policies", unit: "locale", expr: one(`antrea_agent_networkpolicy_count` + here())},
-		{title: "Ingress rules", unit: "locale", expr: one(`antrea_agent_ingress_networkpolicy_rule_count` + here())},
-		{title: "Egress rules", unit: "locale", expr: one(`antrea_agent_egress_networkpolicy_rule_count` + here())},
+		{title: "Rules", unit: "locale", expr: one(`antrea_agent_ingress_networkpolicy_rule_count` + here() + ` + antrea_agent_egress_networkpolicy_rule_count` + here())},
 		{title: "Flows", unit: "locale", expr: one(`antrea_agent_ovs_total_flow_count` + here())},
 		{title: "Started", unit: "dateTimeFromNow", expr: one(`1000 * process_start_time_seconds` + here(agentJob))},
 	})
@@ -122,7 +121,7 @@ func antreaAgentProcess() grafana.Row {
 			Queries: []grafana.Query{{Expr: most(files, `max_over_time(`+files+`[$__range] @ end())`), Legend: "{{node}}"}},
 		},
 		{
-			Title: "Agents by node", Description: "Each agent of Antrea: what it uses, and what it looks after. CPU is the mean share of a core in the time range.",
+			Title: "Agents by node", Description: "Each agent of Antrea: what it uses, and what it looks after. CPU is the share of a core.",
 			Width: 24, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: noAgent, As: agents, Queries: queries,
 		},
 	}}
@@ -184,7 +183,7 @@ func apiServerLoad() grafana.Row {
 		{
 			Title: "Latency by verb", Description: "What 99 of 100 requests took at most. Watches, which last for minutes, are left out.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s", Empty: noAPIServer,
-			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, sum by (le, verb) (` + rate(`apiserver_request_duration_seconds_bucket`+cluster(apiServerJob+", "+slow)) + `))`, Legend: "{{verb}}"}},
+			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, sum by (le, verb) (` + rate(`apiserver_request_duration_seconds_bucket`+cluster(apiServerJob+", "+slow)) + `)) >= 0`, Legend: "{{verb}}"}},
 		},
 		{
 			Title: "API server CPU", Description: "Cores that each API server uses.",

@@ -59,7 +59,7 @@ func controllerNow() grafana.Row {
 	return grafana.Row{Title: "Now", Panels: []grafana.Panel{
 		{
 			Title: "Controllers", Description: "Controllers that answer to Prometheus, one in each cluster, and those that do not. Without one, nodes go on with the policies that they have.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noController,
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noController,
 			Colors: []grafana.Color{{Series: "up", Color: "green"}, {Series: "down", Color: "red"}},
 			Queries: []grafana.Query{
 				{Expr: `count(up` + inCluster(controllerJob) + ` == 1)`, Legend: "up"},
@@ -68,14 +68,14 @@ func controllerNow() grafana.Row {
 		},
 		{
 			Title: "Waiting", Description: "Groups and policies that wait to be computed, of the cluster with the most. Until then nodes apply what was before.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noController,
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noController,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 10, Color: "orange"}, {From: 100, Color: "red"}},
 			Words:      []grafana.Word{{Value: "0", Text: "none", Color: "green"}},
 			Queries:    []grafana.Query{{Expr: `max(` + waiting + `)`, Legend: "waiting"}},
 		},
 		{
 			Title: "Longest queue", Description: "The longest that any of the queues was in the time range.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noController,
+			Width: 6, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noController,
 			Words: []grafana.Word{{Value: "0", Text: "none", Color: "green"}},
 			Queries: ofGroups(func(g string) string {
 				return `max(max_over_time(antrea_controller_length_` + g + `_queue` + inCluster("") + `[$__range]))`
@@ -84,7 +84,7 @@ func controllerNow() grafana.Row {
 		},
 		{
 			Title: "Mean sync", Description: "How long it took to compute a group or policy, as the mean of the time range.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "s", Empty: "Nothing was computed in this time range",
+			Width: 6, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "s", Empty: "Nothing was computed in this time range",
 			Queries: ofGroups(func(g string) string {
 				metric := "antrea_controller_" + g + "_sync_duration_milliseconds"
 				return `sum(increase(` + metric + `_sum` + inCluster("") + `[$__range])) / (sum(increase(` + metric + `_count` + inCluster("") + `[$__range])) > 0) / 1000`
@@ -93,12 +93,12 @@ func controllerNow() grafana.Row {
 		},
 		{
 			Title: "Running since", Description: "When the controller was started, of the one that was started last.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "dateTimeFromNow", Empty: noController,
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "dateTimeFromNow", Empty: noController,
 			Queries: []grafana.Query{{Expr: `1000 * max(process_start_time_seconds` + inCluster(controllerJob) + `)`, Legend: "started"}},
 		},
 		{
 			Title: "Errors in its log", Description: "Messages in the time range that are an error or worse.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noControllerLog,
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noControllerLog,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "orange"}},
 			Words:      []grafana.Word{{Value: "0", Text: "none", Color: "green"}},
 			Queries: []grafana.Query{{
@@ -113,7 +113,7 @@ func controllerSync() grafana.Row {
 	const buckets = "Antrea's largest bucket ends at 10 ms: what shows as 10 ms took that long or longer."
 	durations := func(g string) string { return "antrea_controller_" + g + "_sync_duration_milliseconds" }
 	percentile := func(q, g string) string {
-		return `histogram_quantile(` + q + `, sum by (le) (` + rate(durations(g)+`_bucket`+inCluster("")) + `)) / 1000`
+		return `histogram_quantile(` + q + `, sum by (le) (` + rate(durations(g)+`_bucket`+inCluster("")) + `)) / 1000 >= 0` // without observations it is not a number
 	}
 	return grafana.Row{Title: "Queues and how long it takes", Panels: []grafana.Panel{
 		{

@@ -73,14 +73,14 @@ func connectionOverview() grafana.Row {
 		},
 		{
 			Title: "Virtual services by connections", Description: "L4 virtual services with what was logged of them in the time range.",
-			Width: 14, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: "no connection was logged",
+			Width: 12, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: "no connection was logged",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "virtualservice", Title: "Virtual service", Links: []grafana.Link{b.only("virtual service", "virtualservice", "virtualservice"), b.linesOf("virtualservice")}},
-				{Field: "Value #A", Title: "Connections", Unit: "short", Bar: true},
-				{Field: "Value #B", Title: "From clients", Unit: "bytes"},
-				{Field: "Value #C", Title: "To clients", Unit: "bytes"},
-				{Field: "Value #D", Title: "SYNs again", Unit: "short", Red: true},
-				{Field: "Value #E", Title: "To servers again", Unit: "short", Red: true},
+				{Field: "Value #A", Title: "Connections", Unit: "short", First: true, Width: 110},
+				{Field: "Value #B", Title: "From clients", Unit: "bytes", Width: 105},
+				{Field: "Value #C", Title: "To clients", Unit: "bytes", Width: 100},
+				{Field: "Value #D", Title: "SYNs again", Unit: "short", Width: 100, Red: true},
+				{Field: "Value #E", Title: "To servers again", Unit: "short", Width: 130, Red: true},
 			}},
 			Queries: []grafana.Query{
 				{Expr: perService(connectionSeries())},
@@ -92,13 +92,13 @@ func connectionOverview() grafana.Row {
 		},
 		{
 			Title: "Connections by server", Description: "Servers with what was logged of them in the time range, and their share of their pool.",
-			Width: 10, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: "no connection reached a server",
+			Width: 12, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: "no connection reached a server",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "server", Title: "Server", Links: []grafana.Link{b.only("server", "server", "server"), b.linesOf("pool", "server")}},
 				{Field: "pool", Title: "Pool", Links: []grafana.Link{b.only("pool", "pool", "pool")}},
 				{Field: "virtualservice", Title: "Virtual service"},
-				{Field: "Value #A", Title: "Connections", Unit: "short", Bar: true},
-				{Field: "Value #B", Title: "Share", Unit: "percentunit"},
+				{Field: "Value #A", Title: "Connections", Unit: "short", First: true, Width: 110},
+				{Field: "Value #B", Title: "Share", Unit: "percentunit", Width: 80},
 			}},
 			Queries: []grafana.Query{
 				{Expr: perServer},

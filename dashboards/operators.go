@@ -49,9 +49,9 @@ func operatorMessages() grafana.Row {
 			Queries:    []grafana.Query{{Expr: `sum by (operator) (` + during(messages(`level=~"`+faulty+`"`)) + `) or 0 * sum by (operator) (` + messages() + `)`, Legend: "{{operator}}"}},
 		},
 		{
-			Title: "Messages over time", Description: "Messages per second, by operator and level.",
-			Width: 12, Height: 7, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps",
-			Queries: []grafana.Query{{Expr: perSecond("operator, level", messages()), Legend: "{{operator}} {{level}}"}},
+			Title: "Messages over time", Description: "Messages per second, by level.",
+			Width: 12, Height: 7, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Colors: levelColors(),
+			Queries: []grafana.Query{{Expr: perSecond("level", messages()), Legend: "{{level}}"}},
 		},
 	}}
 }
@@ -90,9 +90,9 @@ func operatorSyncs() grafana.Row {
 			Queries: []grafana.Query{{Expr: `topk(25, sum by (object_kind, namespace, name) (count_over_time(` + operatorLines(` | name!=""`) + ` [$__range])))`}},
 		},
 		{
-			Title: "Queues", Description: "Messages per second that a queue of AMKO is at work, from log lines. One that falls silent while others work is stuck.",
+			Title: "Queues", Description: "Messages per second about the queues of AMKO that are at work, over five minutes, from log lines. One that falls silent while others work is stuck.",
 			Width: 12, Height: 9, Store: grafana.Loki, As: grafana.TimeSeries{}, Unit: "cps", Empty: "no message names a queue",
-			Queries: []grafana.Query{{Expr: `sum by (source, queue) (rate(` + operatorLines(` | queue!=""`) + ` [$__auto]))`, Legend: "{{source}} queue {{queue}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (source, queue) (rate(` + operatorLines(` | queue!=""`) + ` [5m]))`, Legend: "{{source}} queue {{queue}}"}},
 		},
 		{
 			Title: "GSLB services", Description: "Members and weights of GSLB services as AMKO has told the load balancer in the time range. Several of a service mean that they were changed.",
@@ -122,9 +122,6 @@ func operatorFaults() grafana.Row {
 		refused = ` |~ "(?i)reject|not accepted|invalid|unsupported|not valid"`
 		calls   = ` |~ "(?i)rest call failed|failed to invoke|client error|error in rest|code: [45][0-9][0-9]"`
 	)
-	over := func(stages string) []grafana.Query {
-		return []grafana.Query{{Expr: `sum by (source) (count_over_time(` + operatorLines(stages) + ` [$__auto]))`, Legend: "{{source}}"}}
-	}
 	return grafana.Row{Title: "What goes wrong", Panels: []grafana.Panel{
 		{
 			Title: "Where faults are logged", Description: "Places in the operators' sources with the most messages of the level WARN and above in the time range.",
@@ -150,19 +147,22 @@ func operatorFaults() grafana.Row {
 			Queries: []grafana.Query{{Expr: `topk(20, sum by (object_kind, namespace, name) (count_over_time(` + operatorLines(refused) + ` [$__range])))`}},
 		},
 		{
-			Title: "Calls that failed", Description: "Messages about calls to the load balancer's controller that failed.",
+			Title: "Calls that failed", Description: "Messages within five minutes about calls to the load balancer's controller that failed.",
 			Width: 24, Height: 6, Store: grafana.Loki, As: grafana.TimeSeries{}, Unit: "short", Empty: "no call failed",
-			Queries: over(calls),
+			Queries: []grafana.Query{{Expr: `sum by (source) (count_over_time(` + operatorLines(calls) + ` [5m]))`, Legend: "{{source}}"}},
 		},
 	}}
 }
+
+// withoutTime leaves out the time that the operators write, which the panel has.
+const withoutTime = " | line_format `{{ regexReplaceAll \"^[0-9-]{10}T[0-9:.]+(Z|[-+][0-9]{4})[[:space:]]+\" __line__ \"\" }}`"
 
 func operatorLogs() grafana.Row {
 	log := func(title, source, what string) grafana.Panel {
 		return grafana.Panel{
 			Title: title, Description: what + " Open a line for all its fields.",
-			Width: 12, Height: 16, Store: grafana.Loki, As: grafana.Logs{}, Empty: "nothing was logged",
-			Queries: []grafana.Query{{Expr: `{job="corkline", source="` + source + `", cluster=~"$cluster", node=~"$node", level=~"$level"} |~ "(?i)${search:regex}" | object_kind=~"$object_kind" | decolorize`}},
+			Width: 24, Height: 12, Store: grafana.Loki, As: grafana.Logs{}, Empty: "nothing was logged",
+			Queries: []grafana.Query{{Expr: `{job="corkline", source="` + source + `", cluster=~"$cluster", node=~"$node", level=~"$level"} |~ "(?i)${search:regex}" | object_kind=~"$object_kind" | decolorize` + withoutTime}},
 		}
 	}
 	return grafana.Row{Title: "Logs (all filters but the operator apply)", Panels: []grafana.Panel{

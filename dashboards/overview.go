@@ -29,6 +29,10 @@ func board(title, uid string) []grafana.Link {
 	return []grafana.Link{{Title: title, URL: grafana.BoardURL(uid, keep)}}
 }
 
+// noticed puts what matters of a collector's event into words.
+const noticed = " | line_format `{{ .event }}{{ if .phase }} {{ .phase }}{{ end }}{{ if .invariant }} · {{ .invariant }}{{ end }}{{ if .table }} · {{ .table }}{{ end }}" +
+	"{{ if .pod }} · {{ .namespace }}/{{ .pod }}{{ end }}{{ if .src_pod }} · {{ .src_pod }}{{ end }}{{ if .dst_pod }} → {{ .dst_pod }}{{ end }}{{ if .half_open }} · {{ .half_open }} half-open{{ end }}`"
+
 func overviewNow() grafana.Row {
 	return grafana.Row{Title: "What is wrong now", Panels: []grafana.Panel{
 		{
@@ -49,10 +53,10 @@ func overviewNow() grafana.Row {
 			More: board("Corkline", agentUID),
 		},
 		{
-			Title: "Broken invariants", Description: "Flows that the pipeline or a local Pod needs, and that the switch does not have.",
+			Title: "Invariants", Description: "Flows that the pipeline or a local Pod needs, and that the switch does not have.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
-			Words:      []grafana.Word{{Value: "0", Text: "none", Color: "green"}},
+			Words:      []grafana.Word{{Value: "0", Text: "hold", Color: "green"}},
 			Queries:    []grafana.Query{{Expr: `sum(corkline_ovs_invariant_broken` + here() + `) or 0 * sum(corkline_ovs_up` + here() + `)`, Legend: "broken"}},
 			Empty:      "No switch is read",
 			More:       board("Pipeline", ovsUID),
@@ -67,7 +71,7 @@ func overviewNow() grafana.Row {
 			More:       board("Conntrack", conntrackUID),
 		},
 		{
-			Title: "Fullest conntrack table", Description: "Share of the connection tracking table that is in use, of the node where it is highest. At 100 % new connections fail.",
+			Title: "Fullest", Description: "Share of the connection tracking table that is in use, of the node where it is highest. At 100 % new connections fail.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 0.75, Color: "orange"}, {From: 0.9, Color: "red"}},
 			Queries:    []grafana.Query{{Expr: `max(corkline_conntrack_entries` + here() + ` / corkline_conntrack_entries_limit` + here() + `)`, Legend: "in use"}},
@@ -75,7 +79,7 @@ func overviewNow() grafana.Row {
 			More:       board("Conntrack", conntrackUID),
 		},
 		{
-			Title: "Conntrack full in", Description: "Time until a connection tracking table is full, as it grows now.",
+			Title: "Full in", Description: "Time until a connection tracking table is full, as it grows now.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "s",
 			Thresholds: []grafana.Threshold{{Color: "red"}, {From: 30 * 60, Color: "orange"}, {From: 2 * 3600, Color: "green"}},
 			Queries:    []grafana.Query{{Expr: `min(corkline_conntrack_forecast_full_seconds` + here() + `)`, Legend: "full in"}},
@@ -96,9 +100,9 @@ func overviewNow() grafana.Row {
 			Empty:   "Nothing is firing",
 		},
 		{
-			Title: "What the agents noticed", Description: "Lines of the agents' own: floods and tables that fill, flows that a Pod lacks, restarts of the switch.",
+			Title: "What the agents noticed", Description: "Lines of the agents' own: floods and tables that fill, flows that a Pod lacks, restarts of the switch. The churn of flows has a graph on the board of the pipeline.",
 			Width: 12, Height: 7, Store: grafana.Loki, As: grafana.Logs{},
-			Queries: []grafana.Query{{Expr: `{job="corkline", cluster=~"$cluster", node=~"$node", source=~"conntrack-events|ovs-events"}`}},
+			Queries: []grafana.Query{{Expr: `{job="corkline", cluster=~"$cluster", node=~"$node", source=~"conntrack-events|ovs-events", event!="flow_churn"}` + noticed}},
 			Empty:   "Nothing was noticed in this time range",
 		},
 	}}
@@ -145,7 +149,7 @@ func overviewBalancer() grafana.Row {
 			Title: "Requests", Description: "HTTP requests per second of all virtual services, by the class of their status code.",
 			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps",
 			Colors:  []grafana.Color{{Series: "2xx", Color: "green"}, {Series: "3xx", Color: "blue"}, {Series: "4xx", Color: "orange"}, {Series: "5xx", Color: "red"}},
-			Queries: []grafana.Query{{Expr: `sum by (code_class) (rate(corkline_virtualservice_requests_total` + here() + `[$__rate_interval]))`, Legend: "{{code_class}}"}},
+			Queries: []grafana.Query{{Expr: `label_replace(sum by (code_class) (rate(corkline_virtualservice_requests_total` + here() + `[$__rate_interval])), "code_class", "no answer", "code_class", "")`, Legend: "{{code_class}}"}},
 			Empty:   none,
 			More:    board("Virtual services", virtualServicesUID),
 		},
@@ -206,7 +210,7 @@ func overviewLogs() grafana.Row {
 	}
 	var more []grafana.Link
 	for _, l := range []struct{ title, uid string }{
-		{"Agent logs", antreaLogsUID}, {"Controller", controllerUID}, {"AKO and AMKO", operatorsUID}, {"Agent process", antreaAgentUID},
+		{"Agent", antreaAgentUID}, {"its log", antreaLogsUID}, {"Controller", controllerUID}, {"Operators", operatorsUID},
 	} {
 		more = append(more, board(l.title, l.uid)...)
 	}

@@ -63,7 +63,7 @@ func requestOverview() grafana.Row {
 		},
 		{
 			Title: "Slower than the pool", Description: "The server that is slowest beside the median server of its pool in the time range: how much longer it took on average until the first byte. The table below has them all.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit",
+			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{Named: true}, Unit: "percentunit",
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: slowOrange, Color: "orange"}, {From: slowRed, Color: "red"}},
 			Queries:    []grafana.Query{{Expr: `topk(1, ` + memberDeviation() + `)`, Legend: "{{server}}"}},
 		},
@@ -86,7 +86,7 @@ func requestOverview() grafana.Row {
 			Width: 24, Height: 7, Store: grafana.Prometheus, Unit: "short", Empty: "no request was logged",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "virtualservice", Title: "Virtual service", Links: []grafana.Link{b.only("virtual service", "virtualservice", "virtualservice"), b.link("What the firewall did", wafUID, "virtualservice", "virtualservice"), b.linesOf("virtualservice")}},
-				{Field: "Value #A", Title: "Requests", Unit: "short", Bar: true},
+				{Field: "Value #A", Title: "Requests", Unit: "short", First: true},
 				{Field: "Value #B", Title: "4xx", Unit: "percentunit"},
 				{Field: "Value #C", Title: "5xx", Unit: "percentunit", Thresholds: []grafana.Threshold{{Color: "text"}, {From: 0.01, Color: "orange"}, {From: 0.05, Color: "red"}}},
 				{Field: "Value #D", Title: "Took on average", Unit: "s"},

@@ -13,7 +13,7 @@ func firewalled() balanced {
 }
 
 // What the firewall decided. Flagged lets a request pass and tells of it.
-func wafColors() []grafana.Color {
+func decisionColors() []grafana.Color {
 	return []grafana.Color{
 		{Series: "PASSED", Color: "green"}, {Series: "FLAGGED", Color: "orange"}, {Series: "REJECTED", Color: "red"},
 		{Series: "ALLOWLISTED", Color: "blue"}, {Series: "WHITELISTED", Color: "blue"}, {Series: "BYPASSED", Color: "purple"},
@@ -49,7 +49,7 @@ func firewallOverview() grafana.Row {
 	return grafana.Row{Title: "Decisions", Panels: []grafana.Panel{
 		{
 			Title: "Requests by decision", Description: "Requests in the time range that the firewall looked at and that were logged. FLAGGED ones matched a rule and went through all the same, REJECTED ones did not.",
-			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: wafColors(),
+			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: decisionColors(),
 			Queries: []grafana.Query{{Expr: `sum by (status) (` + during(firewallSeries()) + `)`, Legend: "{{status}}"}},
 		},
 		{
@@ -60,7 +60,7 @@ func firewallOverview() grafana.Row {
 		b.whole(),
 		{
 			Title: "Decisions over time", Description: "Requests per second that were logged, by what the firewall decided.",
-			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps", Colors: wafColors(),
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps", Colors: decisionColors(),
 			Queries: []grafana.Query{{Expr: perSecond("status", firewallSeries()), Legend: "{{status}}"}},
 		},
 		{
@@ -83,15 +83,15 @@ func firewallRules() grafana.Row {
 	return grafana.Row{Title: "Rules", Panels: []grafana.Panel{
 		{
 			Title: "Rule groups over time", Description: "Rules per second that matched logged requests, of the ten groups with the most in the time range.",
-			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Empty: "no rule matched",
+			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Empty: "no rule matched",
 			Queries: []grafana.Query{{Expr: topPerSecond("10", "rule_group", hits), Legend: "{{rule_group}}"}},
 		},
 		{
 			Title: "Rule groups", Description: "Groups by the rules of theirs that matched logged requests in the time range, and what was decided on these.",
-			Width: 6, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no rule matched",
+			Width: 10, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no rule matched",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "rule_group", Title: "Group"},
-				{Field: "status", Title: "Decision", Width: 100, Colors: wafColors()},
+				{Field: "status", Title: "Decision", Width: 100, Colors: decisionColors()},
 				number("Hits"),
 			}},
 			Queries: []grafana.Query{{Expr: `topk(50, sum by (rule_group, status) (` + during(hits) + `) > 0)`}},
@@ -115,11 +115,11 @@ func firewallTops() grafana.Row {
 	return grafana.Row{Title: "Who attacks what, from log lines (all filters apply)", Panels: []grafana.Panel{
 		{
 			Title: "Who", Description: "Client addresses" + most + "Behind a proxy it is the proxy's. " + topLimit,
-			Width: 8, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no request matched a rule",
+			Width: 10, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no request matched a rule",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "client_ip", Title: "Client", Links: []grafana.Link{b.only("client", "client", "client_ip"), b.linesOf("client_ip")}},
-				{Field: "client_location", Title: "Location", Width: 100},
-				{Field: "status", Title: "Decision", Width: 100, Colors: wafColors()},
+				{Field: "client_location", Title: "Location", Width: 80},
+				{Field: "status", Title: "Decision", Width: 100, Colors: decisionColors()},
 				number("Requests"),
 			}},
 			Queries: b.top("20", "client_ip, client_location, status", matched),
@@ -129,14 +129,14 @@ func firewallTops() grafana.Row {
 			Width: 8, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no request matched a rule",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "uri_path", Title: "Path", Links: []grafana.Link{b.only("path", "uri", "uri_path"), b.linesOf("uri_path")}},
-				{Field: "status", Title: "Decision", Width: 100, Colors: wafColors()},
+				{Field: "status", Title: "Decision", Width: 100, Colors: decisionColors()},
 				number("Requests"),
 			}},
 			Queries: b.top("20", "uri_path, status", matched),
 		},
 		{
 			Title: "Kinds of attacks", Description: "Tags of the rules that matched the same logged request in the time range. " + topLimit,
-			Width: 8, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no rule has a tag",
+			Width: 6, Height: 10, Store: grafana.Loki, Unit: "short", Empty: "no rule has a tag",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "rule_tags", Title: "Tags", Links: []grafana.Link{b.linesOf("rule_tags")}},
 				number("Requests"),

@@ -19,7 +19,7 @@ func (b Board) annotations() []object {
 		// The value is the time, so that a restart is one mark whatever the step;
 		// what began before the time range is none of it.
 		annotation("Restarts", "blue", "{{job}} started", "{{node}} {{instance}}",
-			`1000 * process_start_time_seconds{`+b.here(`job=~"corkline|antrea-agent|antrea-controller"`)+`} > $__from`, true),
+			`1000 * process_start_time_seconds{`+b.here(`job=~"corkline|antrea-agents?|antrea-controllers?"`)+`} > $__from`, true),
 		annotation("Restarts of Open vSwitch", "purple", "Open vSwitch restarted", "{{node}} {{instance}}",
 			`increase(corkline_ovs_restarts_total{`+b.here()+`}[1m]) > 0`, false),
 	}

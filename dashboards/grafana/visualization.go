@@ -61,7 +61,7 @@ func reduction() object {
 
 // Stat shows numbers of now, one for each series.
 type Stat struct {
-	// Named shows the name of an only series, too.
+	// Named shows the name of a series also when it is the only one.
 	Named bool
 }
 
@@ -150,7 +150,7 @@ func (t Table) visual(p Panel) visual {
 			sort = append(sort, object{"displayName": c.Title, "desc": true})
 		}
 		o := c.override()
-		if p.Empty != "" { // is of the whole table, not of its empty cells
+		if p.Empty != "" { // it is about the table, not about a cell
 			o.Properties = append(o.Properties, property{"noValue", ""})
 		}
 		v.overrides = append(v.overrides, o)

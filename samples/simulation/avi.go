@@ -17,7 +17,8 @@ import (
 //
 // Lines of avi-* are syslog messages with their head. They are one stream:
 // log_id runs through all that a Service Engine logs of a virtual service. Lines
-// of ako and amko are those of containers' files, with the runtime's stamp.
+// of ako and amko are those of containers' files, with the runtime's stamp; a
+// record may have several, parted by line ends.
 func LoadBalancer(o Options) []Part {
 	return []Part{newServiceEngines(o), newController(o), newAKO(o), newAMKO(o)}
 }
@@ -235,9 +236,24 @@ func (e *entry) kind() kind {
 	}
 }
 
+// countStream counts a line by its stream labels: names and values. All avi-*
+// are one source, so those count, too, that a definition does not have.
+func countStream(definition string, out Output, pairs ...string) {
+	var all []string
+	for _, name := range [...]string{"code_class", "level", "protocol", "rcode", "status"} {
+		value := ""
+		if i := slices.Index(pairs, name); i >= 0 {
+			value = pairs[i+1]
+		}
+		all = append(all, name, value)
+	}
+	out.Count(definition, labels(all...), 1)
+}
+
 // log writes a line unless it is throttled, and counts what all of them add.
-// The members are what follows those that all logs have.
-func (v *virtualService) log(definition string, e *entry, out Output, members func(*object)) bool {
+// The members are what follows those that all logs have, and the stream's are
+// the names and values of its labels.
+func (v *virtualService) log(definition string, e *entry, out Output, members func(*object), stream ...string) bool {
 	s := &v.streams[e.engine]
 	if !s.take(e.kind(), e.at.Unix()) {
 		return false
@@ -262,6 +278,7 @@ func (v *virtualService) log(definition string, e *entry, out Output, members fu
 		line = slices.Delete(line[:len(line)-1], o.start, o.start+1)
 	}
 	out.Line(definition, line)
+	countStream(definition, out, stream...)
 
 	of := labels("service_engine", engineName(e.engine), "virtualservice", v.name)
 	if s.begun && s.missing > 0 {
@@ -334,9 +351,12 @@ func (v *virtualService) countReasons(e *entry, metric string, out Output) {
 func (v *virtualService) next() entry {
 	v.dealt++
 	engine := v.dealt % len(v.streams)
+	// Some come more often than others.
+	chance := v.rng.Float64()
+	turn := int(chance * chance * float64(max(1, clients/len(v.streams))))
 	return entry{
 		engine:     engine,
-		client:     clientOf(engine+len(v.streams)*v.rng.IntN(max(1, clients/len(v.streams))), v.address6.IsValid()),
+		client:     clientOf(engine+len(v.streams)*turn, v.address6.IsValid()),
 		clientPort: 32768 + v.rng.IntN(28232),
 	}
 }

@@ -79,7 +79,7 @@ func (s *dnsService) answer(up []Site, at time.Time, out Output) {
 	if q.source == gslbEntry && q.qtype == "A" {
 		site = s.turn(up, e.engine)
 	}
-	if !s.log("avi-dns", &e, out, func(o *object) { s.members(o, &e, q, site) }) {
+	if !s.log("avi-dns", &e, out, func(o *object) { s.members(o, &e, q, site) }, "rcode", q.code) {
 		return
 	}
 	gslb := ""

@@ -173,6 +173,7 @@ func (c *controller) writeJSON(m Moment, at time.Time, a alert, out Output) {
 	o.end(']')
 	o.end('}')
 	out.Line("avi-event", o.text)
+	countStream("avi-event", out, "level", a.level)
 	for _, event := range a.events {
 		out.Count("corkline_virtualservice_events_total", labels("event", event, "level", a.level), 1)
 	}
@@ -182,5 +183,6 @@ func (c *controller) writeLegacy(m Moment, at time.Time, a alert, out Output) {
 	c.text.text = fmt.Appendf(c.text.text[:0], "<142>[%s: Avi-Controller: INFO: ] [%s: reason: %s] At %s event %s occurred on object %s in tenant admin as %s",
 		at.Format(sent), a.object, a.name, m.Time.Format("2006-01-02 15:04:05+00:00"), a.events[0], a.object, a.text)
 	out.Line("avi-event", c.text.text)
+	countStream("avi-event", out, "level", "INFO")
 	out.Count("corkline_virtualservice_events_total", labels("event", a.events[0], "level", "INFO"), 1)
 }

@@ -182,7 +182,7 @@ func (s *httpService) browse(m Moment, at time.Time, out Output) {
 		r.refuse(429, "limit-clients", rateLimited)
 	case p == &bigUpload:
 		r.verdict.status = bypassed
-		r.length = 4<<20 + s.rng.IntN(4<<20)
+		r.length = 200<<10 + s.rng.IntN(600<<10)
 		s.serve(m, r)
 	case p.inspected && strings.Contains(r.query, "%27") && s.rng.IntN(3) == 0:
 		r.verdict = falsePositive(r.query)
@@ -334,9 +334,6 @@ func (s *httpService) write(r *request, out Output) {
 	if r.verdict.status != "" {
 		definition = "avi-waf"
 	}
-	if !s.log(definition, &r.entry, out, func(o *object) { s.members(o, r) }) {
-		return
-	}
 	pool, server, class := "", "", ""
 	if r.server >= 0 {
 		pool, server = Pool, Member(r.server).Name
@@ -344,7 +341,13 @@ func (s *httpService) write(r *request, out Output) {
 	if r.code > 0 {
 		class = fmt.Sprintf("%dxx", r.code/100)
 	}
+	if !s.log(definition, &r.entry, out, func(o *object) { s.members(o, r) }, "code_class", class, "status", r.verdict.status) {
+		return
+	}
 	out.Count("corkline_virtualservice_requests_total", labels("code_class", class, "pool", pool, "server", server, "virtualservice", s.name), 1)
+	if r.serverCode > 0 {
+		out.Count("corkline_virtualservice_server_seconds_total", labels("pool", pool, "server", server, "virtualservice", s.name), float64(r.serverFirst)*0.001)
+	}
 	of := labels("pool", pool, "virtualservice", s.name)
 	out.Count("corkline_virtualservice_request_bytes_total", of, float64(r.length))
 	out.Count("corkline_virtualservice_response_bytes_total", of, float64(r.size+headerBytes))

@@ -80,7 +80,7 @@ func (s *tcpService) connect(m Moment, known bool, at time.Time, out Output) {
 	default:
 		s.pay(c)
 	}
-	if !s.log("avi-connection", &c.entry, out, func(o *object) { s.members(o, c) }) {
+	if !s.log("avi-connection", &c.entry, out, func(o *object) { s.members(o, c) }, "protocol", "TCP") {
 		return
 	}
 	pool, server := "", ""

@@ -58,7 +58,7 @@ func newAMKO(o Options) *operator {
 
 func (p *operator) Second(m Moment, out Output) {
 	all := p.messages(m, p)
-	var text []byte
+	var text, record []byte
 	for i, message := range all {
 		// Each in a part of the second of its own.
 		slot := 1_000_000 / len(all)
@@ -69,18 +69,28 @@ func (p *operator) Second(m Moment, out Output) {
 		} else {
 			text = fmt.Appendf(text, "%s\t\x1b[%dm%s\x1b[0m\t%s\t%s", at.Format("2006-01-02T15:04:05.000Z"), message.level.colour(), message.level, message.file, message.text)
 		}
+		record = record[:0]
 		for n, line := range strings.Split(string(text), "\n") {
+			if n > 0 {
+				record = append(record, '\n')
+			}
 			stamp := at.Add(time.Duration(n)*time.Microsecond + time.Duration(p.rng.IntN(1000)))
-			out.Line(p.name, fmt.Appendf(nil, "%s stdout F %s", stamp.Format("2006-01-02T15:04:05.000000000Z"), line))
+			record = fmt.Appendf(record, "%s stdout F %s", stamp.Format("2006-01-02T15:04:05.000000000Z"), line)
 		}
+		out.Line(p.name, record)
+		out.Count(p.name, labels("level", message.level.String()), 1)
 		out.Count("corkline_operator_log_messages_total", labels("level", message.level.String(), "object_kind", message.kind, "operator", p.name), 1)
 	}
 }
 
-// ordinary picks messages of an ordinary second.
+// ordinary picks messages of an ordinary second. Warnings are rare.
 func (p *operator) ordinary(rate float64, from []message) (all []message) {
 	for range p.pace.take(p.rng, rate*p.options.Rate) {
-		all = append(all, from[p.rng.IntN(len(from))])
+		picked := from[p.rng.IntN(len(from))]
+		for picked.level == warn && p.rng.IntN(12) > 0 {
+			picked = from[p.rng.IntN(len(from))]
+		}
+		all = append(all, picked)
 	}
 	return all
 }
@@ -169,8 +179,30 @@ var amkoOrdinary = [...]message{
 	{debug, "", "controllers.MemberClusters", "reconciled\t{\"clusters\": 3}", false},
 }
 
+// gslbObject is what AMKO has made of the GSLB service, in its cache.
+func gslbObject() string {
+	var o object
+	o.begin("", '{')
+	o.string("Name", GSLBService)
+	o.string("Tenant", "admin")
+	o.string("Uuid", uuid("gslbservice", 1))
+	o.begin("Members", '[')
+	for _, s := range Sites() {
+		o.begin("", '{')
+		o.string("IPAddr", s.Address.String())
+		o.number("Weight", s.Weight)
+		o.end('}')
+	}
+	o.end(']')
+	o.end('}')
+	return string(o.text)
+}
+
 func amkoMessages(m Moment, p *operator) []message {
 	all := p.ordinary(amkoRate, amkoOrdinary[:])
+	if m.Second%60 == 3 {
+		all = append(all, message{info, "admin", "cache/gs_cache.go:186", fmt.Sprintf("key: admin/%s, cacheKey: {admin %s}, value: %s, msg: added to the cache", GSLBName, GSLBService, gslbObject()), false})
+	}
 	site := Sites()[0]
 	began, ended := p.options.changed(m, SiteDown)
 	second, told := m.since(SiteDown)

@@ -142,6 +142,24 @@ func (c *catalogue) promQL(text string) (faults []string) {
 	return faults
 }
 
+// groups are the labels by which an expression groups, which are those of what
+// a rule records.
+func groups(text string) (of []foreign.Label) {
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
+	if err != nil {
+		return nil // promQL tells
+	}
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if n, ok := node.(*parser.AggregateExpr); ok {
+			for _, name := range n.Grouping {
+				of = append(of, foreign.Label{Name: name})
+			}
+		}
+		return nil
+	})
+	return of
+}
+
 // metricName of a selector, in front of the braces or within.
 func metricName(s *parser.VectorSelector) string {
 	for _, m := range s.LabelMatchers {

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/corkline/corkline/dashboards"
+	"github.com/corkline/corkline/samples/foreign"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -103,16 +104,16 @@ func allRules(t *testing.T, c *catalogue) (all []expression) {
 			t.Errorf("%s: no rules found: %v", file, err)
 		}
 		all = append(all, expressions...)
-		for _, name := range recorded {
-			c.foreign[name] = theirs{}
+		for name, expr := range recorded {
+			c.foreign[name] = theirs{Metric: foreign.Metric{Name: name, Labels: groups(expr)}}
 		}
 	}
 	return all
 }
 
 // inRules finds the expressions of a file of Prometheus rules, and the metrics
-// that they record.
-func inRules(file string, text []byte) (found []expression, recorded []string, err error) {
+// that they record, with what.
+func inRules(file string, text []byte) (found []expression, recorded map[string]string, err error) {
 	var rules struct {
 		Groups []struct {
 			Rules []struct{ Alert, Record, Expr string }
@@ -121,11 +122,12 @@ func inRules(file string, text []byte) (found []expression, recorded []string, e
 	if err := yaml.Unmarshal(text, &rules); err != nil {
 		return nil, nil, err
 	}
+	recorded = map[string]string{}
 	for _, g := range rules.Groups {
 		for _, r := range g.Rules {
 			found = append(found, expression{file, "rule " + r.Alert + r.Record, "prometheus", r.Expr, ""})
 			if r.Record != "" {
-				recorded = append(recorded, r.Record)
+				recorded[r.Record] = r.Expr
 			}
 		}
 	}

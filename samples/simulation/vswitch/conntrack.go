@@ -96,15 +96,19 @@ func (t *tracker) track(of tuple, flags uint8) (state uint64, e entry) {
 	return state, e
 }
 
-// commit makes a connection, unless the table is full.
-func (t *tracker) commit(of tuple, to netip.AddrPort) (entry, bool) {
+// commit makes a connection, whose addresses are translated to those that are
+// valid, unless the table is full.
+func (t *tracker) commit(of tuple, to netip.AddrPort, from netip.Addr) entry {
 	if t.count >= maxEntries {
 		t.full++
-		return entry{}, false
+		return entry{}
 	}
 	c := &connection{orig: of, reply: of.reversed()}
 	if to.IsValid() {
 		c.reply.from = to
+	}
+	if from.IsValid() {
+		c.reply.to = netip.AddrPortFrom(from, of.from.Port())
 	}
 	timeout := timeoutUDP
 	if of.protocol == protoTCP {
@@ -113,7 +117,7 @@ func (t *tracker) commit(of tuple, to netip.AddrPort) (entry, bool) {
 	c.expires = t.now.Add(time.Duration(timeout) * time.Second)
 	t.entries[c.orig], t.entries[c.reply] = entry{c, false}, entry{c, true}
 	t.count++
-	return entry{c, false}, true
+	return entry{c, false}
 }
 
 // update what a packet changes.

@@ -3,6 +3,7 @@ package vswitch
 import (
 	"bytes"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/netip"
 	"strconv"
@@ -101,6 +102,7 @@ type flow struct {
 	cookie   uint64
 	match    []bits
 	actions  []action
+	hash     uint64 // of the text
 	added    time.Time
 	used     time.Time
 
@@ -125,7 +127,7 @@ const (
 	gotoTable actionKind = iota
 	resubmitTable
 	setField
-	outputPort
+	normal         // what a switch without flows does
 	outputRegister // the port that reg1 names
 	groupAction
 	conjunction
@@ -140,6 +142,7 @@ type ctAction struct {
 	table       uint8 // 0: none
 	zone        uint16
 	to          netip.AddrPort // destination; not valid for none
+	from        netip.Addr     // source; not valid for none
 	exec        []action
 }
 
@@ -149,7 +152,9 @@ func parseFlow(text string) (*flow, error) {
 	if err := from.Parse([]byte(text)); err != nil {
 		return nil, fmt.Errorf("parse flow %q: %w", text, err)
 	}
-	f := &flow{text: text, table: uint8(from.TableID), priority: uint16(from.Priority), cookie: uint64(from.Cookie)}
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(text)) // it cannot fail
+	f := &flow{text: text, hash: hash.Sum64(), table: uint8(from.TableID), priority: uint16(from.Priority), cookie: uint64(from.Cookie)}
 	for name, value := range from.MatchFields() {
 		if err := f.addMatch(string(name), string(value)); err != nil {
 			return nil, fmt.Errorf("parse flow %q: %w", text, err)
@@ -267,7 +272,7 @@ func parseActions(text []byte) (list []action, err error) {
 		case "set_field":
 			a.kind, err = setField, a.parseSet(string(argument))
 		case "NORMAL":
-			a.kind, a.n = outputPort, 0xfffffffa
+			a.kind = normal
 		case "output": // only that of the register that names the port
 			a.kind = outputRegister
 		case "conjunction":
@@ -341,8 +346,12 @@ func (a *action) parseCT(argument []byte) (err error) {
 			err = readNumber(value, &n)
 			a.ct.zone = uint16(n)
 		case "nat":
-			if a.ct.nat = true; value != nil {
-				a.ct.to, err = netip.ParseAddrPort(strings.TrimPrefix(string(value), "dst="))
+			a.ct.nat = true
+			switch kind, address, _ := strings.Cut(string(value), "="); kind {
+			case "dst":
+				a.ct.to, err = netip.ParseAddrPort(address)
+			case "src":
+				a.ct.from, err = netip.ParseAddr(address)
 			}
 		case "exec":
 			a.ct.exec, err = parseActions(value)

@@ -31,8 +31,12 @@ func tableNames() []string {
 
 func tableNumber(name string) int { return slices.Index(tableNames(), name) }
 
-// zone of the connections that Antrea's policies decide on.
-const zone = 65520
+// Zones: of the connections that Antrea's policies decide on, and a second time
+// of those of them to Services that need SNAT.
+const (
+	zone     = 65520
+	zoneSNAT = 65521
+)
 
 // Addresses of the node, beside those of its Pods.
 const (
@@ -117,7 +121,7 @@ type service struct {
 	address  netip.Addr
 	protocol string
 	port     uint16
-	// endpoints that it has, all on this node, and the port that they listen on.
+	// endpoints that it has, and the port that they listen on.
 	endpoints []netip.Addr
 	target    uint16
 }
@@ -130,7 +134,8 @@ const (
 	catalogGroup
 	paymentsGroup
 	dnsGroup
-	reportsGroup // has no endpoints
+	reportsGroup  // has no endpoints
+	sessionsGroup // has them on another node
 )
 
 func services(m simulation.Moment) []service {
@@ -147,6 +152,7 @@ func services(m simulation.Moment) []service {
 		one(paymentsGroup, "tcp", 443, simulation.PaymentsPort, simulation.Payments.Pod().Address),
 		one(dnsGroup, "udp", simulation.DNSPort, simulation.DNSPort, simulation.DNS.Pod().Address),
 		one(reportsGroup, "tcp", 80, 0),
+		one(sessionsGroup, "tcp", 6379, 6379, netip.AddrFrom4([4]byte{203, 0, 113, 150})),
 	}
 }
 
@@ -286,6 +292,8 @@ func (b *builder) node() {
 	b.add(podConnectivity, "Classifier", 200, fmt.Sprintf("in_port=%d", gw.number), "set_field:0x2/0xf->reg0,"+to("SpoofGuard"))
 	b.add(podConnectivity, "SpoofGuard", 200, fmt.Sprintf("ip,in_port=%d", gw.number), to("UnSNAT"))
 
+	snat := fmt.Sprintf("zone=%d,nat", zoneSNAT)
+	b.add(proxy, "UnSNAT", 200, "ip,nw_dst="+gw.address.String(), fmt.Sprintf("ct(table=%d,%s)", tableNumber("ConntrackZone"), snat))
 	b.add(podConnectivity, "ConntrackZone", 200, "ip", fmt.Sprintf("ct(table=%d,zone=%d,nat)", tableNumber("ConntrackState"), zone))
 	b.add(podConnectivity, "ConntrackState", 200, "ct_state=+inv+trk,ip", "drop")
 	b.add(podConnectivity, "ConntrackState", 190, "ct_state=-new+trk,ct_mark=0x10/0x10,ip", "set_field:0x200/0x200->reg0,"+to("AntreaPolicyEgressRule"))
@@ -303,13 +311,20 @@ func (b *builder) node() {
 	b.add(egress, "L3Forwarding", 190, "ip,reg0=0x3/0xf", to("EgressMark"))
 	b.add(podConnectivity, "L3DecTTL", 210, "ip,reg0=0x2/0xf", to("SNATMark"))
 	b.add(podConnectivity, "L3DecTTL", 200, "ip", "dec_ttl,"+to("SNATMark"))
+	// From the gateway to an endpoint on another node, whose answers have to come
+	// back here.
+	b.add(proxy, "SNATMark", 200, "ct_state=+new+trk,ip,reg0=0x12/0xff",
+		fmt.Sprintf("ct(commit,table=%d,zone=%d,exec(set_field:0x20/0x20->ct_mark,move:NXM_NX_REG0[0..3]->NXM_NX_CT_MARK[0..3]))", tableNumber("SNAT"), zone))
+	b.add(proxy, "SNAT", 200, "ct_state=+new+trk,ct_mark=0x20/0x20,ip,reg0=0x2/0xf",
+		fmt.Sprintf("ct(commit,table=%d,%s(src=%s),exec(set_field:0x30/0x30->ct_mark))", tableNumber("L2ForwardingCalc"), snat, gw.address))
+	b.add(proxy, "SNAT", 200, "ct_state=-new-rpl+trk,ct_mark=0x20/0x20,ip", fmt.Sprintf("ct(table=%d,%s)", tableNumber("L2ForwardingCalc"), snat))
 	for _, p := range []port{tunnel(), gw} {
 		b.forward(&p)
 	}
 	for _, to0 := range []string{"0x10/0xf0", "0x20/0xf0"} { // policies are of Pods
 		b.add(podConnectivity, "IngressSecurityClassifier", 200, "ip,reg0="+to0, to("IngressMetric"))
 	}
-	b.add(podConnectivity, "ConntrackCommit", 200, "ct_state=+new+trk,ip",
+	b.add(podConnectivity, "ConntrackCommit", 200, "ct_state=+new+trk,ct_mark=0/0x20,ip",
 		fmt.Sprintf("ct(commit,table=%d,zone=%d,exec(move:NXM_NX_REG0[0..3]->NXM_NX_CT_MARK[0..3]))", tableNumber("Output"), zone))
 	b.add(podConnectivity, "Output", 200, "ip,reg0=0x200000/0x600000", "output:NXM_NX_REG1[]")
 }

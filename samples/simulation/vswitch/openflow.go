@@ -152,6 +152,7 @@ func (e *emulated) multipart(kind uint16, request []byte) (entries [][]byte, ok 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := e.pipeline
+	p.asked++
 	switch kind {
 	case multipartDesc:
 		description := text(nil, "Corkline", 256)

@@ -2,7 +2,6 @@ package vswitch
 
 import (
 	"cmp"
-	"hash/fnv"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,6 +23,9 @@ type pipeline struct {
 	packets  uint64
 	nowhere  uint64 // packets that the pipeline dropped
 	answered uint64 // by the agent of Antrea: it is told
+	changes  uint64 // times that flows changed, and ports
+	replugs  uint64
+	asked    uint64 // by OpenFlow
 }
 
 type table struct {
@@ -72,6 +74,10 @@ func (p *pipeline) apply(before, now *state) error {
 			p.ports[is.number] = &livePort{port: is, added: p.now}
 		}
 	}
+	p.changes++
+	if !slices.Equal(before.ports, now.ports) {
+		p.replugs++
+	}
 	is := byKey(now.flows, flowKey)
 	for i := range p.tables {
 		p.tables[i].flows = slices.DeleteFunc(p.tables[i].flows, func(f *flow) bool { return is[flowKey(f.text)] != f.text })
@@ -117,6 +123,7 @@ type walk struct {
 	size   uint64
 	flags  uint8 // of TCP
 	ttl    uint8
+	zone   uint16 // in which it was tracked last; 0 for none
 	conn   entry
 	path   uint64 // hash of the flows since the last look-up of the datapath
 	left   int    // look-ups, so that it ends
@@ -178,9 +185,7 @@ func (w *walk) run(id uint8) {
 	f.packets++
 	f.bytes += w.size
 	f.used = w.now
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(f.text)) // it cannot fail
-	w.path = w.path*31 + hash.Sum64()
+	w.path = w.path*31 + f.hash
 	if len(f.actions) == 0 {
 		w.nowhere++
 	}
@@ -242,7 +247,8 @@ func (w *walk) execute(actions []action) {
 			w.run(uint8(a.n))
 		case setField:
 			w.set(a.set)
-		case outputPort: // NORMAL: broadcasts end here
+		case normal:
+			w.flood()
 		case outputRegister:
 			w.output(int(w.values[register0+1]))
 		case groupAction:
@@ -270,6 +276,13 @@ func (w *walk) output(number int) {
 	}
 }
 
+// flood is what NORMAL does with a broadcast; nothing else comes to it.
+func (w *walk) flood() {
+	for number := range w.ports {
+		w.output(number)
+	}
+}
+
 // choose a bucket by the packet's addresses.
 func (w *walk) choose(g *group) {
 	if g == nil || len(g.buckets) == 0 {
@@ -281,9 +294,9 @@ func (w *walk) choose(g *group) {
 	w.execute(g.buckets[i])
 }
 
-func (w *walk) tuple(zone uint16) tuple {
+func (w *walk) tuple() tuple {
 	v := &w.values
-	return tuple{zone, uint8(v[ipProtocol]), addrPort(v[ipSrc], v[portSrc]), addrPort(v[ipDst], v[portDst])}
+	return tuple{w.zone, uint8(v[ipProtocol]), addrPort(v[ipSrc], v[portSrc]), addrPort(v[ipDst], v[portDst])}
 }
 
 func addrPort(address, port uint64) netip.AddrPort {
@@ -293,18 +306,20 @@ func addrPort(address, port uint64) netip.AddrPort {
 // track a packet, and look it up anew in the action's table.
 func (w *walk) track(a *ctAction) {
 	v := &w.values
-	if v[ctState]&stateTracked == 0 {
-		v[ctState], w.conn = w.tracker.track(w.tuple(a.zone), w.flags)
+	if w.zone != a.zone {
+		w.zone = a.zone
+		v[ctState], w.conn = w.tracker.track(w.tuple(), w.flags)
 	}
 	if a.commit && w.conn.conn == nil && v[ctState]&stateInvalid == 0 {
-		w.conn, _ = w.tracker.commit(w.tuple(a.zone), a.to)
+		w.conn = w.tracker.commit(w.tuple(), a.to, a.from)
 	}
+	v[ctMark], v[ctLabel] = 0, 0
 	if c := w.conn.conn; c != nil {
 		if a.commit {
 			c.execute(a.exec, v)
 		}
 		if a.nat {
-			w.translate(c)
+			w.translate()
 		}
 		v[ctMark], v[ctLabel] = uint64(c.mark), c.label
 	}
@@ -315,14 +330,15 @@ func (w *walk) track(a *ctAction) {
 	w.run(a.table)
 }
 
-// translate the addresses, as the other side knows them.
-func (w *walk) translate(c *connection) {
-	v := &w.values
+// translate the addresses to those that the other side knows.
+func (w *walk) translate() {
+	other := w.conn.conn.reply
 	if w.conn.reply {
-		v[ipSrc], v[portSrc] = uint64(number(c.orig.to.Addr())), uint64(c.orig.to.Port())
-	} else {
-		v[ipDst], v[portDst] = uint64(number(c.reply.from.Addr())), uint64(c.reply.from.Port())
+		other = w.conn.conn.orig
 	}
+	v := &w.values
+	v[ipSrc], v[portSrc] = uint64(number(other.to.Addr())), uint64(other.to.Port())
+	v[ipDst], v[portDst] = uint64(number(other.from.Addr())), uint64(other.from.Port())
 }
 
 // execute what a commit writes to the connection.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,9 +19,9 @@ import (
 	"github.com/corkline/corkline/samples/simulation"
 )
 
-// real is an Open vSwitch in userspace whose ports are of the type dummy: it
+// openVSwitch is a real one in userspace whose ports are of the type dummy: it
 // needs no privileges and no devices. Packets are handed to it over unixctl.
-type real struct {
+type openVSwitch struct {
 	dir, version string
 	stepped      bool
 	begun        time.Time // the moment that the switch's clock is at
@@ -43,8 +42,8 @@ func schemas() []string {
 }
 
 // startReal runs the daemons. Its error says what is not there.
-func startReal(ctx context.Context, dir string, stepped bool) (_ *real, err error) {
-	r := &real{dir: dir, stepped: stepped, names: map[int]string{}, at: map[string]string{}}
+func startReal(ctx context.Context, dir string, stepped bool) (_ *openVSwitch, err error) {
+	r := &openVSwitch{dir: dir, stepped: stepped, names: map[int]string{}, at: map[string]string{}}
 	for _, name := range programs() {
 		if r.at[name], err = exec.LookPath(name); err != nil {
 			return nil, fmt.Errorf("%s is not on PATH (Debian's package openvswitch-switch has it)", name)
@@ -56,7 +55,7 @@ func startReal(ctx context.Context, dir string, stepped bool) (_ *real, err erro
 	return r, nil
 }
 
-func (r *real) start(ctx context.Context) error {
+func (r *openVSwitch) start(ctx context.Context) error {
 	out, err := r.run(ctx, "", "ovs-vswitchd", "--version")
 	if err != nil {
 		return err
@@ -112,7 +111,7 @@ func (r *real) start(ctx context.Context) error {
 }
 
 // bridge makes it, with the names of its tables and the time-outs of its connections.
-func (r *real) bridge(ctx context.Context) error {
+func (r *openVSwitch) bridge(ctx context.Context) error {
 	arguments := []string{
 		"add-br", bridgeName, "--", "set", "bridge", bridgeName, "datapath_type=netdev", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow15",
 		"external_ids:roundNum=" + strconv.Itoa(round),
@@ -124,7 +123,7 @@ func (r *real) bridge(ctx context.Context) error {
 	if err := r.vsctl(ctx, arguments...); err != nil {
 		return err
 	}
-	timeouts := []string{"add-zone-tp", "netdev", "zone=" + strconv.Itoa(zone)}
+	var timeouts []string
 	for name, seconds := range map[string]int{
 		"tcp_syn_sent": timeoutSYNSent, "tcp_syn_recv": timeoutSYNReceived, "tcp_established": timeoutEstablished, "tcp_fin_wait": timeoutFinWait,
 		"tcp_time_wait": timeoutTimeWait, "tcp_close": timeoutClosed, "udp_first": timeoutUDP, "udp_single": timeoutUDP, "udp_multiple": timeoutUDPReplied,
@@ -132,10 +131,15 @@ func (r *real) bridge(ctx context.Context) error {
 	} {
 		timeouts = append(timeouts, fmt.Sprintf("%s=%d", name, seconds))
 	}
-	return r.vsctl(ctx, timeouts...)
+	for _, zone := range []int{zone, zoneSNAT} {
+		if err := r.vsctl(ctx, append([]string{"add-zone-tp", "netdev", fmt.Sprintf("zone=%d", zone)}, timeouts...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (r *real) begin(ctx context.Context, m simulation.Moment) error {
+func (r *openVSwitch) begin(ctx context.Context, m simulation.Moment) error {
 	defer func() { r.begun = m.Time }()
 	if !r.stepped || r.begun.IsZero() {
 		return nil
@@ -150,7 +154,7 @@ func (r *real) begin(ctx context.Context, m simulation.Moment) error {
 }
 
 // apply makes the difference between two states.
-func (r *real) apply(ctx context.Context, before, now *state) error {
+func (r *openVSwitch) apply(ctx context.Context, before, now *state) error {
 	if before == nil {
 		before = &state{}
 	}
@@ -166,11 +170,8 @@ func (r *real) apply(ctx context.Context, before, now *state) error {
 	}
 	groups := byKey(before.groups, groupKey)
 	for _, group := range now.groups {
-		switch old, there := groups[groupKey(group)]; {
-		case !there:
-			fmt.Fprintf(&b, "group add %s\n", group)
-		case old != group:
-			fmt.Fprintf(&b, "group modify %s\n", group)
+		if groups[groupKey(group)] != group {
+			fmt.Fprintf(&b, "group add_or_mod %s\n", group)
 		}
 	}
 	for _, flow := range now.flows {
@@ -181,7 +182,12 @@ func (r *real) apply(ctx context.Context, before, now *state) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	_, err := r.run(ctx, b.String(), "ovs-ofctl", "-O", "OpenFlow15", "bundle", filepath.Join(r.dir, bridgeName+".mgmt"), "-")
+	if _, err := r.run(ctx, b.String(), "ovs-ofctl", "-O", "OpenFlow15", "bundle", filepath.Join(r.dir, bridgeName+".mgmt"), "-"); err != nil || !r.stepped {
+		return err
+	}
+	// Until the datapath's own flows have been looked at, packets go where they
+	// went before.
+	_, err := r.call(ctx, "revalidator/wait")
 	return err
 }
 
@@ -205,11 +211,11 @@ func groupKey(group string) string {
 	return key
 }
 
-func (r *real) applyPorts(ctx context.Context, before, now []port) error {
+func (r *openVSwitch) applyPorts(ctx context.Context, before, now []port) error {
 	var arguments []string
 	for _, p := range before {
 		if !slices.Contains(now, p) {
-			arguments = append(arguments, "--", "del-port", bridgeName, p.name)
+			arguments = append(arguments, "--", "--if-exists", "del-port", bridgeName, p.name)
 			delete(r.names, p.number)
 		}
 	}
@@ -218,7 +224,7 @@ func (r *real) applyPorts(ctx context.Context, before, now []port) error {
 			continue
 		}
 		r.names[p.number] = p.name
-		arguments = append(arguments, "--", "add-port", bridgeName, p.name, "--", "set", "interface", p.name, "type=dummy", "ofport_request="+strconv.Itoa(p.number), "--", "set", "port", p.name)
+		arguments = append(arguments, "--", "--may-exist", "add-port", bridgeName, p.name, "--", "set", "interface", p.name, "type=dummy", "ofport_request="+strconv.Itoa(p.number), "--", "set", "port", p.name)
 		ids := p.externalIDs()
 		for _, key := range slices.Sorted(maps.Keys(ids)) {
 			arguments = append(arguments, fmt.Sprintf("external_ids:%s=%q", key, ids[key]))
@@ -230,16 +236,13 @@ func (r *real) applyPorts(ctx context.Context, before, now []port) error {
 	return r.vsctl(ctx, arguments[1:]...)
 }
 
-const (
-	// maxQueue of packets that a dummy port holds; what is more is lost.
-	maxQueue = 100
-	// maxReceive packets are in one call.
-	maxReceive = 64
-)
+// maxReceive packets of a port are on their way at most: of more than 100 in its
+// queue a dummy port loses the newest.
+const maxReceive = 64
 
 // receive hands packets over, in calls of some of one port, and waits for them
 // before any port's queue could be full.
-func (r *real) receive(ctx context.Context, packets []packet) error {
+func (r *openVSwitch) receive(ctx context.Context, packets []packet) error {
 	byPort := map[int][]string{}
 	var order []int
 	for i := range packets {
@@ -273,7 +276,7 @@ func (r *real) receive(ctx context.Context, packets []packet) error {
 }
 
 // drain waits until the switch has taken so many packets more, by its own count.
-func (r *real) drain(ctx context.Context, n uint64) error {
+func (r *openVSwitch) drain(ctx context.Context, n uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -315,7 +318,7 @@ func packetsReceived(text string) (sum uint64, err error) {
 	return sum, nil
 }
 
-func (r *real) call(ctx context.Context, command string, arguments ...string) (string, error) {
+func (r *openVSwitch) call(ctx context.Context, command string, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	text, err := r.unixctl.Call(ctx, command, arguments...)
@@ -325,22 +328,33 @@ func (r *real) call(ctx context.Context, command string, arguments ...string) (s
 	return text, nil
 }
 
-// reason is that a daemon has ended, where one has.
-func (r *real) reason(err error) error {
-	for _, d := range r.daemons {
-		if d.ended() {
-			return fmt.Errorf("%s has ended: %w", d.name, err)
+// reason is that a daemon has ended, where one has. One that is about to has
+// half a second for it.
+func (r *openVSwitch) reason(err error) error {
+	timer := time.NewTimer(500 * time.Millisecond)
+	defer timer.Stop()
+	for waits := true; ; waits = false {
+		for _, d := range r.daemons {
+			if d.ended() {
+				return fmt.Errorf("%s has ended: %w", d.name, err)
+			}
+		}
+		if !waits || len(r.daemons) == 0 || errors.As(err, new(unixctl.Error)) {
+			return err
+		}
+		select {
+		case <-r.daemons[len(r.daemons)-1].done: // ovs-vswitchd, as soon as it runs
+		case <-timer.C:
 		}
 	}
-	return err
 }
 
-func (r *real) vsctl(ctx context.Context, arguments ...string) error {
+func (r *openVSwitch) vsctl(ctx context.Context, arguments ...string) error {
 	_, err := r.run(ctx, "", "ovs-vsctl", append([]string{"--timeout=20", "--db=unix:" + filepath.Join(r.dir, "db.sock")}, arguments...)...)
 	return err
 }
 
-func (r *real) environment() []string {
+func (r *openVSwitch) environment() []string {
 	environment := os.Environ()
 	for _, name := range []string{"OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"} {
 		environment = append(environment, name+"="+r.dir)
@@ -349,7 +363,7 @@ func (r *real) environment() []string {
 }
 
 // run a program to its end.
-func (r *real) run(ctx context.Context, input, program string, arguments ...string) (string, error) {
+func (r *openVSwitch) run(ctx context.Context, input, program string, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	command := exec.CommandContext(ctx, r.at[program], arguments...)
@@ -365,7 +379,7 @@ func (r *real) run(ctx context.Context, input, program string, arguments ...stri
 }
 
 // daemon starts one, and waits for its socket when one is named.
-func (r *real) daemon(ctx context.Context, socket, program string, arguments ...string) error {
+func (r *openVSwitch) daemon(ctx context.Context, socket, program string, arguments ...string) error {
 	command := exec.Command(r.at[program], arguments...) //nolint:noctx // it runs until close
 	command.Env = r.environment()
 	d, err := startProcess(program, command)
@@ -380,62 +394,11 @@ func (r *real) daemon(ctx context.Context, socket, program string, arguments ...
 }
 
 // close ends the daemons, ovs-vswitchd first.
-func (r *real) close() error {
+func (r *openVSwitch) close() error {
 	slices.Reverse(r.daemons)
 	var errs []error
 	for _, d := range r.daemons {
 		errs = append(errs, d.stop())
 	}
 	return errors.Join(errs...)
-}
-
-// process that runs.
-type process struct {
-	name    string
-	command *exec.Cmd
-	done    chan struct{} // closed when it has ended
-}
-
-func (p *process) pid() int { return p.command.Process.Pid }
-
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// wait for a socket that takes connections.
-func (p *process) wait(ctx context.Context, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-p.done:
-			return fmt.Errorf("%s has ended, see %s.log", p.name, filepath.Join(filepath.Dir(path), p.name))
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w", p.name, ctx.Err())
-		case <-tick.C:
-		}
-	}
-}
-
-// stop asks it to end, and kills it when it does not within five seconds.
-func (p *process) stop() error {
-	if p.ended() {
-		return nil
-	}
-	_ = p.command.Process.Signal(os.Interrupt) // gone already, or told
-	timer := time.AfterFunc(5*time.Second, func() { _ = p.command.Process.Kill() })
-	defer timer.Stop()
-	<-p.done
-	return nil
 }

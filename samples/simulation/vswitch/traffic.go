@@ -42,6 +42,9 @@ type traffic struct {
 type session struct {
 	client, server port // where each is plugged in
 	from, to       netip.Addr
+	// As the server has them: itself, where it is no Pod here, and the client,
+	// where that is seen as another.
+	backend, seen  netip.Addr
 	fromPort       uint16
 	toPort, target uint16 // of the Service, and where the server listens
 	left           int    // seconds until it ends
@@ -144,12 +147,15 @@ func (s *session) up(flags uint8, payload int) packet {
 }
 
 func (s *session) down(flags uint8, payload int) packet {
-	from := s.to
+	from, to := s.to, s.from
 	if s.server.pod != "" {
 		from = s.server.address
 	}
+	if s.backend.IsValid() {
+		from, to = s.backend, s.seen
+	}
 	return packet{
-		in: s.server.number, src: s.sender(&s.server), dst: s.nextHop(&s.server, &s.client, s.from), kind: ethIPv4, from: from, to: s.from, protocol: protoTCP, ttl: 64,
+		in: s.server.number, src: s.sender(&s.server), dst: s.nextHop(&s.server, &s.client, s.from), kind: ethIPv4, from: from, to: to, protocol: protoTCP, ttl: 64,
 		fromPort: s.target, toPort: s.fromPort, flags: flags, seq: s.ack, ack: s.seq, payload: payload,
 	}
 }
@@ -198,6 +204,10 @@ func (t *traffic) begin(m simulation.Moment) {
 	for range t.times(t.rate) { // a bank
 		p := podPort(simulation.Payments.Pod())
 		t.connect(session{client: p, server: gw, from: p.address, to: netip.AddrFrom4([4]byte{203, 0, 113, 80}), toPort: 443, target: 443, request: 600, reply: 400}, denied)
+	}
+	for range t.times(t.rate * 0.7) { // from outside, to a Service whose endpoint is on another node
+		sessions := &list[sessionsGroup-1]
+		t.connect(session{client: gw, server: tun, from: netip.AddrFrom4([4]byte{198, 51, 100, byte(20 + t.random.IntN(3))}), to: sessions.address, backend: sessions.endpoints[0], seen: gatewayAddress(), toPort: sessions.port, target: sessions.target, request: 90, reply: 300}, false)
 	}
 	for range t.times(t.rate) { // a Pod of another node
 		w := web()
@@ -252,7 +262,7 @@ func (t *traffic) names(m simulation.Moment) {
 // oddities are what the pipeline drops on an ordinary day, and ARP.
 func (t *traffic) oddities(m simulation.Moment) {
 	pods := m.Pods()
-	any := func() port { return podPort(pods[t.random.IntN(len(pods))]) }
+	anyPod := func() port { return podPort(pods[t.random.IntN(len(pods))]) }
 	catalog := simulation.Catalog.Pod()
 	ip := func(from port, protocol uint8, to netip.Addr, toPort uint16) packet {
 		return packet{
@@ -261,11 +271,11 @@ func (t *traffic) oddities(m simulation.Moment) {
 		}
 	}
 	for range t.times(0.5) {
-		p := any()
+		p := anyPod()
 		t.send(0, packet{in: p.number, src: p.mac, dst: mac{255, 255, 255, 255, 255, 255}, kind: ethARP, from: p.address, to: gatewayAddress()})
 	}
 	for range t.times(0.05) { // a neighbour's address
-		p := any()
+		p := anyPod()
 		t.send(0, packet{in: p.number, src: p.mac, dst: mac{255, 255, 255, 255, 255, 255}, kind: ethARP, from: netip.AddrFrom4([4]byte{192, 0, 2, 99}), to: gatewayAddress()})
 	}
 	for range t.times(0.2) { // of Pods as well, in bursts
@@ -276,12 +286,12 @@ func (t *traffic) oddities(m simulation.Moment) {
 		}
 	}
 	for range t.times(0.1) { // an echo reply that nobody asked for
-		p := ip(any(), protoICMP, catalog.Address, uint16(t.random.Uint32()))
+		p := ip(anyPod(), protoICMP, catalog.Address, uint16(t.random.Uint32()))
 		p.fromPort = 0
 		t.send(0, p)
 	}
 	for range t.times(0.15) {
-		t.send(0, ip(any(), protoTCP, netip.AddrFrom4([4]byte{203, 0, 113, 81}), 23))
+		t.send(0, ip(anyPod(), protoTCP, netip.AddrFrom4([4]byte{203, 0, 113, 81}), 23))
 	}
 	for range t.times(0.1) {
 		t.send(0, ip(podPort(simulation.Web(0)), protoTCP, serviceAddress(10+reportsGroup), 80))
@@ -292,7 +302,7 @@ func (t *traffic) oddities(m simulation.Moment) {
 		t.send(0, p)
 	}
 	for range t.times(0.03) {
-		p := any()
+		p := anyPod()
 		t.send(0, packet{in: p.number, src: p.mac, dst: mac{1, 0x80, 0xc2, 0, 0, 0x0e}, kind: ethLLDP, payload: 46})
 	}
 }

@@ -37,8 +37,9 @@ type Options struct {
 	Dir  string
 	Mode Mode // empty for Auto
 	Seed uint64
-	// Rate is how busy the node is: 1, as 0, is about 50 connections a second
-	// while shop/web has 100 replicas. Stories have their own.
+	// Rate is how busy the node is: 1, as 0, is about 30 connections a second
+	// while shop/web has 100 replicas. More than 3 is 3: it is not the switch that
+	// is to be kept busy. Stories have rates of their own.
 	Rate float64
 	// Stepped lets time in a real switch pass with the moments only, as it does
 	// in an emulated one: for tests, which have no time.
@@ -75,7 +76,7 @@ type forwarder interface {
 // Start starts a switch, which runs until Close; ctx ends the start only. With
 // Auto an error of the real one leads to the emulated one, which Describe tells.
 func Start(ctx context.Context, o Options) (*Switch, error) {
-	s := &Switch{Dir: o.Dir, traffic: newTraffic(simulation.Options{Seed: o.Seed}.Random("vswitch"), cmp.Or(o.Rate, 1))}
+	s := &Switch{Dir: o.Dir, traffic: newTraffic(simulation.Options{Seed: o.Seed}.Random("vswitch"), min(cmp.Or(o.Rate, 1), maxRate))}
 	if o.Dir == "" {
 		dir, err := os.MkdirTemp("", "corkline-ovs-")
 		if err != nil {
@@ -99,9 +100,9 @@ func (s *Switch) start(ctx context.Context, o Options) (err error) {
 	}
 	switch o.Mode {
 	case Real, Auto, "":
-		real, err := startReal(ctx, s.Dir, o.Stepped)
+		r, err := startReal(ctx, s.Dir, o.Stepped)
 		if err == nil {
-			s.forward, s.Mode, s.why = real, Real, fmt.Sprintf("real: Open vSwitch %s, userspace datapath", real.version)
+			s.forward, s.Mode, s.why = r, Real, fmt.Sprintf("real: Open vSwitch %s, userspace datapath", r.version)
 			return nil
 		}
 		if o.Mode == Real || ctx.Err() != nil {
@@ -117,6 +118,8 @@ func (s *Switch) start(ctx context.Context, o Options) (err error) {
 	s.forward, err = startEmulated(s.Dir)
 	return err
 }
+
+const maxRate = 3
 
 // maxSocketPath is what a Unix socket's address holds.
 const maxSocketPath = 107

@@ -12,8 +12,9 @@ import (
 // and lib/ofp-actions.c of its source).
 
 const (
-	nicira = 0x00002320
-	padded = 8
+	nicira     = 0x00002320
+	portNormal = 0xfffffffa
+	padded     = 8
 )
 
 // Subtypes of Open vSwitch's actions (enum ofp_raw_action_type).
@@ -135,8 +136,8 @@ func vendor(b []byte, subtype uint16) []byte {
 // encode an action; its length and padding are written by who calls.
 func (a *action) encode(b []byte) []byte {
 	switch a.kind {
-	case outputPort:
-		return zeros(u32(u16(u16(b, 0), 0), a.n), 8)
+	case normal:
+		return zeros(u32(u16(u16(b, 0), 0), portNormal), 8)
 	case groupAction:
 		return u32(u16(u16(b, 22), 0), a.n)
 	case decTTL:
@@ -162,7 +163,7 @@ func (a *action) encode(b []byte) []byte {
 }
 
 // encodeController writes NXAST_CONTROLLER2 with its properties: the
-// controller's number, and what it is to be told.
+// controller's number, the reason, and what it is to be told.
 func (a *action) encodeController(b []byte) []byte {
 	b = zeros(b, 6)
 	property := func(kind uint16, value []byte) {
@@ -171,6 +172,7 @@ func (a *action) encodeController(b []byte) []byte {
 		b = pad(setLength(b, start, 2), start)
 	}
 	property(1, u16(nil, 62373))
+	property(2, []byte{0}) // the reason: no match
 	property(3, a.user)
 	return b
 }
@@ -189,10 +191,13 @@ func (c *ctAction) encode(b []byte) []byte {
 	if c.nat {
 		start := len(b)
 		b = zeros(vendor(b, niciraNAT), 2)
-		if c.to.IsValid() {
+		switch {
+		case c.to.IsValid():
 			b = u16(u16(b, 2), 1|16) // the destination: an address and a port
 			b = u16(append(b, c.to.Addr().AsSlice()...), c.to.Port())
-		} else {
+		case c.from.IsValid():
+			b = append(u16(u16(b, 1), 1), c.from.AsSlice()...)
+		default:
 			b = u16(u16(b, 0), 0)
 		}
 		b = setLength(pad(b, start), start, 2)

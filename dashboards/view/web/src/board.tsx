@@ -69,7 +69,7 @@ export function BoardView({ board, boards, config, chrome, events, children }: P
   const said = JSON.stringify(events ?? []);
   const drawn = useMemo(() => {
     const own = JSON.parse(said) as Note['events'];
-    return off(eventsName) ? marks : [...marks, ...own.map((e): Annotation => ({ ...e, tags: [], color: 'purple' }))];
+    return off(eventsName) ? marks : [...marks, ...own.map((e): Annotation => ({ ...e, tags: [], color: 'purple', faint: true }))];
   }, [marks, said, switches]);
   const shown = list.filter((a) => !a.hide);
   if (events?.length) {

@@ -170,6 +170,7 @@ export interface Annotation {
   text: string;
   tags: string[];
   color: string;
+  faint?: boolean; // without a band, as many may overlap
 }
 
 // annotations of a board: times at which a query of Prometheus is above zero.
