@@ -275,10 +275,6 @@ type filling struct {
 	Seconds float64   `json:"seconds,omitempty"`
 }
 
-// soon is when a table that fills is an event, and begins to be told of by the
-// alerts.
-const soon = 30 * time.Minute
-
 // tell of floods that begin and end, and of a table that will soon be full.
 func (c *Collector) tell(s *snapshot) {
 	if c.options.Events == nil {
@@ -291,7 +287,7 @@ func (c *Collector) tell(s *snapshot) {
 			}
 		}
 	}
-	is := s.growing && s.forecast.Full < soon
+	is := s.growing && s.forecast.Soon()
 	if is == c.filling {
 		return
 	}
