@@ -15,6 +15,19 @@ type ForecastOptions struct {
 	Memory time.Duration
 	// Horizon beyond which there is no forecast: 24 hours.
 	Horizon time.Duration
+	// Trend that lasts so long is one: a minute.
+	Trend time.Duration
+	// Reach of a trend, in its own length: 8.
+	Reach float64
+	// Settle is how long counts go back before there is a forecast of a table
+	// that is not nearly full: 14 minutes.
+	Settle time.Duration
+}
+
+// Glimpse has the options for a look of so long, at counts each second: a
+// forecast by what there is.
+func Glimpse(lasts time.Duration) ForecastOptions {
+	return ForecastOptions{Window: max(lasts, time.Minute), Trend: min(lasts/2, time.Minute), Reach: 120, Settle: time.Second}
 }
 
 // Forecast of a table that fills.
@@ -52,13 +65,9 @@ const (
 	// Highs and lows that are remembered.
 	spans = 180
 	// What a trend needs at least.
-	trendPoints  = 6
-	trendSeconds = 60
-	// A trend is not drawn out to more than so many times its length.
-	reach = 8
-	// Before so much was seen, it must be near the limit.
-	youngSeconds = 840
-	nearLimit    = 0.85
+	trendPoints = 6
+	// Before the counts have settled, the table must be near the limit.
+	nearLimit = 0.85
 	// What falls again does so below this share of the limit, for all we know.
 	toothHighest = 0.9
 	// From this share on, what accelerates or has grown for long goes on.
@@ -74,8 +83,8 @@ const (
 	agreement = 0.2
 	// Growth beside its standard error.
 	significance = 8
-	// A trend is told when it has been there for so long.
-	holdSeconds = 45
+	// A trend is told when it has been there for this part of what makes one.
+	hold = 0.75
 )
 
 // point is a count, or an average of some, at seconds since the first.
@@ -121,6 +130,15 @@ func NewForecaster(o ForecastOptions) *Forecaster {
 	}
 	if o.Horizon <= 0 {
 		o.Horizon = 24 * time.Hour
+	}
+	if o.Trend <= 0 {
+		o.Trend = time.Minute
+	}
+	if o.Reach <= 0 {
+		o.Reach = 8
+	}
+	if o.Settle <= 0 {
+		o.Settle = 14 * time.Minute
 	}
 	return &Forecaster{
 		options: o, points: make([]point, 0, 2*windowPoints), spans: make([]span, 0, spans+1),
@@ -215,21 +233,22 @@ func (f *Forecaster) Forecast() (Forecast, bool) {
 	if f.last.count >= f.limit {
 		return Forecast{Confidence: 1, Since: f.start.Add(seconds(f.last.at))}, true
 	}
-	if !f.has || f.last.at-f.hasSince < holdSeconds {
+	held := hold * f.options.Trend.Seconds()
+	if !f.has || f.last.at-f.hasSince < held {
 		return Forecast{}, false
 	}
 	t := f.current
 	lasts := f.last.at - t.since
 	full := t.left(t.growth, f.limit)
-	if slices.Max(f.ends[:])-slices.Min(f.ends[:]) > max(agreement*full, holdSeconds) {
+	if slices.Max(f.ends[:])-slices.Min(f.ends[:]) > max(agreement*full, held) {
 		return Forecast{}, false
 	}
-	if full > reach*lasts || full > f.options.Horizon.Seconds() {
+	if full > f.options.Reach*lasts || full > f.options.Horizon.Seconds() {
 		return Forecast{}, false
 	}
 	earliest := min(full, t.left(t.growth*1.03+1.64*t.error, f.limit))
 	latest := max(full, min(t.left(t.growth*0.97-1.64*t.error, f.limit), f.options.Horizon.Seconds()))
-	confidence := Confident * max(0, t.explains) * (1 - full/(reach*lasts)/2)
+	confidence := Confident * max(0, t.explains) * (1 - full/(f.options.Reach*lasts)/2)
 	if f.sure(&t) {
 		confidence += Confident
 	}
@@ -306,7 +325,7 @@ func (f *Forecaster) trend() (best trend, ok bool) {
 	slowest, fastest := math.Inf(-1), math.Inf(1)
 	for from := n - trendPoints; from >= 0; {
 		part := f.points[from:]
-		if lasts := f.last.at - part[0].at; lasts >= trendSeconds {
+		if lasts := f.last.at - part[0].at; lasts >= f.options.Trend.Seconds() {
 			t, fits := f.fit(part, noise)
 			tolerance := 4*t.error + 0.06*math.Abs(t.growth)
 			if ok && (t.growth < slowest || t.growth > fastest) {
@@ -474,7 +493,7 @@ func (f *Forecaster) regress(part []point, bend float64) (t trend, squares float
 // roseAndFell reports whether the counts before the trend make it doubtful:
 // they were as high and fell again, or there are too few of them.
 func (f *Forecaster) roseAndFell(t *trend) bool {
-	lasts := f.last.at - t.since
+	lasts, young := f.last.at-t.since, f.options.Settle.Seconds()
 	low, high, fastest, before := math.Inf(1), math.Inf(-1), 0.0, 0.0
 	for i, s := range f.spans {
 		if s.at >= t.since {
@@ -492,11 +511,11 @@ func (f *Forecaster) roseAndFell(t *trend) bool {
 	if high >= 0.97*f.limit { // it was full: that it fell is no comfort
 		return false
 	}
-	if before >= 4*lasts && before >= youngSeconds && t.growth > 2.5*fastest {
+	if before >= 4*lasts && before >= young && t.growth > 2.5*fastest {
 		return false
 	}
 	if f.last.count < high+min((high-low)/4, (f.limit-high)/2) {
 		return true
 	}
-	return before+lasts < youngSeconds && (lasts < youngSeconds/3 || f.last.count < nearLimit*f.limit)
+	return before+lasts < young && (lasts < young/3 || f.last.count < nearLimit*f.limit)
 }

@@ -367,6 +367,27 @@ func TestForecastOfFewCounts(t *testing.T) {
 	}
 }
 
+// A look of half a minute tells what grows meanwhile, and nothing of what does
+// not.
+func TestGlimpse(t *testing.T) {
+	f := func(name string, grows float64, want time.Duration) {
+		t.Helper()
+		forecaster := analysis.NewForecaster(analysis.Glimpse(30 * time.Second))
+		noise := noise(rand.New(rand.NewPCG(1, 1)), 50)
+		for at := range 31 {
+			forecaster.Observe(second(float64(at)), uint64(50_000+grows*float64(at)+noise(float64(at))), limit)
+		}
+		got, ok := forecaster.Forecast()
+		if ok != (want > 0) || (got.Full-want).Abs() > want/10 {
+			t.Errorf("%s: %+v, %t, want %v", name, got, ok, want)
+		}
+	}
+	f("grows", 1000, 181*time.Second)
+	f("grows slowly", 100, 2090*time.Second)
+	f("is flat", 0, 0)
+	f("shrinks", -100, 0)
+}
+
 func BenchmarkObserve(b *testing.B) {
 	f := analysis.NewForecaster(analysis.ForecastOptions{})
 	at := 0.0
