@@ -373,7 +373,7 @@ func (c *Collector) Status() []collector.Fact {
 		add("Unreplied, half-open", "%d, %d", s.table.tally.unreplied, s.table.tally.halfOpen)
 	}
 	if s.growing {
-		add("Full in", "%s, between %s and %s", s.forecast.Full.Round(time.Second), s.forecast.Earliest.Round(time.Second), s.forecast.Latest.Round(time.Second))
+		add("Full in", "%s, between %s and %s; confidence %.2f", s.forecast.Full.Round(time.Second), s.forecast.Earliest.Round(time.Second), s.forecast.Latest.Round(time.Second), s.forecast.Confidence)
 	}
 	if r := c.Report(); r.Top != nil {
 		for _, list := range [...]struct {

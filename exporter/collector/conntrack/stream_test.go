@@ -2,7 +2,9 @@ package conntrack
 
 import (
 	"net/netip"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/corkline/corkline/exporter/collector/conntrack/netlink"
 )
@@ -19,5 +21,26 @@ func TestStream(t *testing.T) {
 	})
 	if err != nil || stats.Entries != uint64(n) || len(clients) != 100 {
 		t.Errorf("%+v, %d clients: %v", stats, len(clients), err)
+	}
+}
+
+// Two million entries, each of another client, take no more memory than few.
+func TestStream_Memory(t *testing.T) {
+	c := New(Options{Interval: time.Minute})
+	allocated := func(n int) uint64 {
+		t.Helper()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		content, err := c.dump(t.Context(), stream(n, n))
+		runtime.ReadMemStats(&after)
+		if err != nil || content.entries != uint64(n) || content.states[0].Entries != uint64(n) {
+			t.Fatalf("%+v: %v", content, err)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	few, many := allocated(2000), allocated(2_000_000)
+	t.Logf("%d bytes allocated for 2000 entries, %d for 2 million", few, many)
+	if many > few+(64<<10) {
+		t.Errorf("%d bytes allocated for 2000 entries, %d for 2 million", few, many)
 	}
 }
