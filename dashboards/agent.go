@@ -23,7 +23,7 @@ func agent() grafana.Board {
 		Variables: append(append(stores(), places()...),
 			grafana.LabelVariable{Name: "source", Label: "Source", Selector: `corkline_pipeline_lines_read_total{cluster=~"$cluster", node=~"$node"}`, Of: "source"},
 		),
-		Rows: []grafana.Row{agentOverview(), agentLedger(), agentParsing(), agentPush(), agentFaults(), agentCost()},
+		Rows: []grafana.Row{agentOverview(), agentLedger(), agentParsing(), agentPush(), agentCollectors(), agentSyslog(), agentArchive(), agentFaults(), agentCost()},
 	}
 }
 
@@ -169,23 +169,12 @@ func agentParsing() grafana.Row {
 	}}
 }
 
-// latency is a quantile of the push, of classic or of native histograms:
-// which ones there are is the scrape's choice.
-func latency(quantile string) string {
-	return `histogram_quantile(` + quantile + `, sum by (le) (rate(corkline_loki_push_duration_seconds_bucket` + agents + `[$__rate_interval])))` +
-		` or histogram_quantile(` + quantile + `, sum(rate(corkline_loki_push_duration_seconds` + agents + `[$__rate_interval])))`
-}
-
 func agentPush() grafana.Row {
 	return grafana.Row{Title: "Push to Loki", Panels: []grafana.Panel{
 		{
 			Title: "Latency", Description: "Time from sending a push request until it was answered or given up.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s",
-			Queries: []grafana.Query{
-				{Expr: latency("0.5"), Legend: "p50"},
-				{Expr: latency("0.9"), Legend: "p90"},
-				{Expr: latency("0.99"), Legend: "p99"},
-			},
+			Queries: quantiles("corkline_loki_push_duration_seconds", agents),
 		},
 		{
 			Title: "Requests by status", Description: "Push requests per second by Loki's answer. 2xx is good, error means that there was no answer. The agent's status page tells what Loki said.",
@@ -200,6 +189,124 @@ func agentPush() grafana.Row {
 			Title: "Bytes", Description: "Compressed bytes per second of all push requests, repeated ones too.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "binBps",
 			Queries: []grafana.Query{{Expr: `sum(rate(corkline_loki_push_bytes_total` + agents + `[$__rate_interval]))`, Legend: "pushed"}},
+		},
+	}}
+}
+
+// agentCollectors are what polls the switch and connection tracking.
+func agentCollectors() grafana.Row {
+	const by = `max by (cluster, node, collector) `
+	return grafana.Row{Title: "What is polled", Panels: []grafana.Panel{
+		{
+			Title: "State of collectors", Description: "What each agent polls, whether the last poll was good, and how old it is. Absent means that the node has nothing to poll, such as no Open vSwitch.",
+			Width: 14, Height: 8, Store: grafana.Prometheus, Unit: "short",
+			As: grafana.Table{Columns: []grafana.Column{
+				{Field: "cluster", Title: "Cluster"},
+				{Field: "node", Title: "Node"},
+				{Field: "collector", Title: "Collector"},
+				{Field: "Value #A", Title: "Up", Unit: "bool_on_off", Width: 80},
+				{Field: "Value #B", Title: "Absent", Unit: "bool_yes_no", Width: 80},
+				{Field: "Value #C", Title: "Took", Unit: "s", Width: 100},
+				{Field: "Value #D", Title: "Last good", Unit: "dateTimeFromNow", Width: 140},
+				{Field: "Value #E", Title: "Failed polls", Unit: "locale", Width: 110, Red: true},
+			}},
+			Queries: []grafana.Query{
+				{Expr: by + `(corkline_collector_up` + agents + `)`},
+				{Expr: by + `(corkline_collector_absent` + agents + `)`},
+				{Expr: by + `(corkline_collector_poll_duration_seconds` + agents + `)`},
+				{Expr: by + `(1000 * (corkline_collector_last_success_timestamp_seconds` + agents + ` > 0))`},
+				{Expr: `round(sum by (cluster, node, collector) (increase(corkline_collector_polls_total{cluster=~"$cluster", node=~"$node", result="failure"}[$__range]))) or 0 * ` + by + `(corkline_collector_up` + agents + `)`},
+			},
+			Empty: "No collector is on",
+		},
+		{
+			Title: "Duration of polls", Description: "How long the last poll took, of the slowest agent.",
+			Width: 5, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "s",
+			Queries: []grafana.Query{{Expr: `max by (collector) (corkline_collector_poll_duration_seconds` + agents + `)`, Legend: "{{collector}}"}},
+			Empty:   "No collector is on",
+		},
+		{
+			Title: "Events", Description: "Events per second that collectors noticed and wrote to their spools, and those that were lost because a spool was full.",
+			Width: 5, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps",
+			Queries: []grafana.Query{
+				{Expr: `sum by (collector) (rate(corkline_collector_events_total` + agents + `[$__rate_interval]))`, Legend: "{{collector}}"},
+				{Expr: `sum by (collector) (rate(corkline_collector_events_dropped_total` + agents + `[$__rate_interval]))`, Legend: "{{collector}}, lost"},
+			},
+			Empty: "No collector is on",
+		},
+	}}
+}
+
+func agentSyslog() grafana.Row {
+	const none = "No source receives syslog"
+	lost := func(metric string) string {
+		return `sum(rate(` + metric + sources + `[$__rate_interval]))`
+	}
+	return grafana.Row{Title: "Syslog", Panels: []grafana.Panel{
+		{
+			Title: "Messages received", Description: "Messages per second from allowed senders.",
+			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps",
+			Queries: []grafana.Query{{Expr: `sum by (source, transport) (rate(corkline_syslog_messages_total` + sources + `[$__rate_interval]))`, Legend: "{{source}} {{transport}}"}},
+			Empty:   none,
+		},
+		{
+			Title: "Not received", Description: "Messages per second that were dropped by the kernel (UDP), refused, cut at max_line_bytes, or lost with their connection.",
+			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps",
+			Queries: []grafana.Query{
+				{Expr: lost("corkline_syslog_udp_dropped_total"), Legend: "dropped by the kernel"},
+				{Expr: lost("corkline_syslog_refused_total"), Legend: "refused"},
+				{Expr: lost("corkline_syslog_oversized_total"), Legend: "cut"},
+				{Expr: lost("corkline_syslog_framing_errors_total"), Legend: "badly framed"},
+			},
+			Empty: none,
+		},
+		{
+			Title: "Spool", Description: "Bytes of messages on disk that have yet to be shipped, as a share of spool_bytes. When it is full nothing more is read from senders. Alerts begin at 75 %.",
+			Width: 4, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Limits: true}, Unit: "percentunit", Max: 1,
+			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 0.75, Color: "orange"}},
+			Queries:    []grafana.Query{{Expr: `max by (source) (corkline_syslog_spool_bytes` + sources + ` / corkline_syslog_spool_limit_bytes` + sources + `)`, Legend: "{{source}}"}},
+			Empty:      none,
+		},
+		{
+			Title: "Senders", Description: "Connections that are open, over TCP and TLS.",
+			Width: 4, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short",
+			Queries: []grafana.Query{{Expr: `sum by (source, transport) (corkline_syslog_connections` + sources + `)`, Legend: "{{source}} {{transport}}"}},
+			Empty:   none,
+		},
+	}}
+}
+
+func agentArchive() grafana.Row {
+	return grafana.Row{Title: "Archive of what Loki refuses", Panels: []grafana.Panel{
+		{
+			Title: "On disk", Description: "Bytes of archived lines that wait for S3 on the nodes' disks, as a share of archive.budget_bytes, of the fullest agent. Alerts begin at 80 %.",
+			Width: 6, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1,
+			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 0.5, Color: "orange"}, {From: 0.8, Color: "red"}},
+			Queries:    []grafana.Query{{Expr: `max(corkline_archive_bytes` + agents + ` / (corkline_archive_budget_bytes` + agents + ` > 0))`, Legend: "of the budget"}},
+			Empty:      "No archive",
+		},
+		{
+			Title: "Waiting for S3", Description: "Segments of archived lines on disk; without S3 they stay there.",
+			Width: 6, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
+			Queries: []grafana.Query{{Expr: `sum(corkline_archive_segments` + agents + `)`, Legend: "segments"}},
+			Empty:   "No archive",
+		},
+		{
+			Title: "Uploads", Description: "Lines per second that S3 acknowledged.",
+			Width: 6, Height: 6, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps",
+			Queries: []grafana.Query{{Expr: `sum(rate(corkline_archive_uploaded_lines_total` + agents + `[$__rate_interval]))`, Legend: "lines"}},
+			Empty:   "No archive",
+		},
+		{
+			Title: "Archive faults", Description: "What failed in the time range: uploads are tried again, and what cannot be stored makes its source wait. Damaged lines were found on disk, and set aside.",
+			Width: 6, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
+			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
+			Queries: []grafana.Query{
+				{Expr: `round(sum(increase(corkline_archive_upload_failures_total` + agents + `[$__range])))`, Legend: "uploads"},
+				{Expr: `round(sum(increase(corkline_archive_store_failures_total` + agents + `[$__range])))`, Legend: "stores"},
+				{Expr: `round(sum(increase(corkline_archive_damaged_records_total` + agents + `[$__range])))`, Legend: "damaged lines"},
+			},
+			Empty: "No archive",
 		},
 	}}
 }

@@ -19,8 +19,41 @@ type Dashboard struct {
 	JSON  []byte
 }
 
+//go:embed overview.json
+var overviewJSON string
+
 //go:embed antrea-networkpolicy.json
 var networkPolicyJSON string
+
+//go:embed antrea-agent.json
+var antreaAgentJSON string
+
+//go:embed antrea-agent-logs.json
+var antreaLogsJSON string
+
+//go:embed antrea-controller.json
+var controllerJSON string
+
+//go:embed ovs-pipeline.json
+var ovsJSON string
+
+//go:embed conntrack.json
+var conntrackJSON string
+
+//go:embed virtualservices.json
+var virtualServicesJSON string
+
+//go:embed connections.json
+var connectionsJSON string
+
+//go:embed dns.json
+var dnsJSON string
+
+//go:embed waf.json
+var wafJSON string
+
+//go:embed operators.json
+var operatorsJSON string
 
 //go:embed corkline.json
 var agentJSON string
@@ -31,7 +64,18 @@ var boards = []struct {
 	board func() grafana.Board
 	json  string // what board gives
 }{
+	{"overview", overview, overviewJSON},
+	{"antrea-agent", antreaAgent, antreaAgentJSON},
+	{"ovs-pipeline", ovs, ovsJSON},
+	{"conntrack", conntrack, conntrackJSON},
 	{"antrea-networkpolicy", networkPolicy, networkPolicyJSON},
+	{"antrea-agent-logs", antreaLogs, antreaLogsJSON},
+	{"antrea-controller", antreaController, controllerJSON},
+	{"virtualservices", virtualServices, virtualServicesJSON},
+	{"connections", l4Connections, connectionsJSON},
+	{"dns", dns, dnsJSON},
+	{"waf", waf, wafJSON},
+	{"operators", operators, operatorsJSON},
 	{"corkline", agent, agentJSON},
 }
 
@@ -47,9 +91,21 @@ func All() []Dashboard {
 
 // The boards know each other by these.
 const (
-	networkPolicyUID = "corkline-networkpolicy"
-	agentUID         = "corkline-agent"
-	tag              = "corkline"
+	overviewUID        = "corkline-overview"
+	antreaAgentUID     = "corkline-antrea-agent"
+	ovsUID             = "corkline-ovs"
+	conntrackUID       = "corkline-conntrack"
+	networkPolicyUID   = "corkline-networkpolicy"
+	antreaLogsUID      = "corkline-antrea-agent-logs"
+	controllerUID      = "corkline-antrea-controller"
+	virtualServicesUID = "corkline-virtualservices"
+	connectionsUID     = "corkline-connections"
+	dnsUID             = "corkline-dns"
+	wafUID             = "corkline-waf"
+	operatorsUID       = "corkline-operators"
+	agentUID           = "corkline-agent"
+
+	tag = "corkline"
 )
 
 // stores are the variables of the datasources, by the names that Corkline's

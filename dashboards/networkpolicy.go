@@ -25,13 +25,6 @@ func policySeries(more string) string {
 	return `corkline_networkpolicy_logged_packets_total{cluster=~"$cluster", node=~"$node", action=~"$action", policy=~"$policy"` + more + `}`
 }
 
-// during is what counters gained in the time range. increase() does not see
-// the first value of a series, which for a rule that is rarely hit is all
-// there is: a series that begins within the range counts from zero.
-func during(series string) string {
-	return "((" + series + " unless " + series + " offset $__range) or increase(" + series + "[$__range]))"
-}
-
 // policyLines are the log lines that the board's filters let through. Lines of
 // which Antrea had no address pass the filters when these are empty.
 func policyLines(more string) string {
@@ -53,15 +46,38 @@ func topPackets(n, labels, actions, stages string) string {
 }
 
 const (
-	service    = " | protocol!=\"\" | label_format service=`{{ .protocol }}{{ if .dst_port }}/{{ .dst_port }}{{ end }}`"
-	topLimit   = "Loki gives the top of all values only while there are fewer than its max_query_series (500 by default); raise that where many addresses talk."
+	// service is a protocol with its port. Ports that a scan goes through are
+	// one: services do not listen on those that Linux gives to clients.
+	service = " | protocol!=\"\" | label_format service=`{{ .protocol }}{{ if .dst_port }}{{ if gt (int .dst_port) 32767 }}/32768+{{ else }}/{{ .dst_port }}{{ end }}{{ end }}`"
+
+	topLimit   = "Loki gives the top of all values only while there are fewer than its max_query_series (500 by default); raise that, or narrow the filters, where many addresses talk."
 	lowerBound = "The log is sampled, so this is a lower bound."
+
+	// defaultDeny is what the log has in place of a policy that isolates Pods.
+	defaultDeny = `policy="K8sNetworkPolicy"`
+	// policyMeter is the switch's limit of what is logged.
+	policyMeter = `antrea_agent_ovs_meter_packet_dropped_count{cluster=~"$cluster", node=~"$node", meter_id="PacketInMeterNetworkPolicy"}`
 )
+
+// end of a conversation. Of addresses there may be more than Loki can add up, so
+// they are told by their networks, /24 or /64 of IPv6, until single ones are
+// asked for.
+func end(field string) string {
+	return `{{ if eq "$ends" "addresses" }}{{ .` + field + ` }}{{ else }}` +
+		`{{ regexReplaceAll "(:[0-9a-f]+){4}$" (regexReplaceAll "::.*$" (regexReplaceAll "\\.[0-9]+$" .` + field + ` ".0/24") "::/64") "::/64" }}{{ end }}`
+}
+
+// ends of a conversation: the Pod that the rule is applied to, since Antrea 1.13
+// logs it, and who is at the other end.
+func ends() string {
+	return " | label_format from=`{{ if and .applied_to (eq .direction \"Egress\") }}{{ .applied_to }}{{ else }}" + end("src_ip") + "{{ end }}`" +
+		" | label_format to=`{{ if and .applied_to (eq .direction \"Ingress\") }}{{ .applied_to }}{{ else }}" + end("dst_ip") + "{{ end }}`"
+}
 
 // filters of the board that its links to itself keep.
 func filters(but string) []string {
 	var keep []string
-	for _, name := range []string{"prometheus", "loki", "cluster", "node", "action", "policy", "src", "dst"} {
+	for _, name := range []string{"prometheus", "loki", "cluster", "node", "action", "policy", "src", "dst", "ends"} {
 		if name != but {
 			keep = append(keep, name)
 		}
@@ -94,8 +110,9 @@ func networkPolicy() grafana.Board {
 			grafana.LabelVariable{Name: "policy", Label: "Policy", Selector: `corkline_networkpolicy_logged_packets_total{cluster=~"$cluster", node=~"$node"}`, Of: "policy"},
 			grafana.TextVariable{Name: "src", Label: "Source address", Description: "Any part of an address, as 192.0.2. or 2001:db8:. Works on the panels that are made of log lines."},
 			grafana.TextVariable{Name: "dst", Label: "Destination address", Description: "Any part of an address, as 192.0.2. or 2001:db8:. Works on the panels that are made of log lines."},
+			grafana.ChoiceVariable{Name: "ends", Label: "Ends", Description: "Whether conversations have networks (/24, and /64 of IPv6) at their ends, which are always few enough for Loki, or single addresses.", Values: []string{"networks", "addresses"}},
 		),
-		Rows: []grafana.Row{policyMetrics(), policyRules(), policyLogs(), policyTops("denied", denied), policyTops("allowed", allowed), policyLog()},
+		Rows: []grafana.Row{policyMetrics(), policyCompleteness(), policyDefaultDeny(), policyRules(), policyNodes(), policyLogs(), policyTops("denied", denied), policyTops("allowed", allowed), policyLog()},
 	}
 }
 
@@ -196,6 +213,7 @@ func policyLogs() grafana.Row {
 func policyTops(word, actions string) grafana.Row {
 	what := "the most packets " + word + " in the time range. "
 	packets := grafana.Column{Field: "Value", Title: "Packets", Unit: "short", Bar: true}
+	addresses := []grafana.Link{{Title: "Show the addresses of this policy's conversations", URL: grafana.BoardURL(networkPolicyUID, without(filters("policy"), []string{"ends"}), "policy", grafana.Value("policy"), "ends", "addresses")}}
 	color := "green"
 	if actions == denied {
 		color = "red"
@@ -226,16 +244,139 @@ func policyTops(word, actions string) grafana.Row {
 			Queries:    []grafana.Query{{Expr: topPackets("10", "service", actions, service)}},
 		},
 		{
-			Title: "Top conversations, " + word, Description: "Pairs of addresses with a service and the policy that decided, with " + what + topLimit,
-			Width: 24, Height: 9, Store: grafana.Loki, Unit: "short",
+			Title: "Top conversations, " + word, Description: "Who talked to whom, with a service and the policy that decided, with " + what + "The Pod that the rule is applied to has its name (since Antrea 1.13); of the other end Ends chooses the network or the address. Ports above 32767 are one.",
+			Width: 24, Height: 9, Store: grafana.Loki, Unit: "short", Empty: "Nothing was " + word + " in this time range",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "src_ip", Title: "Source", Links: []grafana.Link{only("source", "src", "src_ip"), linesOf("src_ip", "dst_ip")}},
-				{Field: "dst_ip", Title: "Destination", Links: []grafana.Link{only("destination", "dst", "dst_ip"), linesOf("src_ip", "dst_ip")}},
+				{Field: "from", Title: "From", Links: addresses},
+				{Field: "to", Title: "To", Links: addresses},
 				{Field: "service", Title: "Service", Width: 130},
-				{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy")}},
+				{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy"), linesOf("policy")}},
 				packets,
 			}},
-			Queries: []grafana.Query{{Expr: topPackets("20", "src_ip, dst_ip, service, policy", actions, ` | src_ip!=""`+service)}},
+			Queries: []grafana.Query{{Expr: topPackets("20", "from, to, service, policy", actions, ` | src_ip!=""`+service+ends())}},
+		},
+	}}
+}
+
+// policyCompleteness tells how much of what policies did the log has.
+func policyCompleteness() grafana.Row {
+	const none = "Antrea's agents are not scraped, or are older than 1.13"
+	logged := `corkline_networkpolicy_logged_packets_total` + here()
+	counted := func(metric string) string {
+		return `sum by (policy, rule, action) (` + during(`corkline_ovs_rule_`+metric+here(`action=~"$action"`, `policy=~"$policy"`, `policy!=""`)) + `)`
+	}
+	rules, queries := measured([]grafana.Column{
+		{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy"), linesOf("policy", "rule", "action")}},
+		{Field: "rule", Title: "Rule", Links: []grafana.Link{linesOf("policy", "rule", "action")}},
+		{Field: "action", Title: "Action", Width: 110, Colors: actionColors()},
+	}, []measure{
+		{title: "Packets in the switch", unit: "short", expr: `topk(100, ` + counted("packets_total") + ` > 0)`},
+		{title: "Bytes in the switch", unit: "bytes", expr: counted("bytes_total") + ` > 0`},
+		{title: "Connections", unit: "short", expr: counted("sessions_total") + ` > 0`},
+		{title: "Packets in the log", unit: "short", expr: `sum by (policy, rule, action) (` + during(policySeries("")) + `) and on (policy, rule, action) ` + counted("packets_total")},
+	})
+	return grafana.Row{Title: "How complete the log is", Panels: []grafana.Panel{
+		{
+			Title: "Left out of the log", Description: "Packets in the time range that a meter of the switch dropped on their way into the log: it lets so many pass in a second. What they are, nobody knows; policies did what they do to them. From Antrea's own metrics, since Antrea 1.13.",
+			Width: 4, Height: 8, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: none,
+			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "orange"}},
+			Words:      []grafana.Word{{Value: "0", Text: "none", Color: "green"}},
+			Queries:    []grafana.Query{{Expr: `round(sum(increase(` + policyMeter + `[$__range])))`, Legend: "packets"}},
+		},
+		{
+			Title: "Logged and left out", Description: "Packets per second that the log reports, beside those that the switch's meter kept from it (since Antrea 1.13).",
+			Width: 10, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Empty: none,
+			Colors: []grafana.Color{{Series: "logged", Color: "green"}, {Series: "left out", Color: "orange"}},
+			Queries: []grafana.Query{
+				{Expr: `sum(` + rate(logged) + `)`, Legend: "logged"},
+				{Expr: `sum(` + rate(policyMeter) + `)`, Legend: "left out"},
+			},
+		},
+		{
+			Title: "Share that is logged", Description: "Logged packets as a share of all that should have been, of the ten nodes where it was lowest in the time range (since Antrea 1.13). Below 1 the board's counts are too small by that much.",
+			Width: 10, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "percentunit", Max: 1, Empty: none,
+			Queries: []grafana.Query{{
+				Expr: perSecond("node", logged) + ` / (` + perSecond("node", logged) + ` + ` + perSecond("node", policyMeter) + ` > 0)` +
+					` and on (node) topk(10, sum by (node) (increase(` + policyMeter + `[$__range] @ end())))`,
+				Legend: "{{node}}",
+			}},
+		},
+		{
+			Title: "Traffic by action, in the switch", Description: "Bytes per second that rules allowed and denied, as the switch's flows count them: of an allowed connection all packets, logged or not.",
+			Width: 8, Height: 10, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "binBps", Empty: noSwitch, Colors: actionColors(),
+			Queries: []grafana.Query{{Expr: perSecond("action", `corkline_ovs_rule_bytes_total`+here(`action=~"$action"`)), Legend: "{{action}}"}},
+			More:    board("Pipeline", ovsUID),
+		},
+		{
+			Title: "Rules in the switch and in the log", Description: "The hundred rules with the most packets in the time range that both know: what the switch's flows counted, beside what the log reports. Of an allowed connection the log has one packet; of denied packets all, less those that were left out. Rules of Kubernetes policies share their flows' place, and are not told apart there.",
+			Width: 16, Height: 10, Store: grafana.Prometheus, Unit: "short", Empty: noSwitch + ", or no rule is in both", As: rules, Queries: queries,
+		},
+	}}
+}
+
+const noSwitch = "No switch of Antrea's is read"
+
+// policyDefaultDeny tells whom policies cut off that have no rule for them.
+func policyDefaultDeny() grafana.Row {
+	const (
+		what  = "A Kubernetes policy isolates the Pods that it selects: what no policy allows is dropped, and neither the log nor the switch can name a policy for it."
+		quiet = "No default deny dropped anything in this time range"
+	)
+	dropped := here(`reason=~"default_deny_.*"`)
+	return grafana.Row{Title: "Default deny: who is cut off though no rule says so", Panels: []grafana.Panel{
+		{
+			Title: "Dropped by default", Description: what + " Packets per second, as the switch counts them and as the log reports them.",
+			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps", Empty: quiet,
+			Queries: []grafana.Query{
+				{Expr: perSecond("reason", `corkline_ovs_dropped_packets_total`+dropped), Legend: "{{reason}}, in the switch"},
+				{Expr: perSecond("direction", policySeries(", "+defaultDeny+`, action="Drop"`)), Legend: "{{direction}}, in the log"},
+			},
+			More: board("Pipeline", ovsUID),
+		},
+		{
+			Title: "Cut off, as the switch counts", Description: "Pods whose packets, or packets to whom, a default deny dropped in the time range. " + what,
+			Width: 6, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: quiet,
+			As: grafana.Table{Columns: []grafana.Column{
+				{Field: "namespace", Title: "Namespace", Width: 90},
+				{Field: "pod", Title: "Pod"},
+				{Field: "reason", Title: "What"},
+				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
+			}},
+			Queries: []grafana.Query{{Expr: `topk(50, sum by (namespace, pod, reason) (` + during(`corkline_ovs_pod_dropped_packets_total`+dropped) + `) > 0)`}},
+		},
+		{
+			Title: "Cut off, as the log reports", Description: "Pods that a default deny isolates, with whom they could not talk in the time range, and over which service. Antrea logs the Pod since 1.13. " + lowerBound,
+			Width: 10, Height: 9, Store: grafana.Loki, Unit: "short", Empty: quiet,
+			As: grafana.Table{Columns: []grafana.Column{
+				{Field: "direction", Title: "Direction", Width: 90},
+				{Field: "from", Title: "From"},
+				{Field: "to", Title: "To"},
+				{Field: "service", Title: "Service", Width: 100},
+				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
+			}},
+			Queries: []grafana.Query{{Expr: topPackets("30", "direction, from, to, service", "Drop", ` | `+defaultDeny+` | src_ip!=""`+service+ends())}},
+		},
+	}}
+}
+
+// policyNodes tells what Antrea's agents have of policies.
+func policyNodes() grafana.Row {
+	by := func(title, metric, description string) grafana.Panel {
+		series := metric + here()
+		return grafana.Panel{
+			Title: title, Description: description + ", of the ten nodes with the most in the time range. From Antrea's own metrics.",
+			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "short", Empty: noAgent,
+			Queries: []grafana.Query{{Expr: most(series, `max_over_time(`+series+`[$__range] @ end())`), Legend: "{{node}}"}},
+		}
+	}
+	return grafana.Row{Title: "Policies on the nodes, from Antrea", Panels: []grafana.Panel{
+		by("Policies on the nodes", "antrea_agent_networkpolicy_count", "Network policies that concern Pods of a node"),
+		by("Ingress rules", "antrea_agent_ingress_networkpolicy_rule_count", "Ingress rules of these policies"),
+		by("Egress rules", "antrea_agent_egress_networkpolicy_rule_count", "Egress rules of these policies"),
+		{
+			Title: "Denied connections", Description: "Connections per second that policies denied, logged or not. From Antrea's own metrics; without its feature FlowExporter this is always 0.",
+			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Empty: noAgent,
+			Queries: []grafana.Query{{Expr: most(rate(`antrea_agent_denied_connection_count`+here()), `increase(antrea_agent_denied_connection_count`+here()+`[$__range] @ end())`), Legend: "{{node}}"}},
 		},
 	}}
 }

@@ -3,6 +3,8 @@ package exporter
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -766,6 +768,31 @@ func TestAgent_HTTP(t *testing.T) {
 	problems, err := testutil.GatherAndLint(b.agent.Gatherer())
 	if err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v, %v", problems, err)
+	}
+}
+
+func TestAgent_StatusPageLinksToBoards(t *testing.T) {
+	b := newBench(t, nil)
+	b.keys += "boards_url: http://127.0.0.1:3030/boards/\n"
+	b.start()
+	recorder := httptest.NewRecorder()
+	b.agent.handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	page := recorder.Body.String()
+	for _, want := range []string{
+		`<a href="http://127.0.0.1:3030/boards/d/corkline-overview?var-cluster=test&amp;var-node=node-1">Overview</a>`,
+		`<a href="http://127.0.0.1:3030/boards/d/corkline-agent?`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in:\n%s", want, page)
+		}
+	}
+	// Nothing but the page's own style works.
+	_, style, _ := strings.Cut(page, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	policy := recorder.Header().Get("Content-Security-Policy")
+	if want := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, want) {
+		t.Errorf("the policy is %q, without %q", policy, want)
 	}
 }
 

@@ -11,10 +11,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/corkline/corkline/exporter/collector"
 	"github.com/corkline/corkline/exporter/collector/ovs"
-	"github.com/corkline/corkline/exporter/source/syslog"
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/corkline/corkline/exporter/spool"
 )
 
 // collectorKind is a collector that the agent can run.
@@ -55,7 +56,7 @@ type runningCollector struct {
 	config  any
 	pace    pollConfig
 	metrics *collectorMetrics
-	spool   *syslog.Spool
+	spool   *spool.Spool
 	log     *slog.Logger
 	now     func() time.Time
 	cancel  context.CancelFunc
@@ -106,7 +107,7 @@ func (a *Agent) newCollector(ctx context.Context, k collectorKind) (*runningColl
 	}
 	r.interval = r.pace.interval
 	var err error
-	r.spool, err = syslog.OpenSpool(syslog.SpoolOptions{
+	r.spool, err = spool.Open(spool.Options{
 		Dir: a.config.spoolDir(eventsOf(k.name)), Limit: eventSpoolBytes, Metrics: r.metrics.spool, Log: a.log, Now: a.now,
 	})
 	if err != nil {
@@ -284,7 +285,7 @@ type collectorMetrics struct {
 	up, absent, duration, success prometheus.Gauge
 	good, bad                     prometheus.Counter
 	events, eventsDropped         prometheus.Counter
-	spool                         syslog.SpoolMetrics
+	spool                         spool.Metrics
 }
 
 func newPolledMetrics(reg prometheus.Registerer) *polledMetrics {
@@ -318,7 +319,7 @@ func (m *polledMetrics) of(name string) *collectorMetrics {
 		up: m.up.WithLabelValues(name), absent: m.absent.WithLabelValues(name), duration: m.duration.WithLabelValues(name), success: m.success.WithLabelValues(name),
 		good: m.polls.WithLabelValues("success", name), bad: m.polls.WithLabelValues("failure", name),
 		events: m.events.WithLabelValues(name), eventsDropped: m.dropped.WithLabelValues(name),
-		spool: syslog.SpoolMetrics{Bytes: m.spoolBytes.WithLabelValues(name), Limit: m.spoolLimit.WithLabelValues(name), WriteFailures: m.failedWrites.WithLabelValues(name)},
+		spool: spool.Metrics{Bytes: m.spoolBytes.WithLabelValues(name), Limit: m.spoolLimit.WithLabelValues(name), WriteFailures: m.failedWrites.WithLabelValues(name)},
 	}
 }
 
@@ -351,6 +352,7 @@ func number(is bool) float64 {
 // collectorStatus is what the status page shows of a collector.
 type collectorStatus struct {
 	Name, About string
+	Board       string // its address; empty without
 	State       string
 	Good        bool
 	Facts       []collector.Fact

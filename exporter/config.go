@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,6 +22,7 @@ type Config struct {
 	Cluster         string           `yaml:"cluster"`
 	StateDir        string           `yaml:"state_dir"`
 	Listen          string           `yaml:"listen"`
+	BoardsURL       string           `yaml:"boards_url"`
 	PollInterval    time.Duration    `yaml:"poll_interval"`
 	ShutdownTimeout time.Duration    `yaml:"shutdown_timeout"`
 	MaxLineBytes    int              `yaml:"max_line_bytes"`
@@ -191,6 +193,9 @@ func (c *configCheck) scalars() {
 	}
 	if _, port, err := net.SplitHostPort(config.Listen); err != nil || port == "" {
 		c.fault("listen", "%q is not host:port, such as 127.0.0.1:9440 or :9440", config.Listen)
+	}
+	if u, err := url.Parse(config.BoardsURL); config.BoardsURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		c.fault("boards_url", "%q is not a URL such as https://grafana.example.com, without a user, a query and a fragment", config.BoardsURL)
 	}
 	for _, d := range []struct {
 		key   string

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/corkline/corkline/exporter/source/syslog"
+	"github.com/corkline/corkline/exporter/spool"
 )
 
 // CollectorsConfig says what state is polled. Every collector is on unless it
@@ -63,6 +63,6 @@ func (c *configCheck) events(name string) {
 		}
 	}
 	c.config.Sources = append(c.config.Sources, SourceConfig{
-		Name: name, Definition: name, Files: []string{syslog.Pattern(c.config.spoolDir(name))}, events: true,
+		Name: name, Definition: name, Files: []string{spool.Pattern(c.config.spoolDir(name))}, events: true,
 	})
 }

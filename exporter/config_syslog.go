@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/corkline/corkline/exporter/source/syslog"
+	"github.com/corkline/corkline/exporter/spool"
 )
 
 // SyslogConfig says where a source listens for messages, and whose it takes.
@@ -77,7 +77,7 @@ func (c *configCheck) syslog(at string, s *SourceConfig) {
 	if len(s.Files) > 0 {
 		c.fault(at+".files", "give either files or syslog")
 	}
-	s.Files = []string{syslog.Pattern(c.config.spoolDir(s.Name))}
+	s.Files = []string{spool.Pattern(c.config.spoolDir(s.Name))}
 	at += ".syslog"
 	config := s.Syslog
 	if config.UDP == "" && config.TCP == "" && config.TLS == (SyslogTLSConfig{}) {

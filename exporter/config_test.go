@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,9 @@ func TestParseConfig_Faults(t *testing.T) {
 		c+`:3:34: loki.max_backoff: must be above 0`)
 	f("max_line_bytes: 1023\n", c+`:1:17: max_line_bytes: must be between 1024 and 1048576`)
 	f("max_line_bytes: 1048577\n", c+`:1:17: max_line_bytes: must be between 1024 and 1048576`)
+	for _, bad := range []string{"grafana:3000", "ftp://grafana", "http://", "https://me:secret@grafana", "https://grafana/?orgId=1", "https://grafana#a"} {
+		f("boards_url: "+strconv.Quote(bad)+"\n", c+`:1:13: boards_url: `+strconv.Quote(bad)+` is not a URL such as https://grafana.example.com, without a user, a query and a fragment`)
+	}
 	f("max_series: 0\n", c+`:1:13: max_series: must be at least 1`)
 	f("max_label_values: 0\n", c+`:1:19: max_label_values: must be at least 1`)
 	f("max_series: some\n", c+`:1:13: max_series: expected a whole number, found "some"`)

@@ -10,10 +10,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/corkline/corkline/exporter/source/syslog"
 	"github.com/corkline/corkline/exporter/source/tail"
+	"github.com/corkline/corkline/exporter/spool"
 	"github.com/corkline/corkline/parsers"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Sink takes records to where they are kept. Consume is synchronous: nil means
@@ -46,7 +48,7 @@ type pipeline struct {
 	onCommit  func(*parsers.Batch)
 	onIdle    func()
 	unwritten prometheus.Counter // failures to write positions
-	spool     *syslog.Spool      // of a source with syslog: its files are ours
+	spool     *spool.Spool       // of a source with syslog: its files are ours
 
 	free  []*work // at most two: one at the sink, one being filled
 	ahead *work   // for reading ahead
@@ -98,11 +100,12 @@ const bufferBytes = 256 << 10
 
 // A crash repeats what is on its way, while a backlog goes faster in large
 // batches. So a batch is a share of what waits, and of what this process has
-// shipped, but leastBytes at least.
+// shipped, but leastBytes at least: of so few lines Loki takes no longer than
+// of the request.
 const (
 	waitingShare = 16
 	shippedShare = 32
-	leastBytes   = 16 << 10
+	leastBytes   = 6 << 10
 )
 
 // writeInterval is how long the positions of a backlog may stay unwritten.
@@ -551,6 +554,7 @@ func (p *pipeline) write() {
 const (
 	lateFlight = time.Second
 	aheadShare = 10 // of the time may be spent on it before
+	aheadBytes = 16 << 10
 )
 
 // countAhead feeds the metrics with what the files hold behind the lines that
@@ -561,7 +565,7 @@ func (p *pipeline) countAhead(f *flight, late bool) {
 		p.ahead = p.newWork()
 	}
 	w, start := p.ahead, time.Now()
-	w.buffer.Most = leastBytes
+	w.buffer.Most = aheadBytes
 	for len(f.done) == 0 && (late || time.Since(start) < p.poll/aheadShare) {
 		p.readError(p.tailer.Fill(w.buffer, tail.Count))
 		if w.buffer.Len() == 0 {

@@ -2,11 +2,14 @@ package exporter
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +50,11 @@ func (a *Agent) serve() (stop func()) {
 // handler of all pages.
 func (a *Agent) handler() http.Handler {
 	page, parseErr := template.New("status").Parse(statusPage)
+	_, style, _ := strings.Cut(statusPage, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	// Nothing is loaded, and of what stands in the page only its own style works.
+	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{
 		Registry: a.registry, MaxRequestsInFlight: 4, Timeout: 10 * time.Second, EnableOpenMetrics: true,
@@ -64,6 +72,9 @@ func (a *Agent) handler() http.Handler {
 		err := parseErr // each request has its own: one that breaks off is not the next one's fault
 		if err == nil {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("Content-Security-Policy", policy)
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			w.Header().Set("Referrer-Policy", "no-referrer")
 			err = page.Execute(w, a.status())
 		}
 		if err != nil {
@@ -83,13 +94,50 @@ type status struct {
 	ArchiveGood                          bool
 	Sources                              []sourceStatus
 	Collectors                           []collectorStatus
+	Boards                               []boardLink    // without a boards_url there are none
 	Absent                               []absentStatus // sources without files, and collectors without an object, on this node
+}
+
+// boardLink leads to a board, on which this node is chosen.
+type boardLink struct{ Title, URL string }
+
+// BoardUIDs are those of the boards to which the status page links: by what a
+// collector or a definition is called, and by their titles for the head.
+func BoardUIDs() map[string]string {
+	const policies, antrea, controller = "corkline-networkpolicy", "corkline-antrea-agent-logs", "corkline-antrea-controller"
+	const services, operators = "corkline-virtualservices", "corkline-operators"
+	return map[string]string{
+		overviewTitle: "corkline-overview", selfTitle: "corkline-agent",
+		"ovs": "corkline-ovs", "ovs-vswitchd": "corkline-ovs", "ovsdb-server": "corkline-ovs", "ovs-events": "corkline-ovs",
+		"conntrack": "corkline-conntrack", "conntrack-events": "corkline-conntrack",
+		"antrea-networkpolicy": policies, "antrea-agent": antrea, "antrea-controller": controller,
+		"avi-application": services, "avi-connection": "corkline-connections", "avi-dns": "corkline-dns", "avi-waf": "corkline-waf",
+		"ako": operators, "amko": operators,
+	}
+}
+
+const (
+	overviewTitle = "Overview"
+	selfTitle     = "Corkline itself"
+)
+
+// board is the address of the board on something; empty when there is none.
+func (c *Config) board(what string) string {
+	uid := BoardUIDs()[what]
+	if c.BoardsURL == "" || uid == "" {
+		return ""
+	}
+	chosen := url.Values{"var-node": {c.Node}}
+	if c.Cluster != "" {
+		chosen.Set("var-cluster", c.Cluster)
+	}
+	return strings.TrimSuffix(c.BoardsURL, "/") + "/d/" + uid + "?" + chosen.Encode()
 }
 
 type absentStatus struct{ Name, About, Looked string }
 
 type sourceStatus struct {
-	Name, Definition, About                                         string
+	Name, Definition, About, Board                                  string
 	Read, Parsed, Unparsed, Shipped, DeadLettered, Dropped, Waiting int64
 	Lag, Rate                                                       string
 	Syslog                                                          *syslogStatus // nil without
@@ -124,8 +172,14 @@ func (a *Agent) status() status {
 	if store != nil {
 		s.Archive, s.ArchiveGood = archiveStatus(store.State(), config.Archive.Endpoint, now)
 	}
+	for _, title := range []string{overviewTitle, selfTitle} {
+		if at := config.board(title); at != "" {
+			s.Boards = append(s.Boards, boardLink{title, at})
+		}
+	}
 	for _, source := range config.Sources {
 		shown := a.sourceStatus(source, config.library.Set, now)
+		shown.Board = config.board(source.DefinitionNames()[0])
 		if source.events && shown.Read == 0 && len(shown.Problems) == 0 {
 			continue
 		}
@@ -141,6 +195,7 @@ func (a *Agent) status() status {
 			s.Absent = append(s.Absent, absentStatus{shown.Name, shown.About, shown.State})
 			continue
 		}
+		shown.Board = config.board(shown.Name)
 		s.Collectors = append(s.Collectors, shown)
 	}
 	return s

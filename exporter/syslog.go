@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/corkline/corkline/exporter/source/syslog"
+	"github.com/corkline/corkline/exporter/spool"
 )
 
 // syslogSource is what receives the messages of a source. It outlives a reload
@@ -15,7 +16,7 @@ import (
 type syslogSource struct {
 	config       SyslogConfig
 	maxLineBytes int
-	spool        *syslog.Spool
+	spool        *spool.Spool
 	receiver     *syslog.Receiver // nil in a run with Once
 	cancel       context.CancelFunc
 	ended        chan error
@@ -68,7 +69,7 @@ func (a *Agent) startSyslog(ctx context.Context) error {
 func (a *Agent) newSyslog(ctx context.Context, source SourceConfig) (*syslogSource, error) {
 	c, config := a.config, source.Syslog
 	metrics := a.syslog.Source(source.Name)
-	spool, err := syslog.OpenSpool(syslog.SpoolOptions{Dir: c.spoolDir(source.Name), Limit: config.SpoolBytes, Metrics: metrics.Spool(), Log: a.log, Now: a.now})
+	spool, err := spool.Open(spool.Options{Dir: c.spoolDir(source.Name), Limit: config.SpoolBytes, Metrics: metrics.Spool(), Log: a.log, Now: a.now})
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (a *Agent) syslogSource(name string) *syslogSource {
 }
 
 // spool of a source; nil when its files are not ours.
-func (a *Agent) spool(source string) *syslog.Spool {
+func (a *Agent) spool(source string) *spool.Spool {
 	if s := a.syslogSource(source); s != nil {
 		return s.spool
 	}

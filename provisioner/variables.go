@@ -78,8 +78,8 @@ func (v variable) defaults() []string {
 		return values
 	}
 	for _, o := range v.Options {
-		if o.Selected {
-			return list(o.Value)
+		if values := list(o.Value); o.Selected && len(values) > 0 {
+			return values
 		}
 	}
 	switch v.Type {

@@ -15,6 +15,7 @@ func TestExpand(t *testing.T) {
 		{"name": "many", "type": "query", "multi": true, "current": {"value": ["a.b", "c"]}},
 		{"name": "option", "type": "custom", "options": [{"value": "x"}, {"value": "y", "selected": true}]},
 		{"name": "text", "type": "textbox", "query": ""},
+		{"name": "empty", "type": "textbox", "query": "", "options": [{"value": "", "selected": true}], "current": {"value": ""}},
 		{"name": "interval", "type": "interval", "query": "1m,5m"},
 		{"name": "never", "type": "query"},
 		{"name": "ds", "type": "datasource", "query": "loki"}
@@ -29,7 +30,7 @@ func TestExpand(t *testing.T) {
 		`{a=~"$many"}`:                   `{a=~"(a\\.b|c)"}`,
 		"{a=~`${many:regex}`}":           "{a=~`(a\\.b|c)`}",
 		`{a=~"${many:pipe}"}`:            `{a=~"a.b|c"}`,
-		`$option|$text|$given`:           `y||g`,
+		`$option|$text|$empty|$given`:    `y|||g`,
 		`rate(x[$interval])`:             `rate(x[1m])`,
 		`rate(x[$__rate_interval])`:      `rate(x[60s])`,
 		`rate(x[${__range}]) $__range_s`: `rate(x[3600s]) 3600`,

@@ -29,6 +29,7 @@ type State string
 // The states, from good to bad.
 const (
 	HasData State = "data"
+	Quiet   State = "quiet" // no data, which the panel has words for (noValue)
 	NoData  State = "no data"
 	Broken  State = "error"
 	Skipped State = "skipped" // with a query that only Grafana can run
@@ -117,6 +118,10 @@ type panel struct {
 	Datasource reference
 	Targets    []target
 	Panels     []panel // of a collapsed row
+
+	FieldConfig struct {
+		Defaults struct{ NoValue string }
+	}
 }
 
 type target struct {
@@ -181,8 +186,12 @@ func (v *verification) panel(ctx context.Context, p panel, variables substitutio
 			result.worsen(Broken, fmt.Sprintf("query %s: %v", t.RefID, err))
 		}
 	}
-	if result.Series > 0 && result.State == NoData {
+	switch {
+	case result.State != NoData:
+	case result.Series > 0:
 		result.State = HasData
+	case p.FieldConfig.Defaults.NoValue != "":
+		result.State, result.Reason = Quiet, p.FieldConfig.Defaults.NoValue
 	}
 	return result, queries
 }

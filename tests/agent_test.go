@@ -325,8 +325,32 @@ func TestAgent_Once(t *testing.T) {
 	n.arrived()
 }
 
-// TestAgent_Boards holds that every panel of every board has data, on a log
-// that goes on and has a line now and then that does not parse.
+// Two files of a stream hold three hours each. Loki takes lines up to an hour
+// behind the newest of their stream, so neither file may get ahead of the other.
+func TestAgent_FilesOfHours(t *testing.T) {
+	n := newNode(t, "hours")
+	const lines = 3_000
+	n.from = time.Now().Add(-3 * time.Hour).Truncate(time.Second)
+	text := rig.Read(t, filepath.Join(n.dir, "corkline.yaml"))
+	n.write("corkline.yaml", strings.Replace(text, "files: ["+n.dir+"/np.log]", fmt.Sprintf("files: ['%s/*.log']", n.dir), 1))
+	for i, name := range []string{"np.log", "other.log"} {
+		g := samples.NewGenerator(samples.Options{Seed: int64(20 + i), Start: n.from, Step: 3 * time.Hour / (lines + 1000), Layouts: samples.Layouts()})
+		var text []byte
+		for range lines {
+			at := len(text)
+			text = g.Next(text)
+			n.written = append(n.written, string(text[at:len(text)-1]))
+		}
+		n.write(name, string(text))
+	}
+	n.agent.Once()
+	n.ledger(2*lines, 2*lines, 0)
+	n.arrived()
+}
+
+// TestAgent_Boards holds that every panel of the boards on this log and on the
+// agent has data, or words for none, on a log that goes on and has a line now
+// and then that does not parse.
 func TestAgent_Boards(t *testing.T) {
 	n := newNode(t, "boards")
 	n.append(500)
@@ -335,6 +359,7 @@ func TestAgent_Boards(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	verify := exec.CommandContext(ctx, stack.Binary, "provision", "verify",
+		"--no-shipped", "--dashboard=../dashboards/antrea-networkpolicy.json", "--dashboard=../dashboards/corkline.json",
 		"--prometheus-url="+stack.Prometheus.URL, "--loki-url="+stack.Loki.URL, "--fail-on-no-data", "--wait=90s")
 	var out bytes.Buffer
 	verify.Stdout, verify.Stderr = &out, &out

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,8 +23,10 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/exporter/sink/archive"
 	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/tests/parts"
 	"github.com/corkline/corkline/tests/rig"
 )
 
@@ -187,13 +191,7 @@ func TestArchive(t *testing.T) {
 		n.agent.Kill()
 	}
 	n.agent.Start()
-	rig.Eventually(t, "find the lines in S3", func(ctx context.Context) error {
-		all, err := manifests(ctx, client, "archived")
-		if err == nil && linesIn(all) != lines {
-			err = fmt.Errorf("%d of %d lines in %d objects", linesIn(all), lines, len(all))
-		}
-		return err
-	})
+	inS3(t, client, "archived", lines)
 	n.agent.Stop()
 	n.ledger(lines, 0, lines)
 
@@ -225,6 +223,116 @@ func TestArchive(t *testing.T) {
 	}
 }
 
+// inS3 waits until the objects of a cluster have that many lines.
+func inS3(t *testing.T, client *minio.Client, cluster string, lines int) {
+	t.Helper()
+	rig.Eventually(t, "find the lines in S3", func(ctx context.Context) error {
+		all, err := manifests(ctx, client, cluster)
+		if err == nil && linesIn(all) != lines {
+			err = fmt.Errorf("%d of %d lines in %d objects", linesIn(all), lines, len(all))
+		}
+		return err
+	})
+}
+
+// Over TLS lines wait while nobody has told whom to trust, and while the account
+// may not write; then they are uploaded, each once.
+func TestArchive_TLS(t *testing.T) {
+	dir := t.TempDir()
+	ca, key, err := rig.Certificate(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versity, err := parts.StartVersity(t.Context(), dir, ca, key, local.NewProgress(t.Output()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := versity.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	account := func(name string) (access, secret string, client *minio.Client) {
+		access, secret, err := versity.Account(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		transport, err := minio.DefaultTransport(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+		transport.TLSClientConfig.RootCAs.AppendCertsFromPEM([]byte(rig.Read(t, ca)))
+		client, err = minio.New(strings.TrimPrefix(versity.URL, "https://"), &minio.Options{
+			Creds: credentials.NewStaticV4(access, secret, ""), Secure: true, Region: "us-east-1", Transport: transport,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return access, secret, client
+	}
+	_, otherSecret, _ := account("other")
+	access, secret, client := account("corkline")
+	if err := client.MakeBucket(t.Context(), archiveBucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	n := newNode(t, "over-tls")
+	n.archiveKeys(versity.URL, ", segment_bytes: 20000")
+	n.write("access", "other\n")
+	n.write("secret", otherSecret+"\n")
+	n.append(1_000)
+	n.agent.Start()
+	n.agent.AtLeast(deadSeries, 1_000)
+	n.agent.Says(regexp.MustCompile(`unknown authority`))
+	n.agent.Kill()
+
+	text := rig.Read(t, filepath.Join(n.dir, "corkline.yaml"))
+	n.write("corkline.yaml", strings.Replace(text, "archive: {", "archive: {ca_file: "+ca+", ", 1))
+	n.agent.Start()
+	n.agent.Says(regexp.MustCompile(`the key needs s3:PutObject`))
+	n.agent.AtLeast("corkline_archive_segments", 2)
+
+	// Keys are read again, without a restart.
+	n.write("access", access+"\n")
+	n.write("secret", secret+"\n")
+	inS3(t, client, "over-tls", 1_000)
+	n.agent.Shows("corkline_archive_segments", 0)
+	n.agent.Stop()
+	n.ledger(1_000, 0, 1_000)
+	for _, secret := range []string{secret, otherSecret} {
+		if strings.Contains(n.agent.Said(), secret) {
+			t.Error("the log has a secret key")
+		}
+	}
+}
+
+// A role's temporary keys, which may do nothing but what an archive needs.
+func TestArchive_Role(t *testing.T) {
+	client := archiveClient(t)
+	assume, err := credentials.NewSTSAssumeRole(stack.S3.Endpoint, credentials.STSAssumeRoleOptions{
+		AccessKey: stack.S3.AccessKey, SecretKey: stack.S3.SecretKey,
+		Policy: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:PutObject"],"Resource":["arn:aws:s3:::` + archiveBucket + `/corkline/*"]}]}`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := assume.GetWithContext(&credentials.CredContext{Client: &http.Client{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNode(t, "role")
+	n.maxAge()
+	text := rig.Read(t, filepath.Join(n.dir, "corkline.yaml"))
+	n.write("corkline.yaml", fmt.Sprintf("%s\narchive: {endpoint: %q, bucket: %s, flush_interval: 1s}\n", text, stack.S3.Endpoint, archiveBucket))
+	n.agent.Env = []string{"AWS_ACCESS_KEY_ID=" + keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + keys.SecretAccessKey, "AWS_SESSION_TOKEN=" + keys.SessionToken}
+	n.append(500)
+	n.agent.Start()
+	inS3(t, client, "role", 500)
+	n.agent.Stop()
+	n.ledger(500, 0, 500)
+}
+
 // While S3 and Loki are away all waits; afterwards all is where it belongs.
 func TestArchive_S3Away(t *testing.T) {
 	client := archiveClient(t)
@@ -245,13 +353,7 @@ func TestArchive_S3Away(t *testing.T) {
 	n.agent.Kill()
 	n.agent.Start()
 	proxy.open.Store(true)
-	rig.Eventually(t, "find the lines in S3", func(ctx context.Context) error {
-		all, err := manifests(ctx, client, "s3-away")
-		if err == nil && linesIn(all) != 1_000 {
-			err = fmt.Errorf("%d lines", linesIn(all))
-		}
-		return err
-	})
+	inS3(t, client, "s3-away", 1_000)
 	n.agent.Shows("corkline_archive_segments", 0)
 	n.agent.Stop()
 	n.ledger(2_000, 1_000, 1_000)

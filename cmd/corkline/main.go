@@ -9,9 +9,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/corkline/corkline/samples/simulation"
+	"github.com/corkline/corkline/samples/simulation/antreametrics"
 )
 
 // version and commit are set by the linker (see the Makefile).
@@ -27,6 +31,7 @@ type commands struct {
 	Provision  provisionCmd     `cmd:"" help:"Bring dashboards and datasources to Grafana, buckets to S3, and verify that panels have data."`
 	View       viewCmd          `cmd:"" help:"Show the boards in a browser, on a Prometheus and a Loki, without a Grafana."`
 	Quickstart quickstartCmd    `cmd:"" help:"Start the agent on sample logs, with S3, Loki and Prometheus beside it on loopback."`
+	Simulate   simulateCmd      `cmd:"" help:"Play a small cluster: logs, syslog, Antrea's metrics and a switch, with stories, for an agent to read."`
 	Replay     replayCmd        `cmd:"" help:"Push archived lines into Loki again, each once."`
 	Conntrack  conntrackCmd     `cmd:"" help:"Look at the connection tracking table of this node: how full it is, who fills it, and when it will be full."`
 	Ledger     ledgerCmd        `cmd:"" help:"Show what became of every line, over all restarts."`
@@ -43,7 +48,10 @@ func main() {
 		kong.Name("corkline"),
 		kong.Description("Network logs of Kubernetes nodes as Prometheus metrics and Loki streams."),
 		kong.UsageOnError(),
-		kong.Vars{"version": version + " (" + commit + ")"},
+		kong.Vars{
+			"version": version + " (" + commit + ")", "stories": storyNames(), "antrea": antreametrics.Newest,
+			"rotate": strconv.Itoa(simulation.DefaultRotateBytes),
+		},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: false}),
 	)
 	if err != nil {

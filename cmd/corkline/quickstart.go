@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -24,23 +22,24 @@ import (
 	"github.com/corkline/corkline/dashboards"
 	"github.com/corkline/corkline/dashboards/view"
 	"github.com/corkline/corkline/datasources"
+	"github.com/corkline/corkline/deploy/alerts"
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/provisioner"
-	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/samples/simulation"
 )
 
 const (
-	quickstartSource = "antrea-networkpolicy"
 	quickstartLogQL  = `sum by (action) (count_over_time({source="antrea-networkpolicy"}[10m]))`
 	quickstartPromQL = `sum by (action) (corkline_networkpolicy_logged_packets_total)`
 	deliveredPromQL  = `sum(corkline_pipeline_lines_shipped_total{instance=%q})` // without what an earlier run left in --dir
 
-	quickstartStep = 5 * time.Second // between the points of the viewer's graphs, which are to move while somebody looks
+	// Somebody is watching: graphs are to move.
+	quickstartStep   = 5 * time.Second // between the points of the viewer's graphs
+	quickstartScrape = 2 * time.Second
+	quickstartPoll   = 5 * time.Second // of the switch
+	quickstartView   = "?from=now-15m" // there is no more yet
 
-	feedEvery   = 100 * time.Millisecond // between two appends to the log
-	feedStep    = 20 * time.Millisecond  // between two lines
-	feedHistory = time.Minute            // of lines that are there at the start
-	answerLimit = 60 * time.Second       // until a query has an answer
+	answerLimit = 60 * time.Second // until a query has an answer
 	answerEvery = 500 * time.Millisecond
 )
 
@@ -53,9 +52,11 @@ type quickstartCmd struct {
 
 // Help is shown below the command's flags.
 func (c *quickstartCmd) Help() string {
-	return `Starts an agent on a network-policy log that keeps growing, and what it feeds:
-Loki with its chunks in an S3 store, Prometheus, a page with the boards, and
-Grafana if it is installed.
+	return `Plays a node of a Kubernetes cluster on Antrea with a load balancer in front, and
+starts an agent on its logs and its switch, and what that feeds: Loki with its
+chunks in an S3 store, Prometheus with the alert rules, a page with the boards,
+and Grafana if it is installed. The page tells what happens on the node. Its
+switch is a real one where Open vSwitch is installed and may be started.
 All of it listens on loopback only, and no container is needed. A server that is
 not on PATH is taken from Debian or built from source with Go, once; that takes
 minutes, and the lines wait in their file meanwhile.
@@ -149,8 +150,7 @@ type quickstart struct {
 	progress *local.Progress
 	fail     context.CancelCauseFunc // ends the run with an error
 
-	feed    *feed
-	stopped func() // stops the feed and waits for it
+	node    *simulatedNode
 	agent   *local.Process
 	stack   *local.Stack
 	viewer  *viewer
@@ -158,40 +158,49 @@ type quickstart struct {
 	waited  int64  // lines that were written before Loki was up
 }
 
-// start brings up the agent first: what it reads before Loki is there waits
-// in the log file.
+// start brings up the node and the agent first: what it reads before Loki is
+// there waits in files.
 func (q *quickstart) start(ctx context.Context) error {
 	s3, err := local.S3FromEnv()
 	if err != nil {
 		return err
 	}
-	agentAddr, err := local.FreeAddr()
+	var agentAddr, lokiAddr, syslogAddr, viewAddr string
+	for _, addr := range []*string{&agentAddr, &lokiAddr, &syslogAddr, &viewAddr} {
+		if *addr, err = local.FreeAddr(); err != nil {
+			return err
+		}
+	}
+	rules, err := alerts.Rules()
 	if err != nil {
 		return err
 	}
-	lokiAddr, err := local.FreeAddr()
-	if err != nil {
+	q.node = &simulatedNode{
+		options: simulation.Options{Seed: simulationSeed, Start: time.Now().Add(-simulationBegin).Truncate(time.Second), Rate: 1},
+		dir:     filepath.Join(q.dir, "nodes"), name: simulation.NodeName(0), syslog: syslogAddr,
+		progress: q.progress, fail: q.fail,
+	}
+	q.node.startSwitch(ctx)
+	if err := q.startAgent(ctx, agentAddr, "http://"+lokiAddr, "http://"+viewAddr); err != nil {
 		return err
 	}
-	if err := q.startFeed(ctx); err != nil {
+	if err := q.node.start(ctx); err != nil {
 		return err
 	}
-	if err := q.startAgent(ctx, agentAddr, "http://"+lokiAddr); err != nil {
-		return err
-	}
-	q.progress.Printf("the agent runs: %s/ (it reads %s)", q.agent.URL, q.feed.path)
+	q.progress.Printf("the agent runs: %s/ (it reads %s)", q.agent.URL, filepath.Join(q.node.dir, q.node.name))
 	q.stack, err = local.Start(ctx, local.Options{
 		Dir: q.dir, Progress: q.progress, S3: s3,
-		LokiAddr: lokiAddr, Scrape: []string{agentAddr}, OnExit: q.fail,
+		LokiAddr: lokiAddr, Scrape: []string{agentAddr}, Labels: q.node.labels(), Jobs: q.node.jobs(), Rules: rules,
+		ScrapeInterval: quickstartScrape, OnExit: q.fail,
 	})
 	if err != nil {
 		return err
 	}
-	q.waited = q.feed.lines.Load()
-	q.viewer, err = startViewer("127.0.0.1:0", view.Options{
+	q.waited = q.node.lines.Load()
+	q.viewer, err = startViewer(viewAddr, view.Options{
 		Boards: dashboards.All(), Version: version,
-		ScrapeInterval: quickstartStep,
-		Prometheus:     view.Store{URL: q.stack.Prometheus.URL}, Loki: view.Store{URL: q.stack.Loki.URL},
+		ScrapeInterval: quickstartStep, Note: q.node.note,
+		Prometheus: view.Store{URL: q.stack.Prometheus.URL}, Loki: view.Store{URL: q.stack.Loki.URL},
 	}, q.fail)
 	if err != nil {
 		return err
@@ -200,35 +209,17 @@ func (q *quickstart) start(ctx context.Context) error {
 	return nil
 }
 
-func (q *quickstart) startFeed(ctx context.Context) error {
-	var err error
-	if q.feed, err = newFeed(filepath.Join(q.dir, "np.log"), time.Now()); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := q.feed.run(ctx); err != nil {
-			q.fail(err)
-		}
-	}()
-	q.stopped = func() {
-		cancel()
-		<-done
-	}
-	return nil
-}
-
 // quickstartConfig is the part of the agent's configuration that is set.
 type quickstartConfig struct {
-	Node            string             `yaml:"node"`
-	Cluster         string             `yaml:"cluster"`
-	StateDir        string             `yaml:"state_dir"`
-	Listen          string             `yaml:"listen"`
-	ShutdownTimeout time.Duration      `yaml:"shutdown_timeout"`
-	Loki            quickstartLoki     `yaml:"loki"`
-	Sources         []quickstartTarget `yaml:"sources"`
+	Node            string               `yaml:"node"`
+	Cluster         string               `yaml:"cluster"`
+	StateDir        string               `yaml:"state_dir"`
+	Listen          string               `yaml:"listen"`
+	BoardsURL       string               `yaml:"boards_url"`
+	ShutdownTimeout time.Duration        `yaml:"shutdown_timeout"`
+	Loki            quickstartLoki       `yaml:"loki"`
+	Sources         []quickstartSource   `yaml:"sources"`
+	Collectors      quickstartCollectors `yaml:"collectors"`
 }
 
 type quickstartLoki struct {
@@ -236,19 +227,52 @@ type quickstartLoki struct {
 	MaxBackoff time.Duration `yaml:"max_backoff"`
 }
 
-type quickstartTarget struct {
-	Definition string   `yaml:"definition"`
-	Files      []string `yaml:"files"`
+type quickstartSource struct {
+	Name        string            `yaml:"name,omitempty"`
+	Definition  string            `yaml:"definition,omitempty"`
+	Definitions []string          `yaml:"definitions,omitempty"`
+	Files       []string          `yaml:"files,omitempty"`
+	Syslog      *quickstartSyslog `yaml:"syslog,omitempty"`
 }
 
-func (q *quickstart) startAgent(ctx context.Context, addr, loki string) error {
+type quickstartSyslog struct {
+	TCP string `yaml:"tcp"`
+}
+
+type quickstartCollectors struct {
+	Conntrack quickstartConntrack `yaml:"conntrack"`
+	OVS       quickstartOVS       `yaml:"ovs"`
+}
+
+type quickstartConntrack struct {
+	Enabled  bool          `yaml:"enabled"`
+	Table    string        `yaml:"table"`
+	Interval time.Duration `yaml:"interval"`
+}
+
+type quickstartOVS struct {
+	Enabled      bool          `yaml:"enabled"`
+	RunDir       string        `yaml:"run_dir"`
+	Interval     time.Duration `yaml:"interval"`
+	FullInterval time.Duration `yaml:"full_interval"`
+}
+
+func (q *quickstart) startAgent(ctx context.Context, addr, loki, boards string) error {
+	sources, err := q.node.sources()
+	if err != nil {
+		return err
+	}
+	polled := quickstartCollectors{Conntrack: quickstartConntrack{Table: "ovs", Interval: quickstartPoll}, OVS: quickstartOVS{Interval: quickstartPoll, FullInterval: 4 * quickstartPoll}}
+	if s := q.node.vswitch; s != nil {
+		polled.Conntrack.Enabled, polled.OVS.Enabled, polled.OVS.RunDir = true, true, s.Dir
+	}
 	text, err := yaml.Marshal(quickstartConfig{
-		Node: "localhost", Cluster: "quickstart",
-		StateDir: filepath.Join(q.dir, "state"), Listen: addr,
+		Node: q.node.name, Cluster: simulation.Cluster,
+		StateDir: filepath.Join(q.dir, "state"), Listen: addr, BoardsURL: boards,
 		// Somebody is watching, both when Loki comes up and at Ctrl-C.
 		ShutdownTimeout: 3 * time.Second,
 		Loki:            quickstartLoki{URL: loki, MaxBackoff: 2 * time.Second},
-		Sources:         []quickstartTarget{{Definition: quickstartSource, Files: []string{q.feed.path}}},
+		Sources:         sources, Collectors: polled,
 	})
 	if err != nil {
 		return fmt.Errorf("encode the agent's configuration: %w", err)
@@ -309,17 +333,22 @@ func shellQuote(text string) string {
 // scrapes.
 const verifyLimit = 20 * time.Second
 
-// verify runs the queries of all panels, and says how many have data.
+// verify runs the queries of the first board, and says how many panels have
+// data.
 func (q *quickstart) verify(ctx context.Context) (string, error) {
 	stores := datasources.Stores{Prometheus: datasources.Store{URL: q.stack.Prometheus.URL}, Loki: datasources.Store{URL: q.stack.Loki.URL}}
-	results, err := (&verifyCmd{Wait: verifyLimit, Range: time.Hour}).verify(ctx, dashboards.All(), stores)
+	boards := dashboards.All()
+	results, err := (&verifyCmd{Wait: verifyLimit, Range: 15 * time.Minute}).verify(ctx, boards[:1], stores)
 	if err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("%d of %d panels have data", count(results, provisioner.HasData), len(results))
+	text := fmt.Sprintf("%d boards; of %s, %d of %d panels have data", len(boards), boards[0].Title, count(results, provisioner.HasData), len(results))
 	for _, r := range results {
-		if r.State == provisioner.NoData || r.State == provisioner.Broken {
-			text += fmt.Sprintf("; %s of %s: %s %s", r.Panel, r.Dashboard, r.State, r.Reason)
+		switch r.State {
+		case provisioner.Quiet:
+			text += fmt.Sprintf("; %s: %s", r.Panel, r.Reason)
+		case provisioner.NoData, provisioner.Broken:
+			text += fmt.Sprintf("; %s: %s %s", r.Panel, r.State, r.Reason)
 		}
 	}
 	return text, nil
@@ -356,18 +385,21 @@ func (q *quickstart) show(ctx context.Context, w io.Writer) error {
 
 	var page strings.Builder
 	table := tabwriter.NewWriter(&page, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "\nCorkline runs on this machine.\n\n")
-	fmt.Fprintf(table, "  boards\t%s/ (%s)\n", q.viewer.URL, boards)
+	fmt.Fprintf(table, "\nCorkline runs on this machine, and looks at a simulated node.\n\n")
+	fmt.Fprintf(table, "  boards\t%s/%s\n", q.viewer.URL, quickstartView)
+	fmt.Fprintf(table, "  \t%s\n", boards)
+	fmt.Fprintf(table, "  played\tthe logs of %s, of its load balancer and of the operators; Antrea's metrics\n", q.node.name)
+	fmt.Fprintf(table, "  switch\t%s\n", q.node.describe())
 	fmt.Fprintf(table, "  agent\t%s/\n", q.agent.URL)
 	fmt.Fprintf(table, "  metrics\t%s/metrics\n", q.agent.URL)
 	fmt.Fprintf(table, "  Loki\t%s\n", q.stack.Loki.URL)
 	fmt.Fprintf(table, "  Prometheus\t%s\n", q.stack.Prometheus.URL)
 	fmt.Fprintf(table, "  S3\t%s (the keys are in %s)\n", q.stack.S3, filepath.Join(q.dir, "loki.yaml"))
 	fmt.Fprintf(table, "  Grafana\t%s\n", q.grafana)
-	fmt.Fprintf(table, "  log\t%s\n", q.feed.path)
+	fmt.Fprintf(table, "  logs\t%s\n", filepath.Join(q.node.dir, q.node.name))
 	printAnswer(table, "LogQL", quickstartLogQL, "LINES", lines)
 	printAnswer(table, "PromQL", quickstartPromQL, "PACKETS", packets)
-	fmt.Fprintf(table, "\n%d lines were written before Loki was up; they waited in the log, and all are delivered.\n", q.waited)
+	fmt.Fprintf(table, "\n%d lines were written before Loki was up; they waited in their files, and all are delivered.\n", q.waited)
 	fmt.Fprintf(table, "Ctrl-C stops everything.\n")
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print the result: %w", err)
@@ -465,8 +497,8 @@ func decodeAnswer(body []byte) ([]row, error) {
 // stop stops what runs, in the reverse order of the lines' way.
 func (q *quickstart) stop() error {
 	var errs []error
-	if q.stopped != nil {
-		q.stopped()
+	if q.node != nil {
+		errs = append(errs, q.node.stop())
 	}
 	if q.viewer != nil {
 		errs = append(errs, q.viewer.stop())
@@ -478,64 +510,4 @@ func (q *quickstart) stop() error {
 		errs = append(errs, q.stack.Stop())
 	}
 	return errors.Join(errs...)
-}
-
-// feed writes a network-policy log as the Antrea agent of a busy node does.
-type feed struct {
-	path      string
-	generator *samples.Generator
-	next      time.Time    // of the next line
-	lines     atomic.Int64 // written so far
-	buffer    []byte
-}
-
-// cutLine does not parse, so that it can be seen how such a line is shown.
-const cutLine = "AntreaPolicyIngressRule AntreaNetworkPolicy:shop/cut\n"
-
-// newFeed creates the log with the lines of the minute before now; one that is
-// cut follows. A log that is already there is continued.
-func newFeed(path string, now time.Time) (*feed, error) {
-	begin := now.Add(-feedHistory)
-	f := &feed{
-		path:      path,
-		generator: samples.NewGenerator(samples.Options{Seed: now.UnixNano(), Start: begin, Step: feedStep}),
-		next:      begin,
-	}
-	err := f.catchUp(now)
-	f.buffer = append(f.buffer, cutLine...) // comes next
-	return f, err
-}
-
-// run appends the lines as they fall due, until ctx ends.
-func (f *feed) run(ctx context.Context) error {
-	tick := time.NewTicker(feedEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			if err := f.catchUp(now); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// catchUp appends the lines that are due.
-func (f *feed) catchUp(now time.Time) error {
-	for ; !f.next.After(now); f.next = f.next.Add(feedStep) {
-		f.buffer = f.generator.Next(f.buffer)
-	}
-	log, err := os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("open the sample log: %w", err)
-	}
-	_, err = log.Write(f.buffer)
-	if err := errors.Join(err, log.Close()); err != nil {
-		return fmt.Errorf("write the sample log: %w", err)
-	}
-	f.lines.Add(int64(bytes.Count(f.buffer, []byte{'\n'})))
-	f.buffer = f.buffer[:0]
-	return nil
 }

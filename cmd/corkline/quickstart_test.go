@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,37 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/corkline/corkline/deploy/local"
 )
-
-func TestFeed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "np.log")
-	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
-	f, err := newFeed(path, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, later := range []time.Duration{0, 5 * time.Millisecond, time.Second, time.Second} {
-		if err := f.catchUp(now.Add(later)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = 60*50 + 1 + 1 + 50 // the history with both ends, the cut line, and one second
-	if got := bytes.Count(text, []byte("\n")); got != want || f.lines.Load() != want {
-		t.Errorf("%d lines in the log, %d counted, want %d", got, f.lines.Load(), want)
-	}
-	if !bytes.HasPrefix(text, []byte("2026/11/21 09:59:0")) {
-		t.Errorf("the log begins with %.30q, want a minute before now", text)
-	}
-}
 
 func TestAnswerIsWaitedFor(t *testing.T) {
 	answers := []string{

@@ -85,14 +85,10 @@ func (b Board) form() boardForm {
 		Refresh:       "30s",
 		Time:          object{"from": "now-1h", "to": "now"},
 		Timepicker:    object{},
-		Annotations: object{"list": []object{{
-			"builtIn": 1, "name": "Annotations & Alerts", "type": "dashboard",
-			"datasource": object{"type": "grafana", "uid": "-- Grafana --"},
-			"enable":     true, "hide": true, "iconColor": "rgba(0, 211, 255, 1)",
-		}}},
+		Annotations:   object{"list": b.annotations()},
 		Links: []object{{
-			"title": "Corkline", "type": "dashboards", "tags": []string{b.LinkTag},
-			"asDropdown": false, "includeVars": true, "keepTime": true, "targetBlank": false,
+			"title": "Boards", "type": "dashboards", "tags": []string{b.LinkTag},
+			"asDropdown": true, "includeVars": true, "keepTime": true, "targetBlank": false,
 			"icon": "external link", "tooltip": "", "url": "",
 		}},
 		Templating: object{"list": variables},

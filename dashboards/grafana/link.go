@@ -28,9 +28,15 @@ var interpolated = regexp.MustCompile(`\$\{[^}]+\}`)
 
 // ExploreURL opens Explore with a LogQL expression at the same time range.
 // Values that Grafana fills into the expression end up in a JSON string.
-func ExploreURL(expr string) string {
-	panes := `{"corkline":{"datasource":"${loki}","queries":[{"refId":"A","datasource":{"type":"loki","uid":"${loki}"},` +
-		`"editorMode":"code","queryType":"range","expr":` + strconv.Quote(expr) + `}],"range":{"from":"${__from}","to":"${__to}"}}}`
+func ExploreURL(expr string) string { return explore(Loki, `"queryType":"range"`, expr) }
+
+// ExploreMetricsURL does the same with a PromQL expression.
+func ExploreMetricsURL(expr string) string { return explore(Prometheus, `"range":true`, expr) }
+
+func explore(s Store, how, expr string) string {
+	uid := s.reference().UID
+	panes := `{"corkline":{"datasource":"` + uid + `","queries":[{"refId":"A","datasource":{"type":"` + string(s) + `","uid":"` + uid + `"},` +
+		`"editorMode":"code",` + how + `,"expr":` + strconv.Quote(expr) + `}],"range":{"from":"${__from}","to":"${__to}"}}}`
 	var encoded strings.Builder
 	end := 0
 	for _, at := range interpolated.FindAllStringIndex(panes, -1) {

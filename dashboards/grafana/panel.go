@@ -24,6 +24,10 @@ type Panel struct {
 	Colors []Color
 	// Links of a value.
 	Links []Link
+	// More links to what the panel is about, beside its title.
+	More []Link
+	// Empty is what it means that the queries give nothing.
+	Empty string
 }
 
 // Query is one expression in the language of the panel's store.
@@ -74,6 +78,7 @@ type panelForm struct {
 	Options         object       `json:"options,omitempty"`
 	FieldConfig     *fieldConfig `json:"fieldConfig,omitempty"`
 	Transformations []object     `json:"transformations,omitempty"`
+	Links           []Link       `json:"links,omitempty"`
 }
 
 type gridPos struct {
@@ -122,7 +127,7 @@ func (p Panel) form() panelForm {
 	v := p.As.visual(p)
 	form := panelForm{
 		Type: v.kind, Title: p.Title, Description: p.Description,
-		PluginVersion: pluginVersion, Options: v.options, Transformations: v.transformations,
+		PluginVersion: pluginVersion, Options: v.options, Transformations: v.transformations, Links: p.More,
 	}
 	if p.Store == "" {
 		return form // text
@@ -173,22 +178,35 @@ func (p Panel) defaults(v visual) object {
 		d["max"] = p.Max
 	}
 	if len(p.Thresholds) > 0 {
-		steps := []object{{"color": p.Thresholds[0].Color, "value": nil}}
-		for _, t := range p.Thresholds[1:] {
-			steps = append(steps, object{"color": t.Color, "value": t.From})
+		if t, ok := p.As.(TimeSeries); !ok || !t.Limits {
+			d["color"] = object{"mode": "thresholds"}
 		}
-		d["color"] = object{"mode": "thresholds"}
-		d["thresholds"] = object{"mode": "absolute", "steps": steps}
+		d["thresholds"] = steps(p.Thresholds)
 	}
 	if len(p.Words) > 0 {
-		words := object{}
-		for i, w := range p.Words {
-			words[w.Value] = object{"index": i, "text": w.Text, "color": w.Color}
-		}
-		d["mappings"] = []object{{"type": "value", "options": words}}
+		d["mappings"] = mappings(p.Words)
 	}
 	if len(p.Links) > 0 {
 		d["links"] = p.Links
 	}
+	if p.Empty != "" {
+		d["noValue"] = p.Empty
+	}
 	return d
+}
+
+func steps(thresholds []Threshold) object {
+	steps := []object{{"color": thresholds[0].Color, "value": nil}}
+	for _, t := range thresholds[1:] {
+		steps = append(steps, object{"color": t.Color, "value": t.From})
+	}
+	return object{"mode": "absolute", "steps": steps}
+}
+
+func mappings(words []Word) []object {
+	options := object{}
+	for i, w := range words {
+		options[w.Value] = object{"index": i, "text": w.Text, "color": w.Color}
+	}
+	return []object{{"type": "value", "options": options}}
 }

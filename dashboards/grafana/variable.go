@@ -85,6 +85,25 @@ func (v ListVariable) form() object {
 	}
 }
 
+// ChoiceVariable chooses one of a fixed list, at first the first.
+type ChoiceVariable struct {
+	Name        string
+	Label       string
+	Description string
+	Values      []string
+}
+
+func (v ChoiceVariable) form() object {
+	var options []object
+	for i, value := range v.Values {
+		options = append(options, object{"selected": i == 0, "text": value, "value": value})
+	}
+	return object{
+		"type": "custom", "name": v.Name, "label": v.Label, "description": v.Description, "query": strings.Join(v.Values, ","),
+		"hide": 0, "skipUrlSync": false, "multi": false, "includeAll": false, "options": options, "current": options[0],
+	}
+}
+
 // TextVariable is typed in.
 type TextVariable struct {
 	Name        string

@@ -27,6 +27,8 @@ const (
 // TimeSeries draws lines over time.
 type TimeSeries struct {
 	Stacked bool
+	// Limits draws the thresholds as lines; the series keep their own colours.
+	Limits bool
 }
 
 func (t TimeSeries) visual(Panel) visual {
@@ -34,17 +36,21 @@ func (t TimeSeries) visual(Panel) visual {
 	if t.Stacked {
 		stacking, fill = "normal", 40
 	}
+	custom := object{
+		"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": fill,
+		"gradientMode": "none", "showPoints": "auto", "pointSize": 4, "spanNulls": false,
+		"axisPlacement": "auto", "stacking": object{"mode": stacking, "group": "A"},
+	}
+	if t.Limits {
+		custom["thresholdsStyle"] = object{"mode": "dashed"}
+	}
 	return visual{
 		kind: "timeseries",
 		options: object{
 			"legend":  object{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}},
 			"tooltip": object{"mode": "multi", "sort": "desc"},
 		},
-		custom: object{
-			"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": fill,
-			"gradientMode": "none", "showPoints": "auto", "pointSize": 4, "spanNulls": false,
-			"axisPlacement": "auto", "stacking": object{"mode": stacking, "group": "A"},
-		},
+		custom: custom,
 	}
 }
 
@@ -54,12 +60,19 @@ func reduction() object {
 }
 
 // Stat shows numbers of now, one for each series.
-type Stat struct{}
+type Stat struct {
+	// Named shows the name of a series also when it is the only one.
+	Named bool
+}
 
-func (Stat) visual(Panel) visual {
+func (s Stat) visual(Panel) visual {
+	text := "auto"
+	if s.Named {
+		text = "value_and_name"
+	}
 	return visual{kind: "stat", shape: asSeries, options: object{
 		"reduceOptions": reduction(), "graphMode": "none", "colorMode": "value",
-		"justifyMode": "auto", "orientation": "auto", "textMode": "auto", "wideLayout": true,
+		"justifyMode": "auto", "orientation": "auto", "textMode": text, "wideLayout": true,
 	}}
 }
 
@@ -110,11 +123,17 @@ type Column struct {
 	Width int // in pixels; 0 shares what is left
 	// Bar draws the value as a bar, too.
 	Bar bool
+	// First sorts the rows by this column, as Bar does, the highest first.
+	First bool
 	// Red colours values above 0.
 	Red bool
 	// Colors of words, as of series.
 	Colors []Color
-	Links  []Link
+	// Words say what values mean, and colour them.
+	Words []Word
+	// Thresholds colour values; without them they have the colour of text.
+	Thresholds []Threshold
+	Links      []Link
 }
 
 func (t Table) visual(p Panel) visual {
@@ -127,10 +146,14 @@ func (t Table) visual(p Panel) visual {
 	for i, c := range t.Columns {
 		field := p.value(c.Field)
 		order[field], titles[field] = i, c.Title
-		if c.Bar {
+		if c.Bar || c.First {
 			sort = append(sort, object{"displayName": c.Title, "desc": true})
 		}
-		v.overrides = append(v.overrides, c.override())
+		o := c.override()
+		if p.Empty != "" { // it is about the table, not about a cell
+			o.Properties = append(o.Properties, property{"noValue", ""})
+		}
+		v.overrides = append(v.overrides, o)
 	}
 	v.options["sortBy"] = sort
 	if len(p.Queries) > 1 {
@@ -145,9 +168,11 @@ func (t Table) visual(p Panel) visual {
 func (c Column) override() override {
 	o := byName(c.Title)
 	add := func(id string, value any) { o.Properties = append(o.Properties, property{id, value}) }
-	if strings.HasPrefix(c.Field, "Value") {
-		add("unit", c.Unit)
+	unit := c.Unit
+	if unit == "" && !strings.HasPrefix(c.Field, "Value") {
+		unit = "string" // a label that looks like a number is none
 	}
+	add("unit", unit)
 	if c.Width > 0 {
 		add("custom.width", c.Width)
 	}
@@ -156,10 +181,18 @@ func (c Column) override() override {
 		add("custom.cellOptions", object{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
 		add("color", fixed("blue"))
 		add("min", 0)
+		add("fieldMinMax", true) // of this column, not of all
 	case c.Red:
 		add("custom.cellOptions", object{"type": "color-text"})
 		add("color", object{"mode": "thresholds"})
 		add("thresholds", object{"mode": "absolute", "steps": []object{{"color": "text", "value": nil}, {"color": "red", "value": 1}}})
+	case len(c.Words) > 0:
+		add("custom.cellOptions", object{"type": "color-text"})
+		add("mappings", mappings(c.Words))
+	case len(c.Thresholds) > 0:
+		add("custom.cellOptions", object{"type": "color-text"})
+		add("color", object{"mode": "thresholds"})
+		add("thresholds", steps(c.Thresholds))
 	case len(c.Colors) > 0:
 		words := object{}
 		for i, color := range c.Colors {

@@ -60,8 +60,32 @@ type Options struct {
 	// the loopback interface are, so that no other page can reach the viewer by
 	// a name that it lets point here.
 	AnyHost bool
+	// Note is asked what stands above the first board; nil for nothing.
+	Note func() Note
 	// Log is told of queries that a store did not answer; nil is silent.
 	Log *slog.Logger
+}
+
+// Note is what is to be known about the data.
+type Note struct {
+	Text   string  `json:"text"` // Markdown
+	Events []Event `json:"events"`
+}
+
+// Event is drawn into the graphs of all boards.
+type Event struct {
+	Title    string
+	Text     string
+	From, To time.Time
+}
+
+// MarshalJSON gives times in milliseconds, as JavaScript has them.
+func (e Event) MarshalJSON() ([]byte, error) {
+	text, err := json.Marshal(map[string]any{"title": e.Title, "text": e.Text, "from": e.From.UnixMilli(), "to": e.To.UnixMilli()})
+	if err != nil {
+		return nil, fmt.Errorf("encode an event: %w", err)
+	}
+	return text, nil
 }
 
 // boardInfo is an entry of the list of boards.
@@ -91,12 +115,22 @@ func Handler(o Options) (http.Handler, error) {
 	}
 	config, err := json.Marshal(map[string]any{
 		"version": o.Version, "prometheus": o.Prometheus.URL != "", "loki": o.Loki.URL != "",
-		"scrapeInterval": o.ScrapeInterval.Milliseconds(),
+		"scrapeInterval": o.ScrapeInterval.Milliseconds(), "note": o.Note != nil,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the page's configuration: %w", err)
 	}
 	mux.Handle("GET /api/config", content{"application/json", config})
+	if o.Note != nil {
+		mux.HandleFunc("GET /api/note", func(w http.ResponseWriter, r *http.Request) {
+			text, err := json.Marshal(o.Note())
+			if err != nil {
+				http.Error(w, fmt.Sprintf("encode the note: %s", err), http.StatusInternalServerError)
+				return
+			}
+			content{"application/json", text}.ServeHTTP(w, r)
+		})
+	}
 	for name, store := range map[string]Store{"prometheus": o.Prometheus, "loki": o.Loki} {
 		if store.URL == "" {
 			continue

@@ -26,6 +26,9 @@ type lokiConfig struct {
 type prometheusConfig struct {
 	Interval string
 	Targets  []string
+	Labels   map[string]string
+	Jobs     []Job
+	Rules    []string // files
 }
 
 // render fills the template of that name. Every string goes through json,

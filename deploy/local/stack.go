@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,14 +46,26 @@ type Options struct {
 	// LokiAddr is the loopback address that Loki listens on, chosen beforehand
 	// with FreeAddr by who has to know it before Loki runs; empty chooses one.
 	LokiAddr string
-	// Scrape are the addresses (host:port) whose /metrics Prometheus scrapes.
-	// Without any, Prometheus is left out.
+	// Scrape are the addresses (host:port) of agents, whose /metrics Prometheus
+	// scrapes. Without any, Prometheus is left out.
 	Scrape []string
+	// Labels of the agents, as a scrape in Kubernetes sets them.
+	Labels map[string]string
+	// Jobs are what Prometheus scrapes beside the agents.
+	Jobs []Job
+	// Rules are files of rules that Prometheus evaluates, by their names.
+	Rules map[string][]byte
 	// ScrapeInterval is 1 s when it is zero.
 	ScrapeInterval time.Duration
 	// OnExit is told of a part that ended by itself after it was up; see
 	// Process.OnExit.
 	OnExit func(error)
+}
+
+// Job is what is scraped with a name of its own.
+type Job struct {
+	Name, Path, Target string
+	Labels             map[string]string
 }
 
 // Stack is a set of running parts. Each can be stopped, killed and started
@@ -222,11 +236,18 @@ func (s *Stack) configurePrometheus(binary string, o Options) error {
 		return err
 	}
 	file := filepath.Join(s.Dir, "prometheus.yaml")
-	err = writeConfig(file, "prometheus.yaml.tmpl", prometheusConfig{
+	config := prometheusConfig{
 		Interval: strconv.FormatInt(o.ScrapeInterval.Milliseconds(), 10) + "ms",
-		Targets:  o.Scrape,
-	})
-	if err != nil {
+		Targets:  o.Scrape, Labels: o.Labels, Jobs: o.Jobs,
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Rules)) {
+		path := filepath.Join(s.Dir, "rules-"+name)
+		if err := os.WriteFile(path, o.Rules[name], 0o600); err != nil {
+			return fmt.Errorf("write the rules: %w", err)
+		}
+		config.Rules = append(config.Rules, path)
+	}
+	if err := writeConfig(file, "prometheus.yaml.tmpl", config); err != nil {
 		return err
 	}
 	s.Prometheus = s.process("prometheus", binary, addr)

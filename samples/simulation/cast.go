@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 )
 
@@ -9,6 +10,11 @@ import (
 const (
 	Cluster   = "simulated"
 	Namespace = "shop"
+
+	// Bridge that the Pods are on.
+	Bridge = "br-int"
+	// FlowsPerPod are added to it for each Pod, and deleted with it.
+	FlowsPerPod = 12
 
 	// The policies of the stories.
 	RejectPolicy = "AntreaNetworkPolicy:shop/catalog-closed"
@@ -34,6 +40,14 @@ type Pod struct {
 
 // String gives namespace and name.
 func (p Pod) String() string { return Namespace + "/" + p.Name }
+
+// Interface is the name of the Pod's port on the bridge: the first eight bytes
+// of its name, and six digits that tell it from others.
+func (p Pod) Interface() string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(p.String())) // it cannot fail
+	return fmt.Sprintf("%s-%06x", p.Name[:min(8, len(p.Name))], hash.Sum32()&0xffffff)
+}
 
 // Actor is a Pod that a story is about, each with an address of its own.
 type Actor int

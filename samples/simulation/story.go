@@ -1,5 +1,7 @@
 package simulation
 
+import "math"
+
 // Story is something that happens in the cluster, and that several parts of it
 // tell of.
 type Story string
@@ -53,4 +55,11 @@ func (s Story) when() (begin, end int) {
 	default:
 		return 0, 0
 	}
+}
+
+// since tells how many seconds ago a story began that is told.
+func (m Moment) since(s Story) (second int, told bool) {
+	progress, told := m.Told(s)
+	begin, end := s.when()
+	return int(math.Round(progress * float64(end-begin))), told
 }

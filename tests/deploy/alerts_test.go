@@ -125,33 +125,6 @@ func outsideCode(text string) string {
 	return out.String()
 }
 
-var metric = regexp.MustCompile(`\b(corkline_\w+|node_\w+|up\b)`)
-
-// A metric is ours and in the reference, or listed with its exporter.
-func TestMetricsOfRulesAreKnown(t *testing.T) {
-	reference := string(read(t, root+"/docs/metrics.md"))
-	foreign := map[string]bool{} // and whether a rule uses it
-	for line := range strings.Lines(string(read(t, alerts+"/foreign-metrics.txt"))) {
-		if fields := strings.Fields(line); len(fields) == 2 {
-			foreign[fields[0]] = false
-		}
-	}
-	for _, r := range rules(t) {
-		for _, name := range metric.FindAllString(r.Expr, -1) {
-			if _, ok := foreign[name]; ok {
-				foreign[name] = true
-			} else if !strings.Contains(reference, "`"+name+"`") {
-				t.Errorf("%s uses %s, which is neither in docs/metrics.md nor in foreign-metrics.txt", r.Alert, name)
-			}
-		}
-	}
-	for name, used := range foreign {
-		if !used {
-			t.Errorf("foreign-metrics.txt lists %s, which no rule uses", name)
-		}
-	}
-}
-
 func TestAlertmanagerTakesTheInhibition(t *testing.T) {
 	run(t, parts.Amtool, alerts, "check-config", "alertmanager/inhibit.yaml")
 	for labels, receiver := range map[string]string{"critical": "pager", "warning": "office", "info": "nobody"} {

@@ -79,7 +79,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	if again := call(http.MethodGet, "/apis/apps/v1/namespaces/net/daemonsets/corkline", nil); generation(t, again) != generation(t, after) {
 		t.Error("an upgrade that changes nothing rolls out the DaemonSet")
 	}
-	for _, path := range []string{"podmonitors/corkline", "prometheusrules/corkline-corkline", "prometheusrules/corkline-conntrack"} {
+	for _, path := range []string{"podmonitors/corkline", "prometheusrules/corkline-corkline", "prometheusrules/corkline-conntrack", "prometheusrules/corkline-ovs"} {
 		call(http.MethodGet, "/apis/monitoring.coreos.com/v1/namespaces/net/"+path, nil)
 	}
 

@@ -1,15 +1,15 @@
 package expressions
 
 import (
-	"bufio"
 	"fmt"
 	"maps"
-	"os"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/corkline/corkline/exporter"
 	"github.com/corkline/corkline/parsers"
+	"github.com/corkline/corkline/samples/foreign"
 	"github.com/grafana/loki/v3/pkg/logql/log"
 	"github.com/grafana/loki/v3/pkg/logql/syntax"
 	"github.com/prometheus/common/model"
@@ -27,20 +27,17 @@ var (
 	marks        = []string{"parse_error", "truncated", "invalid_utf8"}
 )
 
-// processMetrics are those of our process that the boards use: name and who
-// exports it. They are not in exporter.Families.
-var processMetrics = map[string]string{
-	"process_cpu_seconds_total":     "client_golang in the agent",
-	"process_open_fds":              "client_golang in the agent",
-	"process_resident_memory_bytes": "client_golang in the agent",
-	"up":                            "Prometheus",
-}
-
 // catalogue is what expressions may name.
 type catalogue struct {
 	families map[string]exporter.Family
-	foreign  map[string]string // metrics that are not ours, and their exporter
+	foreign  map[string]theirs // metrics that are not ours
 	sources  map[string]names  // what lines of a source have
+}
+
+// theirs is a metric that others export.
+type theirs struct {
+	foreign.Metric
+	jobs []string // that scrape it
 }
 
 // names of a source's lines.
@@ -50,7 +47,7 @@ type names struct {
 }
 
 // newCatalogue holds what the agent exposes and writes, and metrics of others.
-func newCatalogue(foreign map[string]string) (*catalogue, error) {
+func newCatalogue() (*catalogue, error) {
 	set, err := parsers.Shipped()
 	if err != nil {
 		return nil, err
@@ -59,13 +56,37 @@ func newCatalogue(foreign map[string]string) (*catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &catalogue{families: map[string]exporter.Family{}, foreign: foreign, sources: map[string]names{}}
+	c := &catalogue{families: map[string]exporter.Family{}, foreign: map[string]theirs{}, sources: map[string]names{}}
 	for _, f := range families {
 		c.families[f.Name] = f
 		if f.Type == "histogram" {
 			c.families[f.Name+"_sum"], c.families[f.Name+"_count"] = f, f
 			f.Labels = append(slices.Clone(f.Labels), "le")
 			c.families[f.Name+"_bucket"] = f
+		}
+	}
+	exporters, err := foreign.Exporters()
+	if err != nil {
+		return nil, err
+	}
+	included := map[string]bool{} // and no job
+	for _, e := range exporters {
+		for _, name := range e.Includes {
+			included[name] = true
+		}
+	}
+	for _, e := range exporters {
+		if included[e.Name] {
+			continue
+		}
+		for _, m := range e.Metrics {
+			parts := []string{m.Name}
+			if m.Type == "histogram" {
+				parts = []string{m.Name + "_sum", m.Name + "_count", m.Name + "_bucket"}
+			}
+			for _, name := range parts {
+				c.foreign[name] = theirs{m, append(c.foreign[name].jobs, e.Name)}
+			}
 		}
 	}
 	for name, d := range set {
@@ -80,24 +101,6 @@ func newCatalogue(foreign map[string]string) (*catalogue, error) {
 		c.sources[name] = n
 	}
 	return c, nil
-}
-
-// foreignMetrics reads a list of metrics: name, blank, exporter.
-func foreignMetrics(path string) (map[string]string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	list := map[string]string{}
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		name, exporter, ok := strings.Cut(lines.Text(), " ")
-		if ok && name != "#" {
-			list[name] = exporter
-		}
-	}
-	return list, lines.Err()
 }
 
 // promQL tells what is wrong with an expression for Prometheus.
@@ -120,8 +123,11 @@ func (c *catalogue) promQL(text string) (faults []string) {
 				if m.Name != model.MetricNameLabel && !slices.Contains(known, m.Name) {
 					fault("metric %q has no label %q", name, m.Name)
 				}
+				if of, ok := c.foreign[name]; ok && m.Name == model.JobLabel && !slices.ContainsFunc(of.jobs, m.Matches) && name != "up" {
+					fault("metric %q is of %s, not of job%s%q", name, strings.Join(of.jobs, " or "), m.Type, m.Value)
+				}
 			}
-			if call := caller(path); c.families[name].Type == "gauge" && slices.Contains([]string{"rate", "irate", "increase"}, call) {
+			if call := caller(path); (c.families[name].Type == "gauge" || c.foreign[name].Type == "gauge" && !c.foreign[name].Counts) && slices.Contains([]string{"rate", "irate", "increase"}, call) {
 				fault("%s of %q, which is a gauge", call, name)
 			}
 		case *parser.AggregateExpr:
@@ -134,6 +140,24 @@ func (c *catalogue) promQL(text string) (faults []string) {
 		return nil
 	})
 	return faults
+}
+
+// groups are the labels by which an expression groups, which are those of what
+// a rule records.
+func groups(text string) (of []foreign.Label) {
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
+	if err != nil {
+		return nil // promQL tells
+	}
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if n, ok := node.(*parser.AggregateExpr); ok {
+			for _, name := range n.Grouping {
+				of = append(of, foreign.Label{Name: name})
+			}
+		}
+		return nil
+	})
+	return of
 }
 
 // metricName of a selector, in front of the braces or within.
@@ -161,8 +185,61 @@ func (c *catalogue) labels(metric string) ([]string, bool) {
 	if f, ok := c.families[metric]; ok {
 		return slices.Concat(f.Labels, targetLabels), true
 	}
-	_, ok := c.foreign[metric]
-	return targetLabels, ok
+	m, ok := c.foreign[metric]
+	known := slices.Clone(targetLabels)
+	for _, l := range m.Labels {
+		known = append(known, l.Name)
+	}
+	if strings.HasSuffix(metric, "_bucket") {
+		known = append(known, "le")
+	}
+	return known, ok
+}
+
+// conditions of Antrea's metrics in an expression for Prometheus: the versions
+// and features without which they are not there, as a panel must tell them. A
+// metric that was renamed needs its other name beside it.
+func (c *catalogue) conditions(text string) (words, faults []string) {
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
+	if err != nil {
+		return nil, nil // promQL tells
+	}
+	used := map[string]bool{}
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if s, ok := node.(*parser.VectorSelector); ok {
+			used[metricName(s)] = true
+		}
+		return nil
+	})
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		m := c.foreign[name]
+		if m.Feature != "" {
+			words = append(words, m.Feature)
+		}
+		former := c.formerly(name)
+		if other := m.RenamedTo + former; other != "" && !used[other] {
+			faults = append(faults, fmt.Sprintf("metric %q is %q in other versions", name, other))
+		}
+		if (m.Since != foreign.Version{}) && former == "" {
+			words = append(words, m.Since.String())
+		}
+		for _, l := range m.Labels {
+			if (l.Since != foreign.Version{}) && regexp.MustCompile(`\b`+l.Name+`\b`).MatchString(text) {
+				words = append(words, l.Since.String())
+			}
+		}
+	}
+	return words, faults
+}
+
+// formerly is the name that a metric had in older versions.
+func (c *catalogue) formerly(name string) string {
+	for _, m := range c.foreign {
+		if m.RenamedTo == name {
+			return m.Name
+		}
+	}
+	return ""
 }
 
 // grouping holds labels by which something is grouped or matched against those
@@ -170,9 +247,14 @@ func (c *catalogue) labels(metric string) ([]string, bool) {
 func (c *catalogue) grouping(of parser.Node, by []string, fault func(string, ...any)) {
 	var known []string
 	parser.Inspect(of, func(node parser.Node, _ []parser.Node) error {
-		if s, ok := node.(*parser.VectorSelector); ok {
-			of, _ := c.labels(metricName(s))
+		switch n := node.(type) {
+		case *parser.VectorSelector:
+			of, _ := c.labels(metricName(n))
 			known = append(known, of...)
+		case *parser.Call: // label_replace and label_join make a label
+			if strings.HasPrefix(n.Func.Name, "label_") {
+				known = append(known, strings.Trim(n.Args[1].String(), `"`))
+			}
 		}
 		return nil
 	})

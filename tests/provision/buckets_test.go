@@ -98,7 +98,7 @@ func TestBucketsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	succeed(t, keys(aliceKey, aliceSecret), "buckets", versityEndpoint, ca, "--bucket=alices")
-	other, _, err := certificate(t.TempDir())
+	other, _, err := rig.Certificate(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

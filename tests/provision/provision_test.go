@@ -37,7 +37,7 @@ func setUp(ctx context.Context, r *rig.Rig) (err error) {
 	}
 	r.AtEnd(servers.kubernetes.Stop)
 	var key string
-	if servers.versityCA, key, err = certificate(r.Dir); err != nil {
+	if servers.versityCA, key, err = rig.Certificate(r.Dir); err != nil {
 		return err
 	}
 	if servers.versity, err = parts.StartVersity(ctx, filepath.Join(r.Dir, "versity"), servers.versityCA, key, progress); err != nil {

@@ -346,6 +346,7 @@ func (b *bridge) countPort(c *Collector, p *Port, s *ovs.PortStats) {
 func (b *bridge) dump(ctx context.Context, c *Collector) (err error) {
 	start := c.options.Now()
 	b.book.begin()
+	b.book.owners = b.info.owners()
 	missing := map[uint8]bool{}
 	for id := range b.pipeline.tables {
 		t := b.tables[uint8(id)]
@@ -417,12 +418,28 @@ type flowSource struct {
 
 func newFlowSource() *flowSource {
 	s := &flowSource{}
+	s.to.subject = func() subject { return subjectOf(&s.from.Match) }
 	s.to.text = func() (match, actions []byte) {
 		s.line = s.from.AppendText(s.line[:0], nil)
 		if err := s.parsed.Parse(s.line); err != nil {
 			return nil, nil // then it means nothing
 		}
 		return s.parsed.Match, s.parsed.Actions
+	}
+	return s
+}
+
+// subjectOf gives the port that a flow is for, by the packet's origin or the
+// register of its target, or else the address that it comes from.
+func subjectOf(m *openflow.Match) (s subject) {
+	if port, _, ok := m.Register(1); ok {
+		return subject{port: port}
+	}
+	if port, ok := m.InPort(); ok {
+		return subject{port: port}
+	}
+	if address, bits, ok := m.Source(); ok && bits == address.BitLen() {
+		return subject{address: address}
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package ovs
 
 import (
 	"context"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ type Port struct {
 	MAC            string // in lower case; of a pod of Antrea's
 	HasIPv4        bool
 	HasIPv6        bool
+	Addresses      []netip.Addr // of a pod of Antrea's
 }
 
 // bridgeInfo is a bridge as the database has it.
@@ -25,6 +27,26 @@ type bridgeInfo struct {
 	round    uint16 // of Antrea's agent; with known
 	hasRound bool
 	ports    []Port
+}
+
+// owners are the pods by their ports and addresses; nil of no bridge.
+func (b *bridgeInfo) owners() map[subject]owner {
+	if b == nil {
+		return nil
+	}
+	all := map[subject]owner{}
+	for i := range b.ports {
+		p := &b.ports[i]
+		if p.Pod == "" || p.Number <= 0 {
+			continue
+		}
+		who := owner{p.Namespace, p.Pod}
+		all[subject{port: uint32(p.Number)}] = who
+		for _, address := range p.Addresses {
+			all[subject{address: address}] = who
+		}
+	}
+	return all
 }
 
 // readDatabase gives the bridges by their names (vswitchd/vswitch.ovsschema).
@@ -90,6 +112,9 @@ func portOfRows(port, i ovsdb.Row) (p Port, ok bool) {
 				p.HasIPv6 = true
 			case strings.TrimSpace(ip) != "":
 				p.HasIPv4 = true
+			}
+			if a, err := netip.ParseAddr(strings.TrimSpace(ip)); err == nil {
+				p.Addresses = append(p.Addresses, a)
 			}
 		}
 	case ids["antrea-type"] != "":

@@ -3,6 +3,7 @@ package ovs
 import (
 	"hash/maphash"
 	"maps"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -21,7 +22,19 @@ type flow struct {
 	drops, conjunction bool // it has no actions; it matches a conj_id
 	// text gives them as ovs-ofctl prints them.
 	text func() (match, actions []byte)
+	// subject is what the flow is for; it may be nil.
+	subject func() subject
 }
+
+// subject is the port, or the address, that a flow is for. Antrea isolates pods
+// by them.
+type subject struct {
+	port    uint32
+	address netip.Addr
+}
+
+// owner of a subject.
+type owner struct{ namespace, pod string }
 
 // flowState is what is remembered of a flow.
 type flowState struct {
@@ -68,6 +81,8 @@ type book struct {
 	tables [256]*tableSum // those of the pipeline's labels
 	labels map[string]*tableSum
 	drops  map[dropKey]uint64
+	owners map[subject]owner // as of the dump; nil when the database did not tell
+	owned  map[ownedKey]uint64
 	ruled  map[ruleKey]*ruleSum
 	round  round
 }
@@ -77,6 +92,12 @@ type tableSum struct{ lookups, matches, packets, bytes, adds, deletes, modificat
 
 // dropKey names tables, for a pipeline may be numbered anew.
 type dropKey struct{ table, reason string }
+
+// ownedKey is of drops by flows that are for one pod.
+type ownedKey struct {
+	dropKey
+	owner
+}
 
 // ruleSum only grows.
 type ruleSum struct{ packets, bytes, sessions uint64 }
@@ -113,7 +134,7 @@ func newBook(maxSeries int) *book {
 	return &book{
 		maxSeries: maxSeries,
 		seed:      maphash.MakeSeed(), places: map[uint64]uint32{}, rules: map[uint32]ruleFlow{},
-		labels: map[string]*tableSum{}, drops: map[dropKey]uint64{}, ruled: map[ruleKey]*ruleSum{},
+		labels: map[string]*tableSum{}, drops: map[dropKey]uint64{}, owned: map[ownedKey]uint64{}, ruled: map[ruleKey]*ruleSum{},
 	}
 }
 
@@ -208,10 +229,40 @@ func (b *book) count(f *flow, m meaning, packets, bytes uint64) {
 	switch m.kind {
 	case plain:
 	case ends:
-		b.drops[dropKey{b.pipeline.tables[f.table].label, b.reasons[m.reason]}] += packets
+		key := dropKey{b.pipeline.tables[f.table].label, b.reasons[m.reason]}
+		b.drops[key] += packets
+		b.countOwned(f, key, packets)
 	default:
 		b.pending = append(b.pending, pending{f.table, m, packets, bytes})
 	}
+}
+
+// countOwned counts what a flow drops that is for one pod.
+func (b *book) countOwned(f *flow, key dropKey, packets uint64) {
+	if f.subject == nil {
+		return
+	}
+	who, known := b.owners[f.subject()]
+	if !known {
+		return
+	}
+	owned := ownedKey{key, who}
+	if _, counted := b.owned[owned]; !counted && len(b.owned) >= b.maxSeries {
+		owned = ownedKey{dropKey{overflow, overflow}, owner{overflow, overflow}}
+	}
+	b.owned[owned] += packets
+}
+
+// forgetOwners drops the counts of pods that are gone.
+func (b *book) forgetOwners() {
+	if b.owners == nil {
+		return
+	}
+	here := map[owner]bool{{overflow, overflow}: true}
+	for _, who := range b.owners {
+		here[who] = true
+	}
+	maps.DeleteFunc(b.owned, func(k ownedKey, _ uint64) bool { return !here[k.owner] })
 }
 
 // find a flow that is remembered. A switch hands out flows in about the same
@@ -297,6 +348,7 @@ func (b *book) end(whole bool, now time.Time, names *RuleBook) {
 			}
 		}
 		b.last = now
+		b.forgetOwners()
 	} else { // what its flows add is counted all the same
 		maps.Copy(b.rules, b.round.rules)
 	}

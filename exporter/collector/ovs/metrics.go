@@ -19,7 +19,7 @@ const overflow = "overflow"
 type descriptions struct {
 	up, info, restarts, round, fullDuration, fullTime, unaccounted, pods, broken, category, stale *prometheus.Desc
 	tableFlows, lookups, matches, packets, bytes, adds, deletes, modifications                    *prometheus.Desc
-	drops, rulePackets, ruleBytes, ruleSessions                                                   *prometheus.Desc
+	drops, podDrops, rulePackets, ruleBytes, ruleSessions                                         *prometheus.Desc
 	ports                                                                                         [portCounters]*prometheus.Desc
 	hits, misses, lost, datapathFlows, masks, maskHits, connections                               *prometheus.Desc
 	upcallFlows, upcallLimit, upcallDump, coverage, memory                                        *prometheus.Desc
@@ -55,6 +55,7 @@ func newDescriptions() *descriptions {
 		modifications: desc("flow_modifications_total", "Flows whose actions or cookie had changed when all were read.", table...),
 
 		drops:        desc("dropped_packets_total", "Packets that ended in a table, by reason, since the agent's start.", append(table, "reason")...),
+		podDrops:     desc("pod_dropped_packets_total", "Packets that flows for a local pod dropped, as those of a default deny do, since the agent's start; of those in dropped_packets_total.", append(table, "reason", "namespace", "pod")...),
 		rulePackets:  desc("rule_packets_total", "Packets that a policy rule allowed or denied, since the agent's start. Policy and rule are known once the network-policy log has named them; table and priority are those of the rule's flows.", rule...),
 		ruleBytes:    desc("rule_bytes_total", "Bytes that a policy rule allowed or denied, since the agent's start.", rule...),
 		ruleSessions: desc("rule_sessions_total", "Connections that a policy rule allowed, or packets that it denied, since the agent's start.", rule...),
@@ -151,6 +152,9 @@ func (b *bridge) publish(p *publisher) {
 		return cmp.Or(cmp.Compare(x.table, y.table), cmp.Compare(x.reason, y.reason))
 	}) {
 		p.counter(d.drops, float64(b.book.drops[k]), b.name, k.table, k.reason)
+	}
+	for k, packets := range b.book.owned {
+		p.counter(d.podDrops, float64(packets), b.name, k.table, k.reason, k.namespace, k.pod)
 	}
 	for k, sum := range b.book.ruled {
 		labels := []string{b.name, k.table, k.priority, k.policy, k.rule, k.action}
@@ -284,6 +288,7 @@ func everything(d *descriptions) static {
 	b.book.round.cookies.add(0)
 	b.tables[0] = &tableCount{}
 	b.book.drops[dropKey{"table", "reason"}] = 0
+	b.book.owned[ownedKey{}] = 0
 	b.book.ruled[ruleKey{}] = &ruleSum{}
 	b.ports["port"] = &portCount{}
 	b.checks.broken[broken{}] = true

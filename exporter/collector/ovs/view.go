@@ -224,6 +224,7 @@ func (v *Viewer) Drops(ctx context.Context) ([]Drop, error) {
 	var reasons reasons
 	rules := map[uint32]ruleFlow{}
 	ttl := map[uint8]uint8{}
+	owners := v.bridge.info.owners()
 	source := newFlowSource()
 	err := v.bridge.client.Flows(ctx, openflow.FlowFilter{Table: openflow.AllTables}, func(wire *openflow.Flow) error {
 		f := source.take(wire)
@@ -242,7 +243,8 @@ func (v *Viewer) Drops(ctx context.Context) ([]Drop, error) {
 		d := Drop{
 			Table: p.tables[f.table].label, Reason: reasons[m.reason], Packets: f.packets, Bytes: f.bytes, Priority: &priority, Match: string(match), rule: m.rule, id: f.table,
 		}
-		d.Namespace, d.Pod = v.podOf(wire)
+		who := owners[subjectOf(&wire.Match)]
+		d.Namespace, d.Pod = who.namespace, who.pod
 		all = append(all, d)
 		return nil
 	})
@@ -283,27 +285,6 @@ func (v *Viewer) sorted(all []Drop) []Drop {
 		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.id, b.id), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Match, b.Match))
 	})
 	return all
-}
-
-// podOf gives the pod whose port, address or register of the target port a flow
-// matches.
-func (v *Viewer) podOf(f *openflow.Flow) (namespace, pod string) {
-	if v.bridge.info == nil {
-		return "", ""
-	}
-	number, ok := f.Match.InPort()
-	if register, _, is := f.Match.Register(1); is {
-		number, ok = register, true
-	}
-	if !ok {
-		return "", ""
-	}
-	for i := range v.bridge.info.ports {
-		if p := &v.bridge.info.ports[i]; p.Number == int(number) && p.Pod != "" {
-			return p.Namespace, p.Pod
-		}
-	}
-	return "", ""
 }
 
 // Grown gives the drops with what each has more than before, those that have

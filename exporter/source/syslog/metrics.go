@@ -1,6 +1,10 @@
 package syslog
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/corkline/corkline/exporter/spool"
+)
 
 // Metrics of all receivers of an agent.
 type Metrics struct {
@@ -24,8 +28,8 @@ type transportMetrics struct {
 }
 
 // Spool gives those of the source's spool.
-func (m *SourceMetrics) Spool() SpoolMetrics {
-	return SpoolMetrics{Bytes: m.spoolBytes, Limit: m.spoolLimit, WriteFailures: m.writeFailures}
+func (m *SourceMetrics) Spool() spool.Metrics {
+	return spool.Metrics{Bytes: m.spoolBytes, Limit: m.spoolLimit, WriteFailures: m.writeFailures}
 }
 
 // NewMetrics registers the metrics with reg, to which it may be given once.

@@ -1,7 +1,6 @@
 package syslog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,9 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"pgregory.net/rapid"
 )
 
 // deliver reads the files that are not written to any more, and deletes them.
@@ -66,7 +63,7 @@ func TestSpool_Full(t *testing.T) {
 			return fmt.Errorf("%d of %d bytes", bytes, limit)
 		}
 		if got = append(got, b.deliver()...); len(sent) > 0 {
-			b.advance(idleTime)
+			b.advance(time.Minute)
 		}
 		if len(got) < len(want) {
 			return fmt.Errorf("%d came", len(got))
@@ -104,7 +101,7 @@ func TestSpool_FullDropsUDP(t *testing.T) {
 	})
 	var got []string
 	b.eventually("all messages", func() error {
-		b.advance(idleTime)
+		b.advance(time.Minute)
 		got = append(got, b.deliver()...)
 		if dropped := int(testutil.ToFloat64(b.metrics.dropped)); len(got)+dropped != sent {
 			return fmt.Errorf("%d came and %d were dropped of %d", len(got), dropped, sent)
@@ -155,141 +152,6 @@ func TestSpool_Killed(t *testing.T) {
 		t.Errorf("%q are delivered", got)
 	}
 	b.counts(b.metrics.spoolBytes, 0)
-}
-
-// Appends, deliveries and kills in random order, with a file cut anywhere in
-// its last write: every line before arrives, once, and in order.
-func TestSpool_Property(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		b := newBench(t)
-		b.limit = int64(rapid.IntRange(16, 4096).Draw(rt, "limit"))
-		b.open()
-		var want, got []string
-		n := 0
-		rt.Repeat(map[string]func(*rapid.T){
-			"append": func(rt *rapid.T) {
-				var lines []string
-				for range rapid.IntRange(1, 5).Draw(rt, "lines") {
-					n++
-					lines = append(lines, fmt.Sprintf("<1>%d", n))
-				}
-				text := strings.Join(lines, "\n") + "\n"
-				if bytes, limit := b.spool.Size(); bytes > 0 && bytes+int64(len(text)) > limit {
-					got = append(got, b.deliverAll()...)
-				}
-				b.do(b.spool.Append(t.Context(), []byte(text)))
-				want = append(want, lines...)
-			},
-			"deliver": func(*rapid.T) { got = append(got, b.deliver()...) },
-			"sync":    func(*rapid.T) { b.do(b.spool.Sync()) },
-			"close": func(*rapid.T) {
-				b.do(b.spool.Close())
-				b.open()
-			},
-			"kill": func(rt *rapid.T) {
-				path, text := b.spool.path, "<1>lost\n"
-				if path != "" { // and in the middle of a write
-					f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-					b.do(err)
-					part := text[:rapid.IntRange(0, len(text)).Draw(rt, "bytes")]
-					_, err = f.WriteString(part)
-					b.do(errors.Join(err, f.Close(), b.spool.active.Close()))
-					if part = strings.TrimSuffix(part, "\n"); part != "" {
-						want = append(want, part)
-					}
-				}
-				for _, f := range b.spool.unsynced {
-					b.do(f.Close())
-				}
-				b.open()
-			},
-			"": func(rt *rapid.T) {
-				size := int64(0)
-				for _, path := range b.paths() {
-					info, err := os.Stat(path)
-					b.do(err)
-					size += info.Size()
-				}
-				if bytes, _ := b.spool.Size(); bytes != size {
-					rt.Fatalf("the spool counts %d bytes of %d", bytes, size)
-				}
-			},
-		})
-		got = append(got, b.deliverAll()...)
-		if diff := cmp.Diff(want, got); diff != "" {
-			rt.Errorf("(-want +got):\n%s", diff)
-		}
-		if files := b.paths(); len(files) > 0 {
-			rt.Errorf("files stay: %q", files)
-		}
-		b.do(b.spool.Close())
-	})
-}
-
-func (b *bench) deliverAll() []string {
-	b.advance(idleTime)
-	return b.deliver()
-}
-
-// While the disk refuses a write, nothing is lost, and nothing is read on.
-func TestSpool_DiskFull(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := newBench(t)
-	b.options.TCP = loopback
-	b.start()
-	conn := b.dial("tcp", b.receiver.tcp.Addr())
-	b.send(conn, "<1>a\n")
-	b.arrives("<1>a")
-	b.spool.mu.Lock()
-	active := b.spool.active
-	b.spool.active = full
-	b.spool.mu.Unlock()
-	b.send(conn, "<2>b\n")
-	b.eventually("failures", func() error {
-		if testutil.ToFloat64(b.metrics.writeFailures) == 0 {
-			return errors.New("none are counted")
-		}
-		return nil
-	})
-	b.send(conn, "<3>c\n")
-	b.spool.mu.Lock()
-	b.spool.active = active
-	b.spool.mu.Unlock()
-	b.arrives("<1>a", "<2>b", "<3>c")
-	b.do(full.Close())
-	if log := b.log.String(); strings.Count(log, "no space left") != 1 {
-		t.Errorf("the log does not say it once:\n%s", log)
-	}
-}
-
-// Half a write is completed by the next try, and nothing comes between.
-func TestSpool_HalfWritten(t *testing.T) {
-	b := newBench(t)
-	b.open()
-	read, write, err := os.Pipe() // it takes 64 KiB
-	b.do(err)
-	b.do(write.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)))
-	b.spool.active, b.spool.path = write, "pipe"
-	want := strings.Repeat(strings.Repeat("x", 99)+"\n", 1000)
-	done := make(chan error, 2)
-	go func() { done <- b.spool.Append(t.Context(), []byte(want)) }()
-	b.counts(b.metrics.writeFailures, 1)
-	go func() { done <- b.spool.Append(t.Context(), []byte("last\n")) }()
-	b.advance(idleTime)
-	if size, _ := b.spool.Size(); size != 64<<10 || b.spool.Finished("pipe", size) {
-		t.Errorf("a file with half a line is finished at %d bytes", size)
-	}
-	b.do(write.SetWriteDeadline(time.Time{}))
-	got := make([]byte, len(want)+len("last\n"))
-	_, err = io.ReadFull(read, got)
-	b.do(errors.Join(err, <-done, <-done))
-	if string(got) != want+"last\n" {
-		t.Error("lines are not as they were appended")
-	}
-	b.do(errors.Join(read.Close(), write.Close()))
 }
 
 // A receiver that is killed leaves whole messages, without a gap but at the end
@@ -378,38 +240,6 @@ func (b *bench) killed(connection int, text func(connection, i int) string) {
 		b.Error("it was not killed")
 	}
 	<-sent
-}
-
-// A folder's name is no pattern.
-func TestPattern(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), `a*[b]?\c`)
-	b := newBench(t)
-	b.dir = dir
-	b.open()
-	b.do(b.spool.Append(t.Context(), []byte("<1>a\n")))
-	b.arrives("<1>a")
-	b.do(b.spool.Close())
-}
-
-// A folder that is gone is made again.
-func TestSpool_FolderGone(t *testing.T) {
-	b := newBench(t)
-	b.open()
-	b.do(os.RemoveAll(b.dir))
-	b.do(b.spool.Append(t.Context(), []byte("<1>a\n")))
-	b.arrives("<1>a")
-	b.do(b.spool.Close())
-
-	b.do(os.RemoveAll(b.dir))
-	b.do(os.WriteFile(b.dir, nil, 0o600))
-	if _, err := OpenSpool(SpoolOptions{Dir: b.dir, Metrics: b.metrics.Spool()}); err == nil {
-		t.Error("a file is a spool")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := b.spool.Append(ctx, []byte("<2>b\n")); err == nil {
-		t.Error("what cannot be written is no failure")
-	}
 }
 
 func BenchmarkUDP(bm *testing.B) {

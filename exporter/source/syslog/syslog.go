@@ -22,6 +22,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/corkline/corkline/exporter/spool"
 )
 
 // syncInterval is how often the spool is synced and the kernel asked for drops.
@@ -38,7 +40,7 @@ type Options struct {
 	MaxConnections int           // over TCP and TLS
 	IdleTimeout    time.Duration // ends a connection without data
 	MaxLineBytes   int           // longer messages are cut where they are read again
-	Spool          *Spool
+	Spool          *spool.Spool
 	Metrics        *SourceMetrics
 	Log            *slog.Logger
 }

@@ -30,6 +30,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/corkline/corkline/exporter/spool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,7 +47,7 @@ type bench struct {
 	limit    int64
 	metrics  *SourceMetrics
 	log      *safeBuffer
-	spool    *Spool
+	spool    *spool.Spool
 	receiver *Receiver
 	cancel   context.CancelFunc
 	ended    chan error
@@ -84,7 +86,7 @@ func (b *bench) advance(d time.Duration) {
 func (b *bench) open() {
 	b.Helper()
 	var err error
-	b.spool, err = OpenSpool(SpoolOptions{Dir: b.dir, Limit: b.limit, Metrics: b.metrics.Spool(), Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.now})
+	b.spool, err = spool.Open(spool.Options{Dir: b.dir, Limit: b.limit, Metrics: b.metrics.Spool(), Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.now})
 	b.do(err)
 }
 
@@ -171,7 +173,7 @@ func (b *bench) counts(metric prometheus.Collector, want float64) {
 
 // paths of the spool files, the oldest first.
 func (b *bench) paths() []string {
-	paths, err := filepath.Glob(Pattern(b.dir))
+	paths, err := filepath.Glob(spool.Pattern(b.dir))
 	b.do(err)
 	return paths
 }

@@ -61,3 +61,30 @@ func TestDrops_Attributed(t *testing.T) {
 		t.Errorf("broken: %v", broken)
 	}
 }
+
+// What isolates a pod is known by the pod's port or address.
+func TestDrops_OfPods(t *testing.T) {
+	web, db := newPod(1), newPod(2)
+	b := newBench(t, 7, web, db)
+	b.AddFlows(flow(7, categoryPolicy, "EgressDefaultRule", 200, "ip,nw_src="+web.ip, "drop") +
+		flow(7, categoryPolicy, "IngressDefaultRule", 200, "ip,reg1=0x2", "drop"))
+	b.poll()
+	b.send(web.interface_, udp(web, db.ip, 6001), 3)
+	b.send("tunnel", ip("198.51.100.50", "02:00:00:00:00:50", db.ip, 9, 17, "udp(src=40000,dst=84)"), 4)
+	b.poll()
+	const family = "corkline_ovs_pod_dropped_packets_total"
+	// Labels are in the order of their names: namespace, pod, reason, table.
+	egress, ingress := "shop web-1 default_deny_egress EgressDefaultRule", "shop web-2 default_deny_ingress IngressDefaultRule"
+	if diff := cmp.Diff(map[string]float64{egress: 3, ingress: 4}, b.metrics(family)); diff != "" {
+		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+	all := b.metrics("corkline_ovs_dropped_packets_total")
+	if all["default_deny_egress EgressDefaultRule"] != 3 || all["default_deny_ingress IngressDefaultRule"] != 4 {
+		t.Errorf("they are not in the sums: %v", all)
+	}
+	b.Vsctl("del-port", b.Bridge, web.interface_)
+	b.poll()
+	if diff := cmp.Diff(map[string]float64{ingress: 4}, b.metrics(family)); diff != "" {
+		t.Errorf("without the pod (-want +got):\n%s", diff)
+	}
+}

@@ -1,11 +1,12 @@
 // The page: what all boards have above them, and which board is open.
-import { useEffect, useState, type ReactNode } from 'react';
+import { useEffect, useMemo, useState, type ReactNode } from 'react';
+import { renderMarkdown } from '@grafana/data';
 import { Combobox, IconButton, LinkButton } from '@grafana/ui';
 import { get } from './client';
 import { BoardView } from './board';
 import { Explore } from './explore';
 import { navigate, useURL } from './url';
-import type { Board, BoardInfo, Config } from './types';
+import type { Board, BoardInfo, Config, Note } from './types';
 
 // Chrome puts controls into the head of the page: beside the title, and below.
 export type Chrome = (beside: ReactNode, below: ReactNode) => ReactNode;
@@ -42,7 +43,9 @@ export function App({ config, boards, dark, onTheme }: Props) {
     return () => abort.abort();
   }, [uid]);
 
+  const note = useNote(config);
   const open = uid ? decodeURIComponent(uid) : undefined;
+  const choices = useMemo(() => grouped(boards), [boards]);
   const carried = new URLSearchParams([...url.searchParams].filter(([k]) => k === 'from' || k === 'to' || k === 'timezone' || k.startsWith('var-')));
   const chrome: Chrome = (beside, below) => (
     <header className="head">
@@ -52,7 +55,7 @@ export function App({ config, boards, dark, onTheme }: Props) {
           Corkline
         </a>
         <div className="picker">
-          <Combobox aria-label="Board" options={boards.map((b) => ({ label: b.title, value: b.uid, description: b.description }))} value={open ?? null} placeholder={explore ? 'Explore' : 'Boards'} onChange={(o) => navigate(`/d/${encodeURIComponent(o.value)}?${carried}`)} />
+          <Combobox aria-label="Board" options={choices} value={open ?? null} placeholder={explore ? 'Explore' : 'Boards'} onChange={(o) => navigate(`/d/${encodeURIComponent(o.value)}?${carried}`)} />
         </div>
         <div className="space" />
         {beside}
@@ -72,7 +75,9 @@ export function App({ config, boards, dark, onTheme }: Props) {
       {explore ? (
         <Explore config={config} chrome={chrome} />
       ) : board && board.uid === open ? (
-        <BoardView key={board.uid} board={board} boards={boards} config={config} chrome={chrome} />
+        <BoardView key={board.uid} board={board} boards={boards} config={config} chrome={chrome} events={note?.events}>
+          {note && board.uid === boards[0].uid && <NoteView note={note} />}
+        </BoardView>
       ) : (
         <>
           {chrome(null, null)}
@@ -88,6 +93,32 @@ export function App({ config, boards, dark, onTheme }: Props) {
     </>
   );
 }
+
+// grouped are the boards by the first tag that tells them apart: those of all
+// boards do not.
+function grouped(boards: BoardInfo[]) {
+  const common = (boards[0]?.tags ?? []).filter((t) => boards.every((b) => b.tags.includes(t)));
+  return boards.map((b) => ({ label: b.title, value: b.uid, description: b.description, group: b.tags.find((t) => !common.includes(t)) }));
+}
+
+const noteEvery = 10_000; // ms
+
+// useNote asks now and then what the server has to say.
+function useNote(config: Config): Note | undefined {
+  const [note, setNote] = useState<Note>();
+  useEffect(() => {
+    if (!config.note) {
+      return;
+    }
+    const ask = () => document.hidden || get('/api/note').then(setNote).catch(() => setNote(undefined));
+    ask();
+    const timer = window.setInterval(ask, noteEvery);
+    return () => window.clearInterval(timer);
+  }, [config]);
+  return note;
+}
+
+const NoteView = ({ note }: { note: Note }) => <aside className="note markdown-html" aria-label="About this data" dangerouslySetInnerHTML={{ __html: renderMarkdown(note.text) }} />;
 
 // Floats of a net's upper edge.
 const Floats = () => (

@@ -1,5 +1,5 @@
 // A board: its variables, its rows, its panels.
-import { useEffect, useMemo, useState, type CSSProperties } from 'react';
+import { useEffect, useMemo, useState, type CSSProperties, type ReactNode } from 'react';
 import { Icon } from '@grafana/ui';
 import { PanelView } from './panel';
 import { annotations as findAnnotations, type Annotation } from './query';
@@ -8,10 +8,21 @@ import { sections, type Section } from './layout';
 import { Links, TimeControls, Variables } from './controls';
 import { useTime } from './time';
 import { useURL } from './url';
-import type { Board, BoardInfo, Config } from './types';
+import type { Board, BoardInfo, Config, Note } from './types';
 import type { Chrome } from './app';
 
-export function BoardView({ board, boards, config, chrome }: { board: Board; boards: BoardInfo[]; config: Config; chrome: Chrome }) {
+interface Props {
+  board: Board;
+  boards: BoardInfo[];
+  config: Config;
+  chrome: Chrome;
+  events?: Note['events']; // drawn into graphs beside the board's annotations
+  children?: ReactNode; // above the rows
+}
+
+const eventsName = 'Events'; // of their switch
+
+export function BoardView({ board, boards, config, chrome, events, children }: Props) {
   const url = useURL();
   const time = useTime({ from: board.time?.from ?? 'now-1h', to: board.time?.to ?? 'now', refresh: board.refresh || '', timeZone: board.timezone || 'browser' });
   const given = [...url.searchParams].filter(([name]) => name.startsWith('var-')).map((p) => p.join('=')).join('&');
@@ -31,7 +42,7 @@ export function BoardView({ board, boards, config, chrome }: { board: Board; boa
   const list = useMemo(() => (board.annotations?.list ?? []).filter((a) => !a.builtIn && a.expr), [board]);
   const off = (name: string) => {
     const said = url.searchParams.get('annotation-' + name);
-    return said ? said === 'off' : !list.find((a) => a.name === name)?.enable;
+    return said ? said === 'off' : name !== eventsName && !list.find((a) => a.name === name)?.enable;
   };
   const [marks, setMarks] = useState<Annotation[]>([]);
   const [markError, setMarkError] = useState<string>();
@@ -54,6 +65,17 @@ export function BoardView({ board, boards, config, chrome }: { board: Board; boa
     document.title = `${board.title} · Corkline`;
   }, [board.title]);
 
+  // Those that say the same are the same, so that graphs are not drawn anew.
+  const said = JSON.stringify(events ?? []);
+  const drawn = useMemo(() => {
+    const own = JSON.parse(said) as Note['events'];
+    return off(eventsName) ? marks : [...marks, ...own.map((e): Annotation => ({ ...e, tags: [], color: 'purple', faint: true }))];
+  }, [marks, said, switches]);
+  const shown = list.filter((a) => !a.hide);
+  if (events?.length) {
+    shown.push({ name: eventsName, enable: true });
+  }
+
   const layout = useMemo(() => context && sections(board, context.vars), [board, context?.vars]);
   return (
     <>
@@ -61,13 +83,14 @@ export function BoardView({ board, boards, config, chrome }: { board: Board; boa
         <TimeControls time={time} loading={loading} />,
         <>
           {context && <Links board={board} boards={boards} context={context} />}
-          {context && <Variables vars={context.vars} annotations={list.filter((a) => !a.hide)} off={off} />}
+          {context && <Variables vars={context.vars} annotations={shown} off={off} />}
           {markError && <div className="message error" role="alert">Annotations: {markError}</div>}
         </>
       )}
       <main className="board" data-board={board.uid} data-ready={context !== undefined && !loading}>
         <h1 className="hidden-label">{board.title}</h1>
-        {context && layout?.map((s) => <SectionView key={s.key} section={s} context={context} timeZone={time.timeZone} annotations={marks} />)}
+        {children}
+        {context && layout?.map((s) => <SectionView key={s.key} section={s} context={context} timeZone={time.timeZone} annotations={drawn} />)}
       </main>
     </>
   );

@@ -1,6 +1,6 @@
 // What stands above a board: time, refresh, variables, links.
 import { useEffect, useState } from 'react';
-import { Combobox, Input, InlineSwitch, MultiCombobox, RefreshPicker, TimeRangePicker } from '@grafana/ui';
+import { Button, Combobox, Dropdown, Input, InlineSwitch, Menu, MultiCombobox, RefreshPicker, TimeRangePicker } from '@grafana/ui';
 import { setParams } from './url';
 import { ALL, timeParams, variableParams, expand, type Context, type Variable } from './variables';
 import type { AnnotationQuery, Board, BoardInfo } from './types';
@@ -92,26 +92,46 @@ function TextBox({ id, value, onChange }: { id: string; value: string; onChange:
   return <Input id={id} width={18} value={text} onChange={(e) => setText(e.currentTarget.value)} onBlur={commit} onKeyDown={(e) => e.key === 'Enter' && commit()} />;
 }
 
+interface Link {
+  title: string;
+  url: string;
+  tip?: string;
+  blank?: boolean;
+  links?: Link[]; // of a drop-down
+}
+
 // Links of a board to others, with the time range and the variables.
 export function Links({ board, boards, context }: { board: Board; boards: BoardInfo[]; context: Context }) {
   const query = (time?: boolean, vars?: boolean) => [time ? timeParams(context.range) : '', vars ? variableParams(context.vars) : ''].filter(Boolean).join('&');
-  const all = (board.links ?? []).flatMap((l) => {
+  const all = (board.links ?? []).flatMap((l): Link[] => {
     const params = query(l.keepTime, l.includeVars);
     if (l.type === 'link') {
       const url = expand(l.url ?? '', context, 'uriencode');
       return [{ title: expand(l.title, context, 'text'), url: params ? url + (url.includes('?') ? '&' : '?') + params : url, tip: l.tooltip, blank: l.targetBlank }];
     }
-    return boards
+    const found = boards
       .filter((b) => b.uid !== board.uid && (l.tags ?? []).every((t) => b.tags.includes(t)))
       .map((b) => ({ title: b.title, url: `/d/${encodeURIComponent(b.uid)}?${params}`, tip: b.description, blank: l.targetBlank }));
+    if (l.asDropdown && found.length === boards.length - 1) {
+      return []; // the head's list has them all
+    }
+    return l.asDropdown && found.length ? [{ title: expand(l.title, context, 'text'), url: '', tip: l.tooltip, links: found }] : found;
   });
   return (
     <nav className="links" aria-label="Other boards">
-      {all.map((l, i) => (
-        <a key={i} href={l.url} title={l.tip || undefined} target={l.blank ? '_blank' : undefined} rel="noreferrer">
-          {l.title}
-        </a>
-      ))}
+      {all.map((l, i) =>
+        l.links ? (
+          <Dropdown key={i} overlay={() => <Menu>{l.links!.map((m) => <Menu.Item key={m.url} label={m.title} url={m.url} target={m.blank ? '_blank' : undefined} />)}</Menu>}>
+            <Button variant="secondary" fill="text" size="sm" icon="angle-down" tooltip={l.tip || undefined}>
+              {l.title}
+            </Button>
+          </Dropdown>
+        ) : (
+          <a key={i} href={l.url} title={l.tip || undefined} target={l.blank ? '_blank' : undefined} rel="noreferrer">
+            {l.title}
+          </a>
+        )
+      )}
     </nav>
   );
 }

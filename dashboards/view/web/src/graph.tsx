@@ -120,17 +120,21 @@ function Marks({ builder, annotations }: { builder: UPlotConfigBuilder; annotati
         const x = Math.round(u.valToPos(a.from, 'x', true));
         const end = Math.round(u.valToPos(a.to, 'x', true));
         ctx.fillStyle = ctx.strokeStyle = color;
-        if (end > x) {
+        if (end > x && !a.faint) {
           ctx.globalAlpha = 0.12;
           ctx.fillRect(x, top, end - x, height);
         }
-        ctx.globalAlpha = 1;
+        ctx.globalAlpha = a.faint ? 0.6 : 1;
         ctx.setLineDash([4, 4]);
         ctx.beginPath();
         ctx.moveTo(x, top);
         ctx.lineTo(x, top + height);
         ctx.stroke();
-        ctx.fillRect(x - 3, top + height - 5, Math.max(6, end - x + 6), 5);
+        if (a.faint) {
+          ctx.fillRect(x - 1, top + height - 2, Math.max(2, end - x), 2);
+        } else {
+          ctx.fillRect(x - 3, top + height - 5, Math.max(6, end - x + 6), 5);
+        }
       }
       ctx.restore();
     });

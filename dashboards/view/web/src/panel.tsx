@@ -135,7 +135,7 @@ export function PanelView({ panel, id, context: outer, timeZone, annotations, ea
       default:
         return (
           <>
-            <div className="note">No {panel.type} is drawn here; these are its values.</div>
+            <div className="values-note">No {panel.type} is drawn here; these are its values.</div>
             <Table {...props} height={height - 24} />
           </>
         );

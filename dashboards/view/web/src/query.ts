@@ -170,6 +170,7 @@ export interface Annotation {
   text: string;
   tags: string[];
   color: string;
+  faint?: boolean; // without a band, as many may overlap
 }
 
 // annotations of a board: times at which a query of Prometheus is above zero.
@@ -195,11 +196,13 @@ export async function annotations(list: AnnotationQuery[], c: Context, signal: A
           if (!(value > 0)) {
             continue;
           }
+          const last = events[events.length - 1];
           if (a.useValueForTime) {
-            events.push(one(value, value));
+            if (last?.from !== value) {
+              events.push(one(value, value));
+            }
             continue;
           }
-          const last = events[events.length - 1];
           if (last && at * 1000 - last.to <= own * 1.01) {
             last.to = at * 1000;
           } else {

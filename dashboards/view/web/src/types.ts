@@ -114,12 +114,19 @@ export interface BoardInfo {
   tags: string[];
 }
 
+// Note is what the server has to say about the data, and what happened.
+export interface Note {
+  text: string; // Markdown
+  events: Array<{ title: string; text: string; from: number; to: number }>; // in ms
+}
+
 // Config is what the server tells about itself.
 export interface Config {
   version: string;
   prometheus: boolean;
   loki: boolean;
   scrapeInterval: number; // in ms
+  note: boolean; // whether there is a note
 }
 
 // Scoped are variables of one panel: of a repeat, or of a value that is linked.

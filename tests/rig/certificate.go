@@ -1,4 +1,4 @@
-package provision
+package rig
 
 import (
 	"crypto/ecdsa"
@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// certificate writes one for loopback that signs itself, with its key.
-func certificate(dir string) (certFile, keyFile string, err error) {
+// Certificate writes one for loopback that signs itself, with its key: tls.crt
+// and tls.key of a folder.
+func Certificate(dir string) (certFile, keyFile string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return "", "", err

@@ -1,4 +1,5 @@
-package syslog
+// Package spool keeps lines on disk until they have been delivered.
+package spool
 
 import (
 	"context"
@@ -42,7 +43,7 @@ type Spool struct {
 	dir     string
 	limit   int64 // bytes of all files
 	segment int64 // bytes of one
-	metrics SpoolMetrics
+	metrics Metrics
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -64,24 +65,24 @@ type Spool struct {
 	room     chan struct{}    // closed when a file goes
 }
 
-// SpoolOptions configure a Spool.
-type SpoolOptions struct {
+// Options configure a Spool.
+type Options struct {
 	Dir     string // made if needed
 	Limit   int64  // bytes of all files
-	Metrics SpoolMetrics
+	Metrics Metrics
 	Log     *slog.Logger
 	Now     func() time.Time // time.Now if nil
 }
 
-// SpoolMetrics are told what becomes of a Spool.
-type SpoolMetrics struct {
+// Metrics are told what becomes of a Spool.
+type Metrics struct {
 	Bytes, Limit  prometheus.Gauge
 	WriteFailures prometheus.Counter
 }
 
-// OpenSpool takes over the files in a folder. A line that a crash has cut short
+// Open takes over the files in a folder. A line that a crash has cut short
 // gets an end, so that it is read as it is.
-func OpenSpool(o SpoolOptions) (*Spool, error) {
+func Open(o Options) (*Spool, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -1,0 +1,23 @@
+package simulation
+
+// About says what happens in a story.
+func (s Story) About() string {
+	switch s {
+	case Scaling:
+		return "the Deployment shop/web is scaled from 1 Pod to 100 and back"
+	case SYNFlood:
+		return "shop/loadtest-0 floods shop/catalog-0 with SYNs, which fill the connection tracking table"
+	case SlowMember:
+		return "one server of shop-web-pool takes ten times as long as the others"
+	case Rejected:
+		return "a new policy rejects what shop/frontend-0 sends to shop/catalog-0"
+	case WAFAttack:
+		return "a scanner tries injections on shop-https"
+	case DefaultDeny:
+		return "a policy without rules cuts shop/payments-0 off"
+	case SiteDown:
+		return "frankfurt, one of the three sites of shop.example.com, fails"
+	default:
+		return ""
+	}
+}

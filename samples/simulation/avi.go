@@ -1,0 +1,507 @@
+package simulation
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// LoadBalancer gives the parts of the load balancer, NSX ALB (AVI), in the site
+// dublin of the GSLB service: its Service Engines, its Controller, and the
+// operators AKO and AMKO.
+//
+// Lines of avi-* are syslog messages with their head. They are one stream:
+// log_id runs through all that a Service Engine logs of a virtual service. Lines
+// of ako and amko are those of containers' files, with the runtime's stamp; a
+// record may have several, parted by line ends.
+func LoadBalancer(o Options) []Part {
+	return []Part{newServiceEngines(o), newController(o), newAKO(o), newAMKO(o)}
+}
+
+// site of the load balancer.
+func site() Site { return Sites()[1] }
+
+// detected is how many seconds after a failure the monitors know of it, and after
+// its end, too.
+const detected = 12
+
+// seen is what the monitors know in a moment.
+func (o Options) seen(m Moment) Moment { return o.At(m.Second - detected) }
+
+// changed tells whether the monitors have learned in a second that a story began
+// or ended.
+func (o Options) changed(m Moment, s Story) (began, ended bool) {
+	_, before := o.At(m.Second - detected - 1).Told(s)
+	_, now := o.seen(m).Told(s)
+	return now && !before, before && !now
+}
+
+// serviceEngines log requests, connections and queries, as the profiles of
+// their virtual services stream them.
+type serviceEngines struct{ services []service }
+
+// service is a virtual service.
+type service interface {
+	// arrivals of a second, in any order.
+	arrivals(m Moment) []arrival
+}
+
+// arrival is what ends in a moment, and is logged then.
+type arrival struct {
+	after time.Duration // since the second's begin
+	log   func(at time.Time, out Output)
+}
+
+func newServiceEngines(o Options) *serviceEngines {
+	return &serviceEngines{services: []service{newHTTPService(o), newTCPService(o), newDNSService(o)}}
+}
+
+func (s *serviceEngines) Second(m Moment, out Output) {
+	var all []arrival
+	for _, service := range s.services {
+		all = append(all, service.arrivals(m)...)
+	}
+	slices.SortStableFunc(all, func(a, b arrival) int { return int(a.after - b.after) })
+	for _, a := range all {
+		a.log(m.Time.Add(a.after), out)
+	}
+}
+
+// throttle is how many logs of a kind a Service Engine sends of a virtual
+// service in a second: the default of all three throttles of the analytics
+// policy.
+const throttle = 10
+
+// engines is how many Service Engines a virtual service is scaled out to, so
+// that none reaches its throttle on an ordinary day, nor when another site is down.
+func (o Options) engines() int { return max(2, int(math.Ceil(5*o.Rate))) }
+
+func engineName(engine int) string { return fmt.Sprintf("avi-se-%d", engine+1) }
+
+// virtualService is what the logs of all kinds of virtual services share.
+type virtualService struct {
+	name, uuid string
+	address    netip.Addr
+	address6   netip.Addr // invalid where it has none
+	port       int
+	// rfc5424 streams have 1 and 0 for true and false, and members without the
+	// braces of the object.
+	rfc5424 bool
+	rng     *rand.Rand
+	rate    float64
+	streams []stream // one for each Service Engine
+	pace    pace
+	dealt   int // arrivals, to the Service Engines in turn
+	text    object
+}
+
+func newVirtualService(o Options, name string, number, port int) virtualService {
+	v := virtualService{
+		name: name, uuid: uuid("virtualservice", number), address: site().Address, port: port,
+		rng: o.Random("avi " + name), rate: o.Rate, streams: make([]stream, o.engines()),
+	}
+	for i := range v.streams {
+		v.streams[i].id = int64(v.rng.IntN(1_000_000))
+	}
+	return v
+}
+
+// uuid of an object of the Controller.
+func uuid(kind string, number int) string {
+	return fmt.Sprintf("%s-5a3c0e1e-7d4b-4c55-9b1f-0000000c0%03d", kind, number)
+}
+
+// kind of a log: why it is sent.
+type kind int
+
+const (
+	ordinary    kind = iota // full client logs are on
+	filtered                // by a filter of the user's (UDF)
+	significant             // by one of AVI's (ADF)
+)
+
+// severity of syslog, in the facility local0, as the streaming profile has it.
+func (k kind) severity() int { return 16*8 + [...]int{ordinary: 6, filtered: 5, significant: 4}[k] }
+
+// stream is what a Service Engine logs of a virtual service.
+type stream struct {
+	id      int64 // of the last log
+	begun   bool
+	missing int // since the last log that was sent
+	second  int64
+	sent    [significant + 1]int // in the second
+}
+
+// take a number for a log; false when the log is throttled.
+func (s *stream) take(k kind, second int64) bool {
+	if second != s.second {
+		s.second, s.sent = second, [significant + 1]int{}
+	}
+	s.id++
+	if s.sent[k] == throttle {
+		s.missing++
+		return false
+	}
+	s.sent[k]++
+	return true
+}
+
+// reason why a log is significant, as a bit of the field significant. The bits
+// follow the order in which the API lists the names.
+type reason int
+
+const (
+	clientSetupTimeout reason = 2
+	serverSetupTimeout reason = 3
+	clientReset        reason = 9
+	serverReset        reason = 10
+	serverTimeout      reason = 12
+	clientAborted      reason = 15
+	manyRetransmits    reason = 26
+	unansweredSYNs     reason = 34
+	code4xx            reason = 36
+	code5xx            reason = 37
+	noServer           reason = 38
+	rateLimited        reason = 41
+	clientSlow         reason = 53
+	serverSlow         reason = 54
+	dnsInvalidDomain   reason = 58
+	dnsUnsupported     reason = 60
+	wafMatch           reason = 62
+)
+
+// describe gives the name that significant_log has, and a text.
+func (r reason) describe() (name, text string) {
+	switch r {
+	case clientSetupTimeout:
+		return "ADF_CLIENT_CONN_SETUP_TIMEDOUT", "Client did not complete the handshake"
+	case serverSetupTimeout:
+		return "ADF_SERVER_CONN_SETUP_TIMEDOUT", "Server did not answer the handshake"
+	case clientReset:
+		return "ADF_CLIENT_SENT_RESET", "Client sent a reset"
+	case serverReset:
+		return "ADF_SERVER_SENT_RESET", "Server sent a reset"
+	case serverTimeout:
+		return "ADF_SERVER_CONN_TIMEDOUT", "Server did not answer in time"
+	case clientAborted:
+		return "ADF_CLIENT_CONN_ABORTED", "Client left before the response"
+	case manyRetransmits:
+		return "ADF_CLIENT_HIGH_TOTAL_RETRANSMITS", "Many retransmits to the client"
+	case unansweredSYNs:
+		return "ADF_SERVER_UNANSWERED_SYNS", "Server did not answer SYNs"
+	case code4xx:
+		return "ADF_RESPONSE_CODE_4XX", "Response code is 4xx"
+	case code5xx:
+		return "ADF_RESPONSE_CODE_5XX", "Response code is 5xx"
+	case noServer:
+		return "ADF_LOAD_BALANCING_FAILED", "No server is up"
+	case rateLimited:
+		return "ADF_RATE_LIMIT_DROP_CLIENT_IP", "Client is above its rate limit"
+	case clientSlow:
+		return "ADF_CLIENT_HIGH_RESPONSE_TIME", "Response time is above the threshold"
+	case serverSlow:
+		return "ADF_SERVER_HIGH_RESPONSE_TIME", "Server response time is above the threshold"
+	case dnsInvalidDomain:
+		return "ADF_CLIENT_DNS_FAILED_INVALID_DOMAIN", "Domain does not exist"
+	case dnsUnsupported:
+		return "ADF_CLIENT_DNS_FAILED_UNSUPPORTED_QUERY", "Query type is not supported"
+	default:
+		return "ADF_WAF_MATCH", "Rules of the web application firewall matched"
+	}
+}
+
+// entry is what all logs have.
+type entry struct {
+	engine     int
+	at         time.Time
+	client     client
+	clientPort int
+	reasons    []reason
+	filter     string // of the user's that it passes
+}
+
+func (e *entry) kind() kind {
+	switch {
+	case len(e.reasons) > 0:
+		return significant
+	case e.filter != "":
+		return filtered
+	default:
+		return ordinary
+	}
+}
+
+// countStream counts a line by its stream labels: names and values. All avi-*
+// are one source, so those count, too, that a definition does not have.
+func countStream(definition string, out Output, pairs ...string) {
+	var all []string
+	for _, name := range [...]string{"code_class", "level", "protocol", "rcode", "status"} {
+		value := ""
+		if i := slices.Index(pairs, name); i >= 0 {
+			value = pairs[i+1]
+		}
+		all = append(all, name, value)
+	}
+	out.Count(definition, labels(all...), 1)
+}
+
+// log writes a line unless it is throttled, and counts what all of them add.
+// The members are what follows those that all logs have, and the stream's are
+// the names and values of its labels.
+func (v *virtualService) log(definition string, e *entry, out Output, members func(*object), stream ...string) bool {
+	s := &v.streams[e.engine]
+	if !s.take(e.kind(), e.at.Unix()) {
+		return false
+	}
+	o := &v.text
+	o.text = v.head(o.text[:0], e, s.id)
+	o.start = len(o.text)
+	o.begin("", '{')
+	v.common(o, e, s.id)
+	members(o)
+	if e.client.address.Is6() {
+		o.string("vs_ip6", v.address6.String())
+	} else {
+		o.string("vs_ip", v.address.String())
+	}
+	if v.rfc5424 {
+		o.string("vs_name", v.name)
+	}
+	o.end('}')
+	line := o.text
+	if v.rfc5424 {
+		line = slices.Delete(line[:len(line)-1], o.start, o.start+1)
+	}
+	out.Line(definition, line)
+	countStream(definition, out, stream...)
+
+	of := labels("service_engine", engineName(e.engine), "virtualservice", v.name)
+	if s.begun && s.missing > 0 {
+		out.Count("corkline_virtualservice_missing_logs_total", of, float64(s.missing))
+	}
+	s.begun, s.missing = true, 0
+	sent := 0
+	for _, n := range s.sent {
+		sent += n
+	}
+	if sent == throttle {
+		out.Count("corkline_virtualservice_log_throttled_seconds_total", of, 1)
+	}
+	return true
+}
+
+func (v *virtualService) head(to []byte, e *entry, id int64) []byte {
+	if v.rfc5424 {
+		return fmt.Appendf(to, "<%d>1 %s %s %s %d %d - ", e.kind().severity(), e.at.Format(stampMicro), engineName(e.engine), v.name, e.engine, id)
+	}
+	return fmt.Appendf(to, "<%d>%s AVI-CONTROLLER %s[0]: ", e.kind().severity(), e.at.Format(time.Stamp), v.name)
+}
+
+// stampMicro is how Service Engines write times.
+const stampMicro = "2006-01-02T15:04:05.000000Z"
+
+func (v *virtualService) common(o *object, e *entry, id int64) {
+	bits := uint64(0)
+	for _, r := range e.reasons {
+		bits |= 1 << r
+	}
+	o.bool("adf", len(e.reasons) > 0, v.rfc5424)
+	o.raw("significant", strconv.FormatUint(bits, 10))
+	o.bool("udf", e.filter != "", v.rfc5424)
+	o.string("virtualservice", v.uuid)
+	o.string("report_timestamp", e.at.Format(stampMicro))
+	o.string("service_engine", engineName(e.engine))
+	o.number("vcpu_id", e.clientPort%2)
+	o.number("log_id", int(id))
+	if e.client.address.Is6() {
+		o.string("client_ip6", e.client.address.String())
+	} else {
+		o.string("client_ip", e.client.address.String())
+	}
+	o.number("client_src_port", e.clientPort)
+	o.number("client_dest_port", v.port)
+	o.string("client_location", e.client.location)
+	if e.filter != "" {
+		o.string("client_log_filter_name", e.filter)
+	}
+	if len(e.reasons) > 0 {
+		texts, names := make([]string, len(e.reasons)), make([]string, len(e.reasons))
+		for i, r := range e.reasons {
+			names[i], texts[i] = r.describe()
+		}
+		o.string("significance", strings.Join(texts, ", "))
+		o.strings("significant_log", names...)
+	}
+}
+
+// countReasons counts why a log is significant.
+func (v *virtualService) countReasons(e *entry, metric string, out Output) {
+	for _, r := range e.reasons {
+		name, _ := r.describe()
+		out.Count(metric, labels("significance", name, "virtualservice", v.name), 1)
+	}
+}
+
+// next Service Engine, and a client whose connections come to it.
+func (v *virtualService) next() entry {
+	v.dealt++
+	engine := v.dealt % len(v.streams)
+	// Some come more often than others.
+	chance := v.rng.Float64()
+	turn := int(chance * chance * float64(max(1, clients/len(v.streams))))
+	return entry{
+		engine:     engine,
+		client:     clientOf(engine+len(v.streams)*turn, v.address6.IsValid()),
+		clientPort: 32768 + v.rng.IntN(28232),
+	}
+}
+
+// client of a virtual service.
+type client struct {
+	address  netip.Addr
+	location string
+	rtt      float64 // milliseconds, without what varies
+}
+
+// clients that come now and again, if there are no more Service Engines.
+const clients = 240
+
+// clientOf gives a client by its number, some of them with IPv6 where the service has it.
+func clientOf(number int, ipv6 bool) client {
+	places := [...]client{
+		{location: "IE", rtt: 4},
+		{location: "GB", rtt: 12},
+		{location: "IE", rtt: 6},
+		{location: "DE", rtt: 24},
+		{location: "FR", rtt: 21},
+		{location: "GB", rtt: 15},
+		{location: "NL", rtt: 19},
+		{location: "NO", rtt: 37},
+		{location: "US", rtt: 91},
+		{location: "IE", rtt: 3},
+		{location: "JP", rtt: 228},
+	}
+	c := places[number%len(places)]
+	if !ipv6 || number%5 > 0 {
+		c.address = netip.AddrFrom4([4]byte{203, 0, 113, byte(number%clients + 1)})
+	} else {
+		c.address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0x51, 14: byte(number >> 8), 15: byte(number)})
+	}
+	return c
+}
+
+// anyMicrosecond of a second.
+func anyMicrosecond(rng *rand.Rand) time.Duration {
+	return time.Duration(rng.IntN(1_000_000)) * time.Microsecond
+}
+
+// around gives a value whose logarithm is spread normally around that of a mean.
+func around(rng *rand.Rand, mean, spread float64) float64 {
+	return mean * math.Exp(spread*rng.NormFloat64())
+}
+
+// pace gives out whole numbers that come to a mean in the long run.
+type pace struct{ left float64 }
+
+func (p *pace) take(rng *rand.Rand, mean float64) int {
+	p.left += mean * (0.85 + 0.3*rng.Float64())
+	n := math.Floor(p.left)
+	p.left -= n
+	return int(n)
+}
+
+// daytime is how busy a moment is, compared with the mean: more by day than by
+// night, and with waves of a few minutes.
+func daytime(m Moment) float64 {
+	hour := float64(m.Time.Unix()%86400) / 3600
+	return 1 + 0.2*math.Sin((hour-9)*math.Pi/12) + 0.1*math.Sin(float64(m.Second)*2*math.Pi/170)
+}
+
+// labels as PromQL has them, of names and values.
+func labels(pairs ...string) string {
+	var text []byte
+	for i := 0; i < len(pairs); i += 2 {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(text, pairs[i]...), '=')
+		text = strconv.AppendQuote(text, pairs[i+1])
+	}
+	return string(text)
+}
+
+// object is JSON in the making, behind the head of a line.
+type object struct {
+	text  []byte
+	start int // of the JSON
+}
+
+func (o *object) key(name string) {
+	if n := len(o.text); n > o.start && o.text[n-1] != '{' && o.text[n-1] != '[' {
+		o.text = append(o.text, ',')
+	}
+	if name != "" {
+		o.text = append(appendJSON(o.text, name), ':')
+	}
+}
+
+func (o *object) raw(name, value string) {
+	o.key(name)
+	o.text = append(o.text, value...)
+}
+
+func (o *object) string(name, value string) {
+	o.key(name)
+	o.text = appendJSON(o.text, value)
+}
+
+func (o *object) strings(name string, values ...string) {
+	o.begin(name, '[')
+	for _, value := range values {
+		o.string("", value)
+	}
+	o.end(']')
+}
+
+func (o *object) number(name string, value int) { o.raw(name, strconv.Itoa(value)) }
+
+// bool writes 1 and 0 where a stream has numbers.
+func (o *object) bool(name string, value, number bool) {
+	switch {
+	case number && value:
+		o.raw(name, "1")
+	case number:
+		o.raw(name, "0")
+	default:
+		o.raw(name, strconv.FormatBool(value))
+	}
+}
+
+// begin an object or a list.
+func (o *object) begin(name string, bracket byte) {
+	o.key(name)
+	o.text = append(o.text, bracket)
+}
+
+func (o *object) end(bracket byte) { o.text = append(o.text, bracket) }
+
+// appendJSON appends a text in JSON's quotes.
+func appendJSON(to []byte, text string) []byte {
+	to = append(to, '"')
+	for _, c := range []byte(text) {
+		switch {
+		case c == '"' || c == '\\':
+			to = append(to, '\\', c)
+		case c < ' ':
+			to = fmt.Appendf(to, `\u%04x`, c)
+		default:
+			to = append(to, c)
+		}
+	}
+	return append(to, '"')
+}

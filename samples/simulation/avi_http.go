@@ -1,0 +1,482 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// httpService is shop-https: a shop, with a web application firewall before it.
+type httpService struct {
+	virtualService
+	options Options
+	pages   []int   // of the table, each as often as its share
+	share   float64 // of the clients that this site gets, compared with an ordinary day
+}
+
+func newHTTPService(o Options) *httpService {
+	s := &httpService{virtualService: newVirtualService(o, VirtualService, 1, 443), options: o, share: 1}
+	for i, p := range pages {
+		for range p.often {
+			s.pages = append(s.pages, i)
+		}
+	}
+	return s
+}
+
+// headerBytes are what responses have beside the body.
+const headerBytes = 284
+
+// Requests in a second at rate 1.
+const httpRate = 10
+
+func (s *httpService) arrivals(m Moment) []arrival {
+	// Clients follow the answers of the DNS as their caches run out.
+	s.share += (s.options.siteShare(m) - s.share) / 15
+	var all []arrival
+	for range s.pace.take(s.rng, httpRate*s.rate*daytime(m)*s.share) {
+		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.browse(m, at, out) }})
+	}
+	for range scans(m, s.rng) {
+		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.scan(m, at, out) }})
+	}
+	if m.Second%30 == 7 {
+		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.watch(m, at, out) }})
+	}
+	return all
+}
+
+// page that clients ask for. In path and query, {id} stands for a number, {uuid}
+// for a UUID, {word} for a word that is searched for, {secret} for what must
+// not leave the node.
+type page struct {
+	often               int
+	method, path, query string
+	code                int
+	size                float64 // bytes of the response
+	takes               float64 // milliseconds at the server
+	content             string
+	inspected           bool // by the firewall
+	filter              string
+}
+
+const html, asJSON = "text/html; charset=utf-8", "application/json"
+
+var pages = [...]page{
+	{10, "GET", "/", "", 200, 21400, 28, html, false, ""},
+	{14, "GET", "/products", "page={page}&sort=price", 200, 34800, 45, html, true, ""},
+	{18, "GET", "/products/{id}", "", 200, 18600, 32, html, false, ""},
+	{3, "GET", "/products/{id}/reviews", "", 200, 5200, 26, asJSON, false, ""},
+	{6, "GET", "/static/app-5d1c9e.js", "", 200, 142000, 3, "text/javascript", false, ""},
+	{5, "GET", "/static/app-5d1c9e.js", "", 304, 0, 2, "", false, ""},
+	{12, "GET", "/static/img/{id}.webp", "", 200, 48200, 5, "image/webp", false, ""},
+	{6, "GET", "/static/img/{id}.webp", "", 304, 0, 2, "", false, ""},
+	{8, "GET", "/api/v1/catalog/{id}", "", 200, 2300, 18, asJSON, false, ""},
+	{7, "GET", "/api/v1/stock", "sku={id}&api_key={secret}", 200, 620, 12, asJSON, true, ""},
+	{7, "GET", "/search", "q={word}&lang=en", 200, 27100, 62, html, true, ""},
+	{5, "GET", "/cart", "", 200, 9200, 24, html, false, ""},
+	{5, "POST", "/cart/items", "", 201, 410, 36, asJSON, true, ""},
+	{2, "PUT", "/api/v1/cart/{uuid}", "", 200, 520, 30, asJSON, true, ""},
+	{1, "DELETE", "/cart/items/{id}", "", 204, 0, 22, "", true, ""},
+	{1, "OPTIONS", "/api/v1/cart/{uuid}", "", 204, 0, 2, "", false, ""},
+	{2, "POST", "/login", "", 302, 300, 70, html, true, "accounts"},
+	{1, "GET", "/login/callback", "code={secret}&state={uuid}", 302, 280, 48, html, true, "accounts"},
+	{3, "GET", "/account/orders/{id}", "token={secret}&view=full", 200, 12700, 40, html, true, "accounts"},
+	{2, "POST", "/checkout", "", 200, 880, 170, asJSON, true, "accounts"},
+	{1, "GET", "/favicon.ico", "", 404, 190, 2, html, false, ""},
+	{1, "HEAD", "/", "", 200, 0, 24, html, false, ""},
+}
+
+// bigUpload is past what the firewall looks at.
+var bigUpload = page{1, "POST", "/account/avatar", "", 201, 90, 260, asJSON, true, ""}
+
+// health is asked for by a probe from elsewhere, which the firewall lets pass.
+var health = page{1, "GET", "/healthz", "", 200, 2, 1, "text/plain", true, ""}
+
+var agents = [...]string{
+	"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
+	"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
+	"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+	"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
+	"shop-app/4.2.1 (Android 15; \"Pixel\")",
+	"partner-sync/2.0",
+}
+
+var words = [...]string{"rope", "net", "float+%28cork%29", "anchor", "lead+line", "O%27Neill+%26+sons", "buoy", "twine"}
+
+// Secret begins all values in lines that the agent hides.
+const Secret = "hidden-"
+
+// secret gives one, which no other line has.
+func secret(rng *rand.Rand) string { return fmt.Sprintf("%s%016x", Secret, rng.Uint64()) }
+
+// fill in what stands for values.
+func fill(rng *rand.Rand, text string) string {
+	var full strings.Builder
+	for {
+		before, rest, more := strings.Cut(text, "{")
+		full.WriteString(before)
+		if !more {
+			return full.String()
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		switch name {
+		case "id":
+			full.WriteString(strconv.Itoa(1000 + rng.IntN(400)))
+		case "page":
+			full.WriteString(strconv.Itoa(1 + rng.IntN(20)))
+		case "word":
+			full.WriteString(words[rng.IntN(len(words))])
+		case "secret":
+			full.WriteString(secret(rng))
+		case "uuid":
+			fmt.Fprintf(&full, "%08x-7c1d-4e9a-8b11-%012x", rng.Uint32(), rng.Uint64()>>16)
+		}
+		text = after
+	}
+}
+
+// request and its response. Times are whole milliseconds.
+type request struct {
+	entry
+	page             *page
+	path, query      string
+	agent, content   string
+	server           int // of the pool; -1 where the Service Engine answers by itself
+	code, serverCode int // 0: there was none
+	length, size     int // bytes of the request, and of the response's body
+	clientRTT        int
+	serverRTT        int
+	serverFirst      int // until the first byte from the server
+	serverLast       int
+	first, last      int // until the bytes to the client
+	policy           string
+	redirect         string
+	verdict          verdict
+}
+
+// begin a request for a page.
+func (s *httpService) begin(e entry, p *page, at time.Time) *request {
+	e.at, e.filter = at, p.filter
+	r := &request{
+		entry: e, page: p, path: fill(s.rng, p.path), query: fill(s.rng, p.query), agent: agents[e.clientPort%len(agents)], content: p.content,
+		server: -1, length: int(around(s.rng, 620, 0.3)), clientRTT: int(around(s.rng, e.client.rtt, 0.1)),
+	}
+	if p.method == "POST" || p.method == "PUT" {
+		r.length += int(around(s.rng, 400, 0.5))
+	}
+	return r
+}
+
+// browse is what an ordinary client does.
+func (s *httpService) browse(m Moment, at time.Time, out Output) {
+	p := &pages[s.pages[s.rng.IntN(len(s.pages))]]
+	if s.rng.IntN(400) == 0 {
+		p = &bigUpload
+	}
+	r := s.begin(s.next(), p, at)
+	switch chance := s.rng.Float64(); {
+	case chance < 0.004:
+		r.refuse(429, "limit-clients", rateLimited)
+	case p == &bigUpload:
+		r.verdict.status = bypassed
+		r.length = 200<<10 + s.rng.IntN(600<<10)
+		s.serve(m, r)
+	case p.inspected && strings.Contains(r.query, "%27") && s.rng.IntN(3) == 0:
+		r.verdict = falsePositive(r.query)
+		r.reasons = append(r.reasons, wafMatch)
+		s.serve(m, r)
+	default:
+		if p.inspected {
+			r.verdict.status = passed
+		}
+		s.serve(m, r)
+	}
+	s.write(r, out)
+}
+
+// watch is the probe of a monitor outside.
+func (s *httpService) watch(m Moment, at time.Time, out Output) {
+	e := entry{engine: 0, client: client{address: clientOf(0, false).address, location: "IE", rtt: 9}, clientPort: 40000 + m.Second%20000}
+	r := s.begin(e, &health, at)
+	r.agent, r.verdict.status = "uptime-probe/1.4", allowed
+	s.serve(m, r)
+	s.write(r, out)
+}
+
+// refuse a request without a server.
+func (r *request) refuse(code int, policy string, reasons ...reason) {
+	r.code, r.policy, r.size, r.content = code, policy, 166, html
+	r.first, r.last = 1, 1
+	r.reasons = append(append(r.reasons, reasons...), code4xx)
+}
+
+// serve a request by a member of the pool.
+func (s *httpService) serve(m Moment, r *request) {
+	health := memberOf(m)
+	r.server = s.member(health)
+	r.serverRTT = 1 + s.rng.IntN(2)
+	takes := around(s.rng, r.page.takes, 0.4)
+	r.code, r.size = r.page.code, int(around(s.rng, r.page.size, 0.15))
+	chance := s.rng.Float64()
+	if r.server == SlowServer && health == slow {
+		takes *= 10
+		switch {
+		case chance < 0.05:
+			s.timeOut(r)
+			return
+		case chance < 0.1:
+			r.code, r.size = 503, 312
+		}
+	}
+	switch chance = s.rng.Float64(); {
+	case chance < 0.003:
+		r.code, r.size = 500, 1240
+	case chance < 0.03 && strings.Contains(r.page.path, "{id}"):
+		r.code, r.size = 404, 2140
+	case chance < 0.1 && r.path == "/login":
+		r.code, r.size = 401, 2310
+	}
+	if r.code == 302 {
+		r.redirect = "https://" + GSLBName + "/account?session=" + secret(s.rng)
+	}
+	r.serverCode = r.code
+	r.serverFirst = r.serverRTT + max(1, int(takes))
+	r.serverLast = r.serverFirst + r.size/40000
+	r.first = r.serverFirst + s.rng.IntN(2)
+	r.last = max(r.first, r.serverLast) + int(around(s.rng, float64(r.size)/6000, 0.3))
+	if s.rng.IntN(350) == 0 { // the client leaves
+		r.code, r.size, r.last = 0, r.size/3, r.first+r.size/20000
+		r.reasons = append(r.reasons, clientAborted)
+	}
+	r.judge()
+}
+
+// timeOut has the server not answer: the Service Engine does.
+func (s *httpService) timeOut(r *request) {
+	r.code, r.size, r.content = 504, 208, html
+	r.first = 5000 + s.rng.IntN(40)
+	r.last = r.first
+	r.reasons = append(r.reasons, serverTimeout)
+	r.judge()
+}
+
+// Thresholds of the analytics profile, in milliseconds.
+const (
+	serverThreshold = 400
+	clientThreshold = 2000
+)
+
+// judge finds why a request is significant.
+func (r *request) judge() {
+	switch r.code / 100 {
+	case 4:
+		r.reasons = append(r.reasons, code4xx)
+	case 5:
+		r.reasons = append(r.reasons, code5xx)
+	}
+	if r.total() > clientThreshold {
+		r.reasons = append(r.reasons, clientSlow)
+	}
+	if r.serverFirst > serverThreshold {
+		r.reasons = append(r.reasons, serverSlow)
+	}
+}
+
+func (r *request) total() int { return r.clientRTT + r.last }
+
+// state of the member that SlowMember is about.
+type state int
+
+const (
+	up state = iota
+	slow
+	down // the monitors have taken it out
+)
+
+// memberOf gives the state of SlowServer: in the middle of the story it fails
+// the monitors for a while.
+func memberOf(m Moment) state {
+	switch progress, told := m.Told(SlowMember); {
+	case !told:
+		return up
+	case progress >= slowDown && progress < slowUp:
+		return down
+	default:
+		return slow
+	}
+}
+
+// What part of SlowMember passes until the member is taken out, and is back.
+const (
+	slowDown = 0.6
+	slowUp   = 0.75
+)
+
+// member of the pool for a request: that with the least connections, so that
+// the slow one gets few.
+func (s *httpService) member(slowest state) int {
+	if slowest == slow && s.rng.IntN(8) == 0 {
+		return SlowServer
+	}
+	i := s.rng.IntN(Members)
+	for slowest != up && i == SlowServer {
+		i = s.rng.IntN(Members)
+	}
+	return i
+}
+
+// write a request, and count what the agent makes of it.
+func (s *httpService) write(r *request, out Output) {
+	definition := "avi-application"
+	if r.verdict.status != "" {
+		definition = "avi-waf"
+	}
+	pool, server, class := "", "", ""
+	if r.server >= 0 {
+		pool, server = Pool, Member(r.server).Name
+	}
+	if r.code > 0 {
+		class = fmt.Sprintf("%dxx", r.code/100)
+	}
+	if !s.log(definition, &r.entry, out, func(o *object) { s.members(o, r) }, "code_class", class, "status", r.verdict.status) {
+		return
+	}
+	out.Count("corkline_virtualservice_requests_total", labels("code_class", class, "pool", pool, "server", server, "virtualservice", s.name), 1)
+	if r.serverCode > 0 {
+		out.Count("corkline_virtualservice_server_seconds_total", labels("pool", pool, "server", server, "virtualservice", s.name), float64(r.serverFirst)*0.001)
+	}
+	of := labels("pool", pool, "virtualservice", s.name)
+	out.Count("corkline_virtualservice_request_bytes_total", of, float64(r.length))
+	out.Count("corkline_virtualservice_response_bytes_total", of, float64(r.size+headerBytes))
+	for _, histogram := range [...]string{"request_duration", "response_first_byte", "response_last_byte", "client_rtt"} {
+		out.Count("corkline_virtualservice_"+histogram+"_seconds_count", of, 1)
+	}
+	if r.server >= 0 {
+		out.Count("corkline_virtualservice_server_rtt_seconds_count", of, 1)
+	}
+	if r.serverCode > 0 {
+		out.Count("corkline_virtualservice_server_response_seconds_count", of, 1)
+	}
+	s.countReasons(&r.entry, "corkline_virtualservice_significant_requests_total", out)
+	r.verdict.count(s.name, out)
+}
+
+// members of the object, in the order in which Service Engines write them.
+func (s *httpService) members(o *object, r *request) {
+	o.number("client_rtt", r.clientRTT)
+	o.string("ssl_version", "TLSv1.3")
+	o.string("ssl_cipher", "TLS_AES_256_GCM_SHA384")
+	o.string("sni_hostname", GSLBName)
+	version := "2.0"
+	if r.clientPort%len(agents) > 3 {
+		version = "1.1"
+	}
+	o.string("http_version", version)
+	o.string("method", r.page.method)
+	o.string("uri_path", r.path)
+	o.string("uri_query", r.query)
+	o.string("user_agent", r.agent)
+	o.string("host", GSLBName)
+	o.string("response_content_type", r.content)
+	o.number("request_length", r.length)
+	o.bool("cacheable", strings.HasPrefix(r.path, "/static/"), false)
+	if r.policy != "" {
+		o.string("http_security_policy_rule_name", r.policy)
+	}
+	if r.redirect != "" {
+		o.string("redirected_uri", r.redirect)
+	}
+	if r.server >= 0 {
+		s.serverMembers(o, r)
+	}
+	o.number("response_length", r.size+headerBytes)
+	o.number("response_code", r.code)
+	o.number("response_time_first_byte", r.first)
+	o.number("response_time_last_byte", r.last)
+	o.number("data_transfer_time", r.last-r.first)
+	o.number("total_time", r.total())
+	o.number("compression_percentage", 0)
+	o.string("compression", "NO_COMPRESSION_CAN_BE_COMPRESSED")
+	o.string("client_insights", "")
+	o.number("request_headers", 4163)
+	o.number("response_headers", 2060)
+	o.string("request_state", "AVI_HTTP_REQUEST_STATE_SEND_RESPONSE_HEADER_TO_CLIENT")
+	if r.filter != "" {
+		s.headers(o, r)
+	}
+	r.verdict.write(o, s.rng)
+	o.string("request_id", requestID(s.rng))
+	o.begin("jwt_log", '{')
+	o.bool("is_jwt_verified", false, false)
+	o.end('}')
+}
+
+func (s *httpService) serverMembers(o *object, r *request) {
+	if strings.HasPrefix(r.path, "/account") || strings.HasPrefix(r.path, "/cart") {
+		o.raw("persistent_session_id", strconv.FormatUint(s.rng.Uint64()>>2|1<<61, 10))
+	}
+	o.string("pool", uuid("pool", 1))
+	o.string("pool_name", Pool)
+	member := Member(r.server)
+	o.string("server_ip", member.Address.String())
+	o.string("server_name", member.Name)
+	o.string("server_conn_src_ip", fmt.Sprintf("198.51.100.%d", 2+r.engine%50))
+	o.number("server_dest_port", 8080)
+	o.number("server_src_port", 10000+s.rng.IntN(50000))
+	o.number("server_rtt", r.serverRTT)
+	if r.serverCode > 0 {
+		o.number("server_response_length", r.size)
+		o.number("server_response_code", r.serverCode)
+		o.number("server_response_time_first_byte", r.serverFirst)
+		o.number("server_response_time_last_byte", r.serverLast)
+		o.number("app_response_time", r.serverFirst-r.serverRTT)
+	}
+	o.bool("server_connection_reused", s.rng.IntN(10) > 0, false)
+	o.number("servers_tried", 1)
+}
+
+// headers are those of the log filters that ask for all of them.
+func (s *httpService) headers(o *object, r *request) {
+	cookie, bearer, set := "shop_session="+secret(s.rng)+"; theme=dark", "Bearer "+secret(s.rng), "shop_session="+secret(s.rng)+"; Path=/; Secure; HttpOnly"
+	request := func(name string) {
+		o.begin(name, '{')
+		o.string("Host", GSLBName)
+		o.string("User-Agent", r.agent)
+		o.string("Accept", "*/*")
+		o.string("Cookie", cookie)
+		o.string("Authorization", bearer)
+	}
+	response := func(name string) {
+		o.begin(name, '{')
+		o.string("Content-Type", r.page.content)
+		o.number("Content-Length", r.size)
+		o.string("Set-Cookie", set)
+		o.end('}')
+	}
+	request("all_request_headers")
+	o.string("X-CSRF-Token", secret(s.rng))
+	o.end('}')
+	response("all_response_headers")
+	request("headers_sent_to_server")
+	o.string("X-Forwarded-For", r.client.address.String())
+	o.end('}')
+	if r.serverCode > 0 {
+		response("headers_received_from_server")
+	}
+}
+
+// requestID in the form of AVI's.
+func requestID(rng *rand.Rand) string {
+	const letters = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
+	id := make([]byte, 0, 13)
+	for i := range 11 {
+		if i == 3 || i == 7 {
+			id = append(id, '-')
+		}
+		id = append(id, letters[rng.IntN(len(letters))])
+	}
+	return string(id)
+}

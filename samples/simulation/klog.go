@@ -1,0 +1,45 @@
+package simulation
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// klog writes a container's log as k8s.io/klog/v2 does.
+type klog struct {
+	schedule
+	definition string
+	metric     string // of its lines by level and category
+	line       []byte
+}
+
+func newKlog(definition, metric string) klog {
+	return klog{schedule: schedule{step: time.Microsecond}, definition: definition, metric: metric}
+}
+
+// info, warn and fail say something at a time. The origin is file and line; a
+// text is quoted with pairs behind it, or what Infof prints.
+func (k *klog) info(at time.Time, origin, text string, args ...any) {
+	k.say(said{at: at, level: "INFO", origin: origin, text: fmt.Sprintf(text, args...)})
+}
+
+func (k *klog) warn(at time.Time, origin, text string, args ...any) {
+	k.say(said{at: at, level: "WARN", origin: origin, text: fmt.Sprintf(text, args...)})
+}
+
+func (k *klog) fail(at time.Time, origin, text string, args ...any) {
+	k.say(said{at: at, level: "ERROR", origin: origin, text: fmt.Sprintf(text, args...)})
+}
+
+// write what is due.
+func (k *klog) write(second time.Time, out Output) {
+	for _, s := range k.due(second) {
+		k.line = s.at.AppendFormat(append(k.line[:0], s.level[0]), "0102 15:04:05.000000")
+		k.line = fmt.Appendf(k.line, " %7d %s] %s", 1, s.origin, s.text)
+		out.Line(k.definition, k.line)
+		category, _, _ := strings.Cut(s.origin, ".go:")
+		out.Count(k.definition, fmt.Sprintf("level=%q", s.level), 1)
+		out.Count(k.metric, fmt.Sprintf("level=%q, category=%q", s.level, category), 1)
+	}
+}

@@ -1,0 +1,140 @@
+package simulation
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// said is something that a part logs.
+type said struct {
+	at     time.Time
+	level  string
+	origin string // file and line, or module
+	thread string
+	text   string
+}
+
+// schedule keeps what is said until its second comes.
+type schedule struct {
+	waiting []said
+	last    time.Time
+	step    time.Duration // between two times, at least; 0 lets them be equal
+}
+
+func (s *schedule) say(what said) { s.waiting = append(s.waiting, what) }
+
+// due gives what is said in a second, in order, each within it.
+func (s *schedule) due(second time.Time) []said {
+	slices.SortStableFunc(s.waiting, func(a, b said) int { return a.at.Compare(b.at) })
+	end := second.Add(time.Second)
+	n := 0
+	for ; n < len(s.waiting) && s.waiting[n].at.Before(end); n++ {
+		what := &s.waiting[n]
+		what.at = s.next(what.at, second)
+	}
+	due := s.waiting[:n:n]
+	s.waiting = slices.Clone(s.waiting[n:])
+	return due
+}
+
+// next time that a line may have: not before the one wanted, nor before the
+// last line's. The last millisecond of a second is for what comes too much.
+func (s *schedule) next(at, second time.Time) time.Time {
+	at = at.Truncate(time.Microsecond)
+	if latest := second.Add(999 * time.Millisecond); at.After(latest) {
+		at = latest
+	}
+	if at.Before(second) {
+		at = second
+	}
+	if earliest := s.last.Add(s.step); at.Before(earliest) {
+		at = earliest
+	}
+	s.last = at
+	return at
+}
+
+// often gives how often something happens in a second that happens so often in
+// the mean.
+func often(rng *rand.Rand, mean float64) int {
+	if mean <= 0 {
+		return 0
+	}
+	if mean > 50 {
+		return max(0, int(math.Round(mean+math.Sqrt(mean)*rng.NormFloat64())))
+	}
+	n, left := 0, math.Exp(-mean)
+	for p := rng.Float64(); p > left; p *= rng.Float64() {
+		n++
+	}
+	return n
+}
+
+// within gives a time in the second.
+func within(rng *rand.Rand, second time.Time) time.Time {
+	return second.Add(time.Duration(rng.Int64N(998_000)) * time.Microsecond)
+}
+
+// took is a duration around a mean, as Go prints it.
+func took(rng *rand.Rand, mean time.Duration) string { return jitter(rng, mean).String() }
+
+// jitter is a duration between a half and twice of a mean.
+func jitter(rng *rand.Rand, mean time.Duration) time.Duration {
+	return time.Duration(float64(mean) * math.Exp2(2*rng.Float64()-1)).Truncate(time.Microsecond)
+}
+
+func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
+
+// churn tells which replicas of shop/web came and went since the moment before.
+type churn struct {
+	before int
+	known  bool
+}
+
+func (c *churn) second(m Moment) (added, deleted []Pod) {
+	before := c.before
+	if !c.known {
+		before = m.Replicas
+	}
+	c.before, c.known = m.Replicas, true
+	for i := before; i < m.Replicas; i++ {
+		added = append(added, Web(i))
+	}
+	for i := before; i > m.Replicas; i-- {
+		deleted = append(deleted, Web(i-1))
+	}
+	return added, deleted
+}
+
+// turn tells when stories begin and end.
+type turn map[Story]bool
+
+func (t turn) second(m Moment, s Story) (begins, ends bool) {
+	_, told := m.Told(s)
+	before := t[s]
+	t[s] = told
+	return told && !before, before && !told
+}
+
+// share is something that happens in a share of cases.
+type share[T any] struct {
+	weight float64
+	of     T
+}
+
+// among picks by weight.
+func among[T any](rng *rand.Rand, all []share[T]) T {
+	sum := 0.0
+	for _, s := range all {
+		sum += s.weight
+	}
+	at := rng.Float64() * sum
+	for _, s := range all {
+		if at -= s.weight; at < 0 {
+			return s.of
+		}
+	}
+	return all[len(all)-1].of
+}
