@@ -71,7 +71,7 @@ func overviewNow() grafana.Row {
 			More:       board("Conntrack", conntrackUID),
 		},
 		{
-			Title: "Fullest table", Description: "Share of the connection tracking table that is in use, of the node where it is highest. At 100 % new connections fail.",
+			Title: "Fullest", Description: "Share of the connection tracking table that is in use, of the node where it is highest. At 100 % new connections fail.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 0.75, Color: "orange"}, {From: 0.9, Color: "red"}},
 			Queries:    []grafana.Query{{Expr: `max(corkline_conntrack_entries` + here() + ` / corkline_conntrack_entries_limit` + here() + `)`, Legend: "in use"}},
@@ -100,9 +100,9 @@ func overviewNow() grafana.Row {
 			Empty:   "Nothing is firing",
 		},
 		{
-			Title: "What the agents noticed", Description: "Lines of the agents' own: floods and tables that fill, flows that a Pod lacks, restarts of the switch.",
+			Title: "What the agents noticed", Description: "Lines of the agents' own: floods and tables that fill, flows that a Pod lacks, restarts of the switch. The churn of flows has a graph on the board of the pipeline.",
 			Width: 12, Height: 7, Store: grafana.Loki, As: grafana.Logs{},
-			Queries: []grafana.Query{{Expr: `{job="corkline", cluster=~"$cluster", node=~"$node", source=~"conntrack-events|ovs-events"}` + noticed}},
+			Queries: []grafana.Query{{Expr: `{job="corkline", cluster=~"$cluster", node=~"$node", source=~"conntrack-events|ovs-events", event!="flow_churn"}` + noticed}},
 			Empty:   "Nothing was noticed in this time range",
 		},
 	}}

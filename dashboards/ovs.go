@@ -158,6 +158,7 @@ func ovsDrops() grafana.Row {
 		{
 			Title: "Dropped packets by reason", Description: "Packets per second that ended in a table, by reason. Those of the reasons policy_… and default_deny_… are what policies are for; the rest should be rare.",
 			Width: 11, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Colors: dropReasons(), Empty: "no packet was dropped in this time range",
+			More:    board("Network policy", networkPolicyUID),
 			Queries: []grafana.Query{{Expr: topPerSecond("20", "reason", dropped), Legend: "{{reason}}"}},
 		},
 		{
@@ -333,7 +334,7 @@ func ovsChurn() grafana.Row {
 			{Expr: `sum(` + rate(of(prefix+"flow_modifications_total")) + `)`, Legend: "modified"},
 		}
 	}
-	const operations = "antrea_agent_ovs_flow_ops"
+	const operations, took = "antrea_agent_ovs_flow_ops", "antrea_agent_ovs_flow_ops_latency_milliseconds"
 	return grafana.Row{Title: "Churn of flows, seen from three sides", Panels: []grafana.Panel{
 		{
 			Title: "Between two looks", Description: "Flows per second that had been added, deleted and modified when all flows were read. What lives shorter than that is not seen.",
@@ -360,9 +361,12 @@ func ovsChurn() grafana.Row {
 			Queries: []grafana.Query{{Expr: `topk(10, sum by (table) (` + during(tableSeries("flow_adds_total")) + ` + ` + during(tableSeries("flow_deletes_total")) + ` + ` + during(tableSeries("flow_modifications_total")) + `) > 0)`}},
 		},
 		{
-			Title: "Time of operations", Description: "What 99 of 100 of the operations of Antrea's agent took at most. From Antrea's own metrics, which Prometheus scrapes.",
+			Title: "Time of operations", Description: "What the operations of Antrea's agent took on average, and 99 of 100 of them at most, as far as Antrea's buckets reach: they end at 10 ms. From Antrea's own metrics, which Prometheus scrapes.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "ms", Colors: changeColors(), Empty: "Antrea's agents are not scraped, or change no flows",
-			Queries: []grafana.Query{{Expr: `histogram_quantile(0.99, ` + perSecond("le, operation", operations+"_latency_milliseconds_bucket"+here()) + `) > 0`, Legend: "{{operation}}"}},
+			Queries: []grafana.Query{
+				{Expr: perSecond("operation", took+"_sum"+here()) + ` / (` + perSecond("operation", took+"_count"+here()) + ` > 0)`, Legend: "{{operation}}"},
+				{Expr: `histogram_quantile(0.99, ` + perSecond("le, operation", took+"_bucket"+here()) + `) > 0`, Legend: "{{operation}} p99"},
+			},
 		},
 	}}
 }

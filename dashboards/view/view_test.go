@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/corkline/corkline/dashboards"
 )
@@ -67,6 +68,7 @@ func TestRoutes(t *testing.T) {
 	f("GET", "/d/corkline-agent/some-slug?from=now-1h", 200, "")
 	f("GET", "/explore", 200, "")
 	f("GET", "/api/config", 200, "")
+	f("GET", "/api/note", 404, "")
 	f("GET", "/api/dashboards", 200, "")
 	f("GET", "/api/dashboards/corkline-agent", 200, "")
 	f("GET", "/api/dashboards/none", 404, "")
@@ -102,6 +104,23 @@ func TestRoutes(t *testing.T) {
 	f("GET", "/proxy/prometheus/api/v1/../../metrics", 307, "")
 	f("GET", "/proxy/prometheus//api/v1/query", 307, "")
 	f("GET", "/proxy/tempo/api/v1/query", 404, "")
+}
+
+func TestNote(t *testing.T) {
+	at := time.UnixMilli(1795294800000)
+	h, err := Handler(Options{Boards: dashboards.All(), Note: func() Note {
+		return Note{Text: "*played*", Events: []Event{{Title: "flood", Text: "of SYNs", From: at, To: at.Add(time.Second)}}}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"text":"*played*","events":[{"from":1795294800000,"text":"of SYNs","title":"flood","to":1795294801000}]}`
+	if got := ask(h, "GET", "/api/note", nil, "").Body.String(); got != want {
+		t.Errorf("the note is %s, want %s", got, want)
+	}
+	if config := ask(h, "GET", "/api/config", nil, "").Body.String(); !strings.Contains(config, `"note":true`) {
+		t.Errorf("the configuration does not tell of it: %s", config)
+	}
 }
 
 func TestHeaders(t *testing.T) {

@@ -1,12 +1,12 @@
 // Looks at the boards in a headless Chromium: node browser.mjs quickstart-url
-// features-url [folder for screenshots]. What is wrong goes to the standard
+// agent-url features-url [folder for screenshots]. What is wrong goes to the standard
 // output, a line each, and makes the exit code 1. The variable STEPS, a regular
 // expression, chooses some of the steps.
 import { chromium } from 'playwright-core';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
-const [, , boards, features, screenshots] = process.argv;
+const [, , boards, agent, features, screenshots] = process.argv;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const faults = new Set();
 const fault = (text) => {
@@ -33,7 +33,7 @@ async function open({ context = contexts.dark, viewport, expected = [] } = {}) {
   const page = await context.newPage();
   page.on('console', (m) => m.type() === 'error' && !(expected.length && /status of 4/.test(m.text())) && fault(`console: ${m.text()}`));
   page.on('pageerror', (e) => fault(`script: ${e.stack ?? e}`));
-  page.on('request', (r) => !r.url().startsWith(boards) && !r.url().startsWith(features) && !/^(data|blob):/.test(r.url()) && fault(`a request left for ${r.url()}`));
+  page.on('request', (r) => ![boards, agent, features].some((at) => r.url().startsWith(at)) && !/^(data|blob):/.test(r.url()) && fault(`a request left for ${r.url()}`));
   page.on('response', (r) => r.status() >= 400 && !expected.includes(r.status()) && fault(`${r.status()} ${decodeURIComponent(r.url())}`));
   page.setDefaultTimeout(patience);
   if (viewport) {
@@ -199,6 +199,11 @@ await step('all boards', async () => {
   if (new URL(first.url()).pathname !== '/d/' + list[0].uid || !(await first.evaluate(() => document.documentElement.dataset.theme === 'light'))) {
     fault(`the first page is ${first.url()}, or not light where the system is`);
   }
+  const note = await first.locator('aside.note').innerText();
+  if (!/simulated node[\s\S]*switch is (real|emulated)/.test(note)) {
+    fault(`the first page does not tell of the simulated node: ${note}`);
+  }
+  await first.locator('#annotation-Events').waitFor();
   console.error(`        the first load has ${Math.round(loaded / 1000)} kB`);
   if (loaded > 1_000_000 || loaded < 100_000) {
     fault(`the first load has ${loaded} bytes`);
@@ -207,7 +212,9 @@ await step('all boards', async () => {
   await Promise.all(Array.from({ length: atOnce }, worker));
 });
 
-await step('a variable changes panels', async () => {
+const steps = [];
+
+steps.push(['a variable changes panels', async () => {
   const page = await open();
   await page.goto(`${boards}/d/corkline-networkpolicy?from=now-15m&to=now&refresh=`);
   await settled(page);
@@ -225,9 +232,9 @@ await step('a variable changes panels', async () => {
   await page.goBack();
   await settled(page, (n) => document.querySelector('[aria-label="Packets by action"]').dataset.series === String(n), before);
   await page.close();
-});
+}]);
 
-await step('links keep the time range and the variables', async () => {
+steps.push(['links keep the time range and the variables', async () => {
   const page = await open();
   const arrives = async (uid) => {
     await page.waitForSelector(`main[data-board=${uid}][data-ready=true]`);
@@ -245,9 +252,9 @@ await step('links keep the time range and the variables', async () => {
   await page.getByRole('option', { name: /^Corkline/ }).first().click();
   await arrives('corkline-agent');
   await page.close();
-});
+}]);
 
-await step('a log line opens to its fields, by keyboard', async () => {
+steps.push(['a log line opens to its fields, by keyboard', async () => {
   const page = await open();
   await page.goto(`${boards}/explore?store=loki&expr=${encodeURIComponent('{job="corkline", action="Drop"}')}&from=now-15m&to=now`);
   await settled(page);
@@ -259,9 +266,9 @@ await step('a log line opens to its fields, by keyboard', async () => {
     fault('an open line does not say so');
   }
   await page.close();
-});
+}]);
 
-await step('Explore runs PromQL and LogQL, and tells what is wrong', async () => {
+steps.push(['Explore runs PromQL and LogQL, and tells what is wrong', async () => {
   const page = await open({ expected: [400] });
   await page.goto(`${boards}/explore`);
   await page.getByLabel('PromQL').last().fill('sum by (action) (corkline_networkpolicy_logged_packets_total)');
@@ -275,9 +282,9 @@ await step('Explore runs PromQL and LogQL, and tells what is wrong', async () =>
   await page.keyboard.press('Enter');
   await settled(page, () => /parse error/.test(document.querySelector('[data-state=error]')?.innerText ?? ''));
   await page.close();
-});
+}]);
 
-await step('a table sorts, a row closes, the theme changes', async () => {
+steps.push(['a table sorts, a row closes, the theme changes', async () => {
   const page = await open();
   await page.goto(`${boards}/d/corkline-networkpolicy?from=now-15m&to=now&refresh=`);
   await all(page);
@@ -290,9 +297,9 @@ await step('a table sorts, a row closes, the theme changes', async () => {
   await page.getByRole('button', { name: 'Light theme' }).click();
   await page.waitForFunction(() => document.documentElement.dataset.theme === 'light');
   await page.close();
-});
+}]);
 
-await step('a graph has a tooltip', async () => {
+steps.push(['a graph has a tooltip', async () => {
   const page = await open();
   await page.goto(`${boards}/d/corkline-networkpolicy?from=now-15m&to=now&refresh=`);
   await settled(page);
@@ -302,9 +309,9 @@ await step('a graph has a tooltip', async () => {
   }
   await page.waitForFunction(() => [...document.querySelectorAll('#grafana-portal-container, body > div:not(#root)')].some((e) => /Allow[\s\S]*p\/s/.test(e.innerText)));
   await page.close();
-});
+}]);
 
-await step('nothing overflows a small screen', async () => {
+steps.push(['nothing overflows a small screen', async () => {
   const page = await open({ viewport: { width: 390, height: 800 } });
   await page.goto(`${boards}/d/corkline-networkpolicy?from=now-15m&to=now&refresh=`);
   await settled(page);
@@ -316,10 +323,10 @@ await step('nothing overflows a small screen', async () => {
     await page.screenshot({ path: `${screenshots}/small.png` });
   }
   await page.close();
-});
+}]);
 
 // A board of all that boards may use beside what ours do.
-await step('the board of all features', async () => {
+steps.push(['the board of all features', async () => {
   const page = await open({ expected: [400] });
   await page.goto(`${features}/d/features`);
   await all(page);
@@ -347,7 +354,34 @@ await step('the board of all features', async () => {
   await page.getByRole('button', { name: /^Closed/ }).click();
   await settled(page, () => document.querySelector('[aria-label=Inside]')?.dataset.state === 'data');
   await page.close();
-});
+}]);
+
+steps.push(['the page of the agent', async () => {
+  for (const theme of ['dark', 'light']) {
+    const page = await open({ context: await browser.newContext({ viewport: { width: 1000, height: 900 }, colorScheme: theme }) });
+    await page.goto(agent + '/');
+    if (screenshots) {
+      await page.screenshot({ path: `${screenshots}/agent-${theme}.png` });
+    }
+    await page.evaluate(axe);
+    await page.evaluate(() => document.querySelector('meta[http-equiv=refresh]').remove()); // it loads the page anew, for there is no script that could
+    await accessible(page, `the agent's page, ${theme}`, true);
+    await page.getByRole('link', { name: 'Overview' }).click();
+    await page.waitForSelector('main[data-board=corkline-overview][data-ready=true]');
+    if (new URL(page.url()).searchParams.get('var-node') !== node) {
+      fault(`the agent's page leads to ${page.url()}`);
+    }
+    await page.context().close();
+  }
+}]);
+
+await Promise.all(
+  Array.from({ length: atOnce }, async () => {
+    for (let next; (next = steps.shift()); ) {
+      await step(...next);
+    }
+  })
+);
 
 for (const text of faults) {
   console.log(text);

@@ -31,11 +31,11 @@ func TestBoards(t *testing.T) {
 	command(ctx, t, "../..", "go", "build", "-o", binary, "./cmd/corkline")
 
 	page := start(ctx, t, binary, "quickstart", "--dir", t.TempDir())
-	found := page.await(ctx, t, `(?s)boards +(http://\S+)/ \(.*Loki +(http://\S+).*Prometheus +(http://\S+).*Ctrl-C stops everything`)
-	features := start(ctx, t, binary, "view", "--listen=127.0.0.1:0", "--dashboards=testdata", "--loki="+found[2], "--prometheus="+found[3])
+	found := page.await(ctx, t, `(?s)boards +(http://\S+)/\?.*agent +(http://\S+)/.*Loki +(http://\S+).*Prometheus +(http://\S+).*Ctrl-C stops everything`)
+	features := start(ctx, t, binary, "view", "--listen=127.0.0.1:0", "--dashboards=testdata", "--loki="+found[3], "--prometheus="+found[4])
 	board := features.await(ctx, t, `1 boards: (http://\S+)/ `)
 
-	look := exec.CommandContext(ctx, "node", "browser.mjs", found[1], board[1], os.Getenv("CORKLINE_SCREENSHOTS"))
+	look := exec.CommandContext(ctx, "node", "browser.mjs", found[1], found[2], board[1], os.Getenv("CORKLINE_SCREENSHOTS"))
 	look.Env = append(os.Environ(), "CHROMIUM="+chromium)
 	var faults, steps bytes.Buffer
 	look.Stdout, look.Stderr = &faults, &steps
