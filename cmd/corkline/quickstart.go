@@ -150,7 +150,7 @@ type quickstart struct {
 	progress *local.Progress
 	fail     context.CancelCauseFunc // ends the run with an error
 
-	node    *simulatedNode
+	node    *quickstartNode
 	agent   *local.Process
 	stack   *local.Stack
 	viewer  *viewer
@@ -175,19 +175,15 @@ func (q *quickstart) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.node = &simulatedNode{
-		options: simulation.Options{Seed: simulationSeed, Start: time.Now().Add(-simulationBegin).Truncate(time.Second), Rate: 1},
-		dir:     filepath.Join(q.dir, "nodes"), name: simulation.NodeName(0), syslog: syslogAddr,
-		progress: q.progress, fail: q.fail,
+	q.node = newQuickstartNode(q.dir, syslogAddr, q.progress, q.fail)
+	if err := q.node.startSurroundings(ctx); err != nil {
+		return err
 	}
-	q.node.startSwitch(ctx)
 	if err := q.startAgent(ctx, agentAddr, "http://"+lokiAddr, "http://"+viewAddr); err != nil {
 		return err
 	}
-	if err := q.node.start(ctx); err != nil {
-		return err
-	}
-	q.progress.Printf("the agent runs: %s/ (it reads %s)", q.agent.URL, filepath.Join(q.node.dir, q.node.name))
+	q.node.startLogs(ctx)
+	q.progress.Printf("the agent runs: %s/ (it reads %s)", q.agent.URL, q.node.root())
 	q.stack, err = local.Start(ctx, local.Options{
 		Dir: q.dir, Progress: q.progress, S3: s3,
 		LokiAddr: lokiAddr, Scrape: []string{agentAddr}, Labels: q.node.labels(), Jobs: q.node.jobs(), Rules: rules,
@@ -211,69 +207,20 @@ func (q *quickstart) start(ctx context.Context) error {
 
 // quickstartConfig is the part of the agent's configuration that is set.
 type quickstartConfig struct {
-	Node            string               `yaml:"node"`
-	Cluster         string               `yaml:"cluster"`
-	StateDir        string               `yaml:"state_dir"`
-	Listen          string               `yaml:"listen"`
-	BoardsURL       string               `yaml:"boards_url"`
-	ShutdownTimeout time.Duration        `yaml:"shutdown_timeout"`
-	Loki            quickstartLoki       `yaml:"loki"`
-	Sources         []quickstartSource   `yaml:"sources"`
-	Collectors      quickstartCollectors `yaml:"collectors"`
-}
-
-type quickstartLoki struct {
-	URL        string        `yaml:"url"`
-	MaxBackoff time.Duration `yaml:"max_backoff"`
-}
-
-type quickstartSource struct {
-	Name        string            `yaml:"name,omitempty"`
-	Definition  string            `yaml:"definition,omitempty"`
-	Definitions []string          `yaml:"definitions,omitempty"`
-	Files       []string          `yaml:"files,omitempty"`
-	Syslog      *quickstartSyslog `yaml:"syslog,omitempty"`
-}
-
-type quickstartSyslog struct {
-	TCP string `yaml:"tcp"`
-}
-
-type quickstartCollectors struct {
-	Conntrack quickstartConntrack `yaml:"conntrack"`
-	OVS       quickstartOVS       `yaml:"ovs"`
-}
-
-type quickstartConntrack struct {
-	Enabled  bool          `yaml:"enabled"`
-	Table    string        `yaml:"table"`
-	Interval time.Duration `yaml:"interval"`
-}
-
-type quickstartOVS struct {
-	Enabled      bool          `yaml:"enabled"`
-	RunDir       string        `yaml:"run_dir"`
-	Interval     time.Duration `yaml:"interval"`
-	FullInterval time.Duration `yaml:"full_interval"`
+	simulatedConfig `yaml:",inline"`
+	BoardsURL       string        `yaml:"boards_url"`
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
 }
 
 func (q *quickstart) startAgent(ctx context.Context, addr, loki, boards string) error {
-	sources, err := q.node.sources()
+	config, err := q.node.configuration(0)
 	if err != nil {
 		return err
 	}
-	polled := quickstartCollectors{Conntrack: quickstartConntrack{Table: "ovs", Interval: quickstartPoll}, OVS: quickstartOVS{Interval: quickstartPoll, FullInterval: 4 * quickstartPoll}}
-	if s := q.node.vswitch; s != nil {
-		polled.Conntrack.Enabled, polled.OVS.Enabled, polled.OVS.RunDir = true, true, s.Dir
-	}
-	text, err := yaml.Marshal(quickstartConfig{
-		Node: q.node.name, Cluster: simulation.Cluster,
-		StateDir: filepath.Join(q.dir, "state"), Listen: addr, BoardsURL: boards,
-		// Somebody is watching, both when Loki comes up and at Ctrl-C.
-		ShutdownTimeout: 3 * time.Second,
-		Loki:            quickstartLoki{URL: loki, MaxBackoff: 2 * time.Second},
-		Sources:         sources, Collectors: polled,
-	})
+	// Somebody is watching, both when Loki comes up and at Ctrl-C.
+	config.StateDir, config.Listen, config.Loki = filepath.Join(q.dir, "state"), addr, map[string]string{"url": loki, "max_backoff": "2s"}
+	config.Collectors.Conntrack.Interval, config.Collectors.OVS.Interval, config.Collectors.OVS.FullInterval = quickstartPoll, quickstartPoll, 4*quickstartPoll
+	text, err := yaml.Marshal(quickstartConfig{simulatedConfig: *config, BoardsURL: boards, ShutdownTimeout: 3 * time.Second})
 	if err != nil {
 		return fmt.Errorf("encode the agent's configuration: %w", err)
 	}
@@ -388,15 +335,15 @@ func (q *quickstart) show(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(table, "\nCorkline runs on this machine, and looks at a simulated node.\n\n")
 	fmt.Fprintf(table, "  boards\t%s/%s\n", q.viewer.URL, quickstartView)
 	fmt.Fprintf(table, "  \t%s\n", boards)
-	fmt.Fprintf(table, "  played\tthe logs of %s, of its load balancer and of the operators; Antrea's metrics\n", q.node.name)
-	fmt.Fprintf(table, "  switch\t%s\n", q.node.describe())
+	fmt.Fprintf(table, "  played\tthe logs of %s, of its load balancer and of the operators; Antrea's metrics\n", simulation.NodeName(0))
+	fmt.Fprintf(table, "  switch\t%s\n", q.node.vswitch.Describe())
 	fmt.Fprintf(table, "  agent\t%s/\n", q.agent.URL)
 	fmt.Fprintf(table, "  metrics\t%s/metrics\n", q.agent.URL)
 	fmt.Fprintf(table, "  Loki\t%s\n", q.stack.Loki.URL)
 	fmt.Fprintf(table, "  Prometheus\t%s\n", q.stack.Prometheus.URL)
 	fmt.Fprintf(table, "  S3\t%s (the keys are in %s)\n", q.stack.S3, filepath.Join(q.dir, "loki.yaml"))
 	fmt.Fprintf(table, "  Grafana\t%s\n", q.grafana)
-	fmt.Fprintf(table, "  logs\t%s\n", filepath.Join(q.node.dir, q.node.name))
+	fmt.Fprintf(table, "  logs\t%s\n", q.node.root())
 	printAnswer(table, "LogQL", quickstartLogQL, "LINES", lines)
 	printAnswer(table, "PromQL", quickstartPromQL, "PACKETS", packets)
 	fmt.Fprintf(table, "\n%d lines were written before Loki was up; they waited in their files, and all are delivered.\n", q.waited)

@@ -2,207 +2,103 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/corkline/corkline/dashboards/view"
 	"github.com/corkline/corkline/deploy/local"
-	"github.com/corkline/corkline/parsers"
 	"github.com/corkline/corkline/samples/simulation"
 	"github.com/corkline/corkline/samples/simulation/antreametrics"
 	"github.com/corkline/corkline/samples/simulation/vswitch"
 )
 
 const (
-	simulationSeed = 1
-	// simulationBegin is how long ago the simulated node began, so that most of
+	quickstartSeed = 1
+	// quickstartBegin is how long ago the simulated node began, so that most of
 	// its stories are told when the boards are there.
-	simulationBegin = 100 * time.Second
+	quickstartBegin = 100 * time.Second
 
 	eventsBack = 6 * time.Hour    // of which the viewer draws the stories
 	eventsNext = 10 * time.Minute // in which each story begins
 )
 
-// simulatedNode is what the quickstart looks at: a node that writes logs, its
-// switch, and the metrics of Antrea.
-type simulatedNode struct {
-	options  simulation.Options
-	dir      string // of all nodes
-	syslog   string // address to which the load balancer sends
-	name     string
-	progress *local.Progress
-	fail     func(error)
-
-	vswitch   *vswitch.Switch // nil without
-	noSwitch  error           // why
-	metrics   *http.Server    // of Antrea, emulated
-	metricsAt string
-	lines     atomic.Int64 // written so far
-	cancel    context.CancelFunc
-	running   sync.WaitGroup
-	mu        sync.Mutex
-	fault     error // of what ended
+// quickstartNode is the simulated node that the quickstart looks at.
+type quickstartNode struct {
+	*simulated
+	lines   atomic.Int64 // written so far
+	endLogs context.CancelFunc
 }
 
-// startSwitch starts the node's switch, as real as it can be here. Without one
-// the rest goes on.
-func (n *simulatedNode) startSwitch(ctx context.Context) {
-	done := n.progress.Track("starting the switch", func() string { return "" })
-	defer done()
-	n.vswitch, n.noSwitch = vswitch.Start(ctx, vswitch.Options{Mode: vswitch.Auto, Seed: n.options.Seed, Rate: n.options.Rate})
+func newQuickstartNode(dir, syslog string, progress *local.Progress, fail context.CancelCauseFunc) *quickstartNode {
+	n := &quickstartNode{}
+	n.simulated = &simulated{said: progress.Printf, fail: fail, play: &simulation.Play{
+		Options: simulation.Options{Seed: quickstartSeed, Start: time.Now().UTC().Add(-quickstartBegin).Truncate(time.Second), Rate: 1},
+		Dir:     filepath.Join(dir, "nodes"), Nodes: 1,
+		Syslog: &simulation.Syslog{Network: "tcp", Address: syslog},
+		Report: func(r simulation.Report) { n.lines.Store(r.Lines) },
+	}}
+	return n
 }
 
-// start plays until stop.
-func (n *simulatedNode) start(ctx context.Context) error {
-	ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if err := n.serveMetrics(); err != nil {
+// startSurroundings starts the switch, as real as it can be here, and what
+// serves Antrea's metrics.
+func (n *quickstartNode) startSurroundings(ctx context.Context) error {
+	if err := n.startSwitch(ctx, vswitch.Auto, false); err != nil {
 		return err
 	}
-	n.running.Go(func() {
-		_, err := simulation.Run(ctx, simulation.Play{
-			Options: n.options, Dir: n.dir,
-			Syslog: &simulation.Syslog{Network: "tcp", Address: n.syslog},
-			Report: func(r simulation.Report) { n.lines.Store(r.Lines) },
-		})
-		n.ended(err)
-	})
-	if n.vswitch != nil {
-		n.running.Go(func() { n.ended(n.playSwitch(ctx)) })
-	}
-	return nil
+	return n.startMetrics("127.0.0.1:0", antreametrics.Newest)
 }
 
-func (n *simulatedNode) ended(err error) {
-	if err == nil {
-		return
-	}
-	n.mu.Lock()
-	n.fault = errors.Join(n.fault, err)
-	n.mu.Unlock()
-	n.fail(err)
-}
-
-// playSwitch brings the switch to each second.
-func (n *simulatedNode) playSwitch(ctx context.Context) error {
-	options := n.options.On(n.name)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		err := n.vswitch.Second(ctx, options.AtTime(time.Now()))
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return fmt.Errorf("play the switch: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-func (n *simulatedNode) serveMetrics() error {
-	handler, err := antreametrics.Handler(
-		func() int { return max(0, int(time.Since(n.options.Start)/time.Second)) },
-		antreametrics.Options{Simulation: n.options.On(n.name), FlowExporter: true},
-	)
-	if err != nil {
-		return fmt.Errorf("play Antrea's metrics: %w", err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("listen for Antrea's metrics: %w", err)
-	}
-	n.metricsAt = listener.Addr().String()
-	n.metrics = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	n.running.Go(func() {
-		if err := n.metrics.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			n.ended(fmt.Errorf("serve Antrea's metrics: %w", err))
+// startLogs writes logs until stop.
+func (n *quickstartNode) startLogs(ctx context.Context) {
+	ctx, n.endLogs = context.WithCancel(context.WithoutCancel(ctx))
+	n.lasts(func() {
+		if _, err := simulation.Run(ctx, *n.play); err != nil {
+			n.fail(err)
 		}
 	})
-	return nil
 }
 
-// stop ends it, and waits.
-func (n *simulatedNode) stop() error {
-	var errs []error
-	if n.cancel != nil {
-		n.cancel()
+// stop ends the node. The agent is to run still, and takes the last lines.
+func (n *quickstartNode) stop() error {
+	if n.endLogs != nil {
+		n.endLogs()
 	}
-	if n.metrics != nil {
-		errs = append(errs, n.metrics.Close())
-	}
-	n.running.Wait()
-	if n.vswitch != nil {
-		errs = append(errs, n.vswitch.Close())
-	}
-	return errors.Join(errs...)
+	return n.simulated.stop()
 }
+
+// root of the node's files.
+func (n *quickstartNode) root() string { return filepath.Join(n.play.Dir, simulation.NodeName(0)) }
 
 // labels that a scrape of the node sets.
-func (n *simulatedNode) labels() map[string]string {
-	return map[string]string{"cluster": simulation.Cluster, "node": n.name}
+func (n *quickstartNode) labels() map[string]string {
+	return map[string]string{"cluster": simulation.Cluster, "node": simulation.NodeName(0)}
 }
 
 // jobs by which Antrea's metrics are scraped.
-func (n *simulatedNode) jobs() []local.Job {
+func (n *quickstartNode) jobs() []local.Job {
 	var jobs []local.Job
 	for _, name := range antreametrics.Exporters() {
 		labels := n.labels()
 		if name == "kube-apiserver" { // which is on no node
 			delete(labels, "node")
 		}
-		jobs = append(jobs, local.Job{Name: name, Path: "/" + name + "/metrics", Target: n.metricsAt, Labels: labels})
+		jobs = append(jobs, local.Job{Name: name, Path: "/" + name + "/metrics", Target: strings.TrimPrefix(n.MetricsURL, "http://"), Labels: labels})
 	}
 	return jobs
 }
 
-// sources that read what the node writes, where it would be on a real one, and
-// what the load balancer sends.
-func (n *simulatedNode) sources() ([]quickstartSource, error) {
-	set, err := parsers.Shipped()
-	if err != nil {
-		return nil, fmt.Errorf("read the definitions: %w", err)
-	}
-	var all []quickstartSource
-	for _, name := range []string{"antrea-networkpolicy", "antrea-agent", "antrea-controller", "ovs-vswitchd", "ovsdb-server", "ako", "amko"} {
-		s := quickstartSource{Definition: name}
-		for _, file := range set[name].Files {
-			s.Files = append(s.Files, filepath.Join(n.dir, n.name, file))
-		}
-		all = append(all, s)
-	}
-	return append(all, quickstartSource{
-		Name: "avi", Definitions: []string{"avi-waf", "avi-dns", "avi-connection", "avi-application", "avi-event"},
-		Syslog: &quickstartSyslog{TCP: n.syslog},
-	}), nil
-}
-
-// describe says what is real of the node.
-func (n *simulatedNode) describe() string {
-	if n.vswitch == nil {
-		return fmt.Sprintf("not there: %s", n.noSwitch)
-	}
-	return n.vswitch.Describe()
-}
-
 // told are the stories between two times.
-func (n *simulatedNode) told(from, to time.Time) []view.Event {
+func (n *quickstartNode) told(from, to time.Time) []view.Event {
 	var events []view.Event
 	open := map[simulation.Story]int{} // index of its event
-	begin := max(0, int(from.Sub(n.options.Start)/time.Second))
-	for second := begin; second <= int(to.Sub(n.options.Start)/time.Second); second++ {
-		m := n.options.At(second)
+	begin := max(0, int(from.Sub(n.play.Start)/time.Second))
+	for second := begin; second <= int(to.Sub(n.play.Start)/time.Second); second++ {
+		m := n.play.At(second)
 		for _, s := range simulation.Stories() {
 			_, told := m.Told(s)
 			i, known := open[s]
@@ -222,11 +118,11 @@ func (n *simulatedNode) told(from, to time.Time) []view.Event {
 }
 
 // note is what stands above the first board.
-func (n *simulatedNode) note() view.Note {
+func (n *quickstartNode) note() view.Note {
 	now := time.Now()
 	events := n.told(now.Add(-eventsBack), now.Add(eventsNext))
 	var text strings.Builder
-	fmt.Fprintf(&text, "**A simulated node**: %s of the cluster %s. Its logs and Antrea's metrics are played; its switch is %s. The agent, Loki on S3, Prometheus and its alerts are real.\n\n", n.name, simulation.Cluster, n.describe())
+	fmt.Fprintf(&text, "**A simulated node**: %s of the cluster %s. Its logs and Antrea's metrics are played; its switch is %s. The agent, Loki on S3, Prometheus and its alerts are real.\n\n", simulation.NodeName(0), simulation.Cluster, n.vswitch.Describe())
 	for _, e := range events {
 		if !e.From.After(now) && e.To.After(now) {
 			fmt.Fprintf(&text, "- **Now**, until %s: %s.\n", e.To.Local().Format("15:04:05"), e.Text)

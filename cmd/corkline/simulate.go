@@ -331,10 +331,15 @@ type simulatedCollectors struct {
 	Conntrack struct {
 		Enabled bool   `yaml:"enabled"`
 		Table   string `yaml:"table,omitempty"`
+		// between two polls; 0 for the agent's default
+		Interval time.Duration `yaml:"interval,omitempty"`
 	} `yaml:"conntrack"`
 	OVS struct {
 		Enabled bool   `yaml:"enabled"`
 		RunDir  string `yaml:"run_dir,omitempty"`
+		// as above, and between two that read all flows
+		Interval     time.Duration `yaml:"interval,omitempty"`
+		FullInterval time.Duration `yaml:"full_interval,omitempty"`
 	} `yaml:"ovs"`
 }
 

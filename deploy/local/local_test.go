@@ -212,7 +212,8 @@ func TestConfigGolden(t *testing.T) {
 			Host: "127.0.0.1", Port: 3100, GRPCPort: 9095, Data: `/tmp/a "b" #c/loki`, Insecure: true,
 			S3: S3{Endpoint: "http://127.0.0.1:9000", Region: "us-east-1", AccessKey: "access", SecretKey: "s: 'e' \\ <c>&"},
 		},
-		"prometheus.yaml": prometheusConfig{Interval: "1000ms", Targets: []string{"127.0.0.1:9440", "[::1]:9441"},
+		"prometheus.yaml": prometheusConfig{
+			Interval: "1000ms", Targets: []string{"127.0.0.1:9440", "[::1]:9441"},
 			Labels: map[string]string{"cluster": "c", "node": `a"b`}, Rules: []string{"/run/a rule.yaml"},
 			Jobs: []Job{{Name: "antrea-agent", Path: "/antrea-agent/metrics", Target: "127.0.0.1:9442", Labels: map[string]string{"cluster": "c"}}},
 		},
