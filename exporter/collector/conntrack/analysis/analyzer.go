@@ -93,7 +93,7 @@ func (o *Options) setDefaults() {
 		o.OneWay = []uint16{4789, 6081, 8472}
 	}
 	if o.FloodEntries <= 0 {
-		o.FloodEntries = 2000
+		o.FloodEntries = FloodEntries
 	}
 	if o.FloodShare <= 0 {
 		o.FloodShare = 0.5

@@ -153,9 +153,9 @@ func (e *Entry) attributes(attrs []byte) bool {
 		}
 		switch attrs = rest; kind {
 		case attrTupleOrig:
-			ok = e.tuple(&e.Orig, value)
+			ok = e.usual(&e.Orig, value) || e.tuple(&e.Orig, value)
 		case attrTupleReply:
-			ok = e.tuple(&e.Reply, value)
+			ok = e.usual(&e.Reply, value) || e.tuple(&e.Reply, value)
 		case attrStatus:
 			e.Status, ok = be32(value)
 		case attrProtoInfo:
@@ -181,6 +181,56 @@ func (e *Entry) attributes(attrs []byte) bool {
 			return false
 		}
 	}
+}
+
+// Heads of the attributes of a usual tuple, their sizes and kinds, as read from
+// a machine whose lowest byte is first. Another one has no usual tuples.
+const (
+	nestedFlag  = 1 << 15
+	headIPv4    = 4 + 8 + 8 | (nestedFlag|attrTupleIP)<<16
+	headIPv4Src = 4 + 4 | attrIPv4Src<<16
+	headIPv4Dst = 4 + 4 | attrIPv4Dst<<16
+	headIPv6    = 4 + 20 + 20 | (nestedFlag|attrTupleIP)<<16
+	headIPv6Src = 4 + 16 | attrIPv6Src<<16
+	headIPv6Dst = 4 + 16 | attrIPv6Dst<<16
+	headProto   = 4 + 8 + 8 + 8 | (nestedFlag|attrTupleProto)<<16
+	headNum     = 4 + 1 | attrProtoNum<<16
+	headSrcPort = 4 + 2 | attrProtoSrcPort<<16
+	headDstPort = 4 + 2 | attrProtoDstPort<<16
+	headState   = 4 + 1 | 1<<16
+)
+
+func head(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
+// usual reads a tuple of addresses and ports in the order and sizes in which all
+// kernels send it. It is false, and e as it was, when that is not how it is.
+func (e *Entry) usual(t *Tuple, b []byte) bool {
+	switch len(b) {
+	case 20 + 28:
+		if head(b) != headIPv4 || head(b[4:]) != headIPv4Src || head(b[12:]) != headIPv4Dst ||
+			!e.usualProto(t, b[20:48]) {
+			return false
+		}
+		t.Src, t.Dst = netip.AddrFrom4([4]byte(b[8:])), netip.AddrFrom4([4]byte(b[16:]))
+		return true
+	case 44 + 28:
+		if head(b) != headIPv6 || head(b[4:]) != headIPv6Src || head(b[24:]) != headIPv6Dst ||
+			!e.usualProto(t, b[44:72]) {
+			return false
+		}
+		t.Src, t.Dst = netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[28:]))
+		return true
+	}
+	return false
+}
+
+func (e *Entry) usualProto(t *Tuple, b []byte) bool {
+	if len(b) != 28 || head(b) != headProto || head(b[4:]) != headNum ||
+		head(b[12:]) != headSrcPort || head(b[20:]) != headDstPort {
+		return false
+	}
+	e.Protocol, t.SrcPort, t.DstPort = b[8], binary.BigEndian.Uint16(b[16:]), binary.BigEndian.Uint16(b[24:])
+	return true
 }
 
 // tuple of one direction. A zone that is that of one direction only is the
@@ -263,6 +313,10 @@ func (e *Entry) proto(t *Tuple, attrs []byte) bool {
 // protoInfo has one attribute for TCP (1), DCCP (2) or SCTP (3), and in it the
 // state as attribute 1.
 func (e *Entry) protoInfo(attrs []byte) bool {
+	if len(attrs) >= 12 && head(attrs[4:]) == headState { // comes first
+		e.State = attrs[8]
+		return true
+	}
 	_, inner, _, ok := next(attrs)
 	if !ok {
 		return len(attrs) == 0
