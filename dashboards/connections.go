@@ -5,7 +5,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // connections of L4 virtual services.
 func connections() balanced {
 	return balanced{
-		uid: connectionsUID, sources: "avi-connection", counts: "corkline_virtualservice_connections_total",
+		uid: connectionsUID, kind: `protocol!=""`, counts: "corkline_virtualservice_connections_total",
 		labels: []string{"virtualservice", "pool", "server"}, more: []string{"protocol", "client"},
 		stream: `, protocol=~"$protocol"`,
 		stages: " | client_ip=~`.*${client:regex}.*`",
@@ -35,15 +35,15 @@ func l4Connections() grafana.Board {
 
 func connectionOverview() grafana.Row {
 	b := connections()
-	perServer := `sum by (virtualservice, pool, server) (` + during(connectionSeries()) + `)`
+	perServer := `sum by (virtualservice, pool, server) (` + during(connectionSeries(inPool, isServer)) + `)`
 	perService := func(series string) string { return `sum by (virtualservice) (` + during(series) + `)` }
 	return grafana.Row{Title: "Connections", Panels: []grafana.Panel{
 		{
 			Title: "Logged connections", Description: "Connections in the time range that were logged, and the share of them that was significant, once for each reason.",
 			Width: 8, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
 			Queries: []grafana.Query{
-				{Expr: `sum by (protocol) (` + during(connectionSeries()) + `)`, Legend: "{{protocol}}"},
-				{Expr: `sum(` + during("corkline_virtualservice_significant_connections_total"+here(ofService)) + `) or vector(0)`, Legend: "reasons"},
+				{Expr: counted("protocol", connectionSeries()), Legend: "{{protocol}}"},
+				{Expr: `round(sum(` + during("corkline_virtualservice_significant_connections_total"+here(ofService)) + `)) or vector(0)`, Legend: "reasons"},
 			},
 		},
 		{
@@ -83,7 +83,7 @@ func connectionOverview() grafana.Row {
 				{Field: "Value #E", Title: "To servers again", Unit: "short", Width: 130, Red: true},
 			}},
 			Queries: []grafana.Query{
-				{Expr: perService(connectionSeries())},
+				{Expr: counted("virtualservice", connectionSeries())},
 				{Expr: perService(poolSeries("corkline_virtualservice_connection_received_bytes_total"))},
 				{Expr: perService(poolSeries("corkline_virtualservice_connection_sent_bytes_total"))},
 				{Expr: `round(` + perService(poolSeries("corkline_virtualservice_syn_retransmits_total")) + `)`},
@@ -101,8 +101,8 @@ func connectionOverview() grafana.Row {
 				{Field: "Value #B", Title: "Share", Unit: "percentunit", Width: 80},
 			}},
 			Queries: []grafana.Query{
-				{Expr: perServer},
-				{Expr: perServer + ` / on (virtualservice, pool) group_left () sum by (virtualservice, pool) (` + during(b.counts+here(ofService, ofPool, `protocol=~"$protocol"`)) + `)`},
+				{Expr: `round(` + perServer + `)`},
+				{Expr: perServer + ` / on (virtualservice, pool) group_left () sum by (virtualservice, pool) (` + during(b.counts+here(ofService, ofPool, `protocol=~"$protocol"`, inPool, isServer)) + `)`},
 			},
 		},
 	}}

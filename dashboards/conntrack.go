@@ -451,8 +451,12 @@ func trackedReading() grafana.Row {
 				{Field: "Value #F", Title: "No room", Unit: "short", Width: 90, Red: true},
 			}},
 			Queries: []grafana.Query{
-				{Expr: by("entries")}, {Expr: by("entries_limit")}, {Expr: by("dump_up")}, {Expr: by("dump_duration_seconds")},
-				{Expr: byNode("dumps_interrupted_total")}, {Expr: byNode("dump_overruns_total")},
+				{Expr: by("entries")},
+				{Expr: by("entries_limit")},
+				{Expr: by("dump_up")},
+				{Expr: by("dump_duration_seconds")},
+				{Expr: byNode("dumps_interrupted_total")},
+				{Expr: byNode("dump_overruns_total")},
 			},
 		},
 		{

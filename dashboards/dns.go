@@ -5,7 +5,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // queries to the load balancer's DNS.
 func queries() balanced {
 	return balanced{
-		uid: dnsUID, sources: "avi-dns", counts: "corkline_dns_queries_total",
+		uid: dnsUID, kind: `rcode!=""`, counts: "corkline_dns_queries_total",
 		labels: []string{"virtualservice", "gslbservice"}, more: []string{"rcode", "client", "name", "weights"},
 		stream: `, rcode=~"$rcode"`,
 		stages: " | client_ip=~`.*${client:regex}.*` | fqdn=~`.*${name:regex}.*`",
@@ -20,8 +20,12 @@ func querySeries(more ...string) string {
 
 func rcodeColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "NOERROR", Color: "green"}, {Series: "NXDOMAIN", Color: "orange"}, {Series: "SERVFAIL", Color: "red"},
-		{Series: "REFUSED", Color: "purple"}, {Series: "FORMERR", Color: "dark-red"}, {Series: "NOTIMP", Color: "blue"},
+		{Series: "NOERROR", Color: "green"},
+		{Series: "NXDOMAIN", Color: "orange"},
+		{Series: "SERVFAIL", Color: "red"},
+		{Series: "REFUSED", Color: "purple"},
+		{Series: "FORMERR", Color: "dark-red"},
+		{Series: "NOTIMP", Color: "blue"},
 	}
 }
 
@@ -48,12 +52,12 @@ func dnsOverview() grafana.Row {
 		{
 			Title: "Queries by answer", Description: "Queries in the time range that were logged, by the code of the answer.",
 			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: rcodeColors(),
-			Queries: []grafana.Query{{Expr: `sum by (rcode) (` + during(querySeries()) + `)`, Legend: "{{rcode}}"}},
+			Queries: []grafana.Query{{Expr: counted("rcode", querySeries()), Legend: "{{rcode}}"}},
 		},
 		{
 			Title: "Queries by type", Description: "Queries in the time range that were logged, by the type of record that was asked for.",
 			Width: 8, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
-			Queries: []grafana.Query{{Expr: `topk(6, sum by (qtype) (` + during(querySeries()) + `) > 0)`, Legend: "{{qtype}}"}},
+			Queries: []grafana.Query{{Expr: `topk(6, ` + counted("qtype", querySeries()) + ` > 0)`, Legend: "{{qtype}}"}},
 		},
 		queries().whole(),
 		{
@@ -74,7 +78,7 @@ func dnsOverview() grafana.Row {
 				{Field: "gslbservice", Title: "GSLB service", Links: []grafana.Link{queries().only("GSLB service", "gslbservice", "gslbservice")}},
 				number("Queries"),
 			}},
-			Queries: []grafana.Query{{Expr: `topk(50, sum by (virtualservice, gslbservice) (` + during(querySeries()) + `) > 0)`}},
+			Queries: []grafana.Query{{Expr: `topk(50, ` + counted("virtualservice, gslbservice", querySeries()) + ` > 0)`}},
 		},
 	}}
 }

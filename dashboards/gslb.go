@@ -116,7 +116,7 @@ func normal(z string) string {
 }
 
 // gslbMembers with their weights, as AMKO's log has them.
-const gslbMembers = `sum by (gslb_service, gslb_members) (count_over_time({job="corkline", source="amko", cluster=~"$cluster"} | gslb_members!="" [$__range]))`
+const gslbMembers = `sum by (gslb_service, gslb_members) (count_over_time({job="corkline", operator="amko", cluster=~"$cluster"} | gslb_members!="" [$__range]))`
 
 const gslbExplained = "Within tolerance means no further from its weight than 5 points at a share of a half, 3 at a tenth; a verdict takes 99 % confidence, about 550 answers at best. No verdict is given when the log was throttled, or more than 1 % of its numbers are missing. "
 
@@ -128,7 +128,7 @@ func gslbAnswers() grafana.Row {
 	return grafana.Row{Title: "GSLB: answers beside the weights", Panels: []grafana.Panel{
 		{
 			Title: "Are the weights kept?", Description: "Whether each member of a GSLB service got the share of the answers in the time range that its weight says, within a tolerance. " + gslbExplained + "Off is a service with one member that is. Confidence is that of the verdict, of the member that is furthest off.",
-			Width: 10, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no GSLB service has answered",
+			Width: 9, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: "no GSLB service has answered",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "gslbservice", Title: "GSLB service", Links: []grafana.Link{b.only("GSLB service", "gslbservice", "gslbservice"), b.linesOf("gslbservice")}},
 				{Field: "Value #A", Title: "Verdict", Unit: "short", Words: verdicts()},
@@ -138,12 +138,12 @@ func gslbAnswers() grafana.Row {
 			Queries: []grafana.Query{
 				{Expr: incomplete() + ` or ` + verdict(worst) + ` or 0 * ` + allAnswers() + ` + 5`},
 				{Expr: normal(`abs(`+worst+`)`) + whole},
-				{Expr: allAnswers()},
+				{Expr: `round(` + allAnswers() + `)`},
 			},
 		},
 		{
 			Title: "Members", Description: "Members of the GSLB services: the share of the answers that their weight says, what they got in the time range, and by how many points that differs. " + gslbExplained + "Without weights, sites and addresses are both here.",
-			Width: 14, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no member has a name or address that the weights name",
+			Width: 15, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: "no member has a name or address that the weights name",
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "gslbservice", Title: "GSLB service"},
 				{Field: "member", Title: "Member"},
@@ -157,13 +157,13 @@ func gslbAnswers() grafana.Row {
 				{Expr: expectedByMember()},
 				{Expr: weighed(shareByMember())},
 				{Expr: shareByMember() + ` - on (gslbservice, member) ` + expectedByMember()},
-				{Expr: weighed(members)},
+				{Expr: weighed(`round(` + members + `)`)},
 				{Expr: verdict(certainty()) + whole + ` or ` + weighed(`(0 * `+members+` + on (gslbservice) group_left () (`+incomplete()+` or 0 * `+allAnswers()+` + 5))`)},
 			},
 		},
 		{
 			Title: "Answers by site", Description: "Shares of the logged answers over time, by the site of the member.",
-			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "percentunit", Max: 1, Empty: "no answer names a site",
+			Width: 7, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "percentunit", Max: 1, Empty: "no answer names a site",
 			Queries: []grafana.Query{{
 				Expr:   perSecond("gslbservice, site", "corkline_dns_site_answers_total"+here(ofGSLB)) + ` / on (gslbservice) group_left () (` + perSecond("gslbservice", "corkline_dns_site_answers_total"+here(ofGSLB)) + ` > 0)`,
 				Legend: "{{site}} · {{gslbservice}}",
@@ -171,15 +171,15 @@ func gslbAnswers() grafana.Row {
 		},
 		{
 			Title: "Answers by address", Description: "Answers per second that were logged, of the ten members with the most in the time range.",
-			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Empty: "no GSLB service has answered",
+			Width: 7, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "cps", Empty: "no GSLB service has answered",
 			Queries: []grafana.Query{{Expr: topPerSecond("10", "member", "corkline_dns_answers_total"+here(ofGSLB)), Legend: "{{member}}"}},
 		},
 		{
 			Title: "Weights that AMKO has set", Description: "Members and weights of GSLB services as AMKO has told the load balancer in the time range, by its log. Open the link of one to hold the answers against it; several of a service mean that they were changed.",
-			Width: 8, Height: 8, Store: grafana.Loki, Unit: "short", Empty: "AMKO's log tells of no GSLB service in the time range",
+			Width: 10, Height: 8, Store: grafana.Loki, Unit: "short", Empty: "AMKO's log tells of no GSLB service in the time range",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "gslb_service", Title: "GSLB service"},
-				{Field: "gslb_members", Title: "Members", Links: []grafana.Link{b.link("Hold the answers against these weights", dnsUID, "weights", "gslb_members"), linesWith("amko", "gslb_service", "gslb_members")}},
+				{Field: "gslb_service", Title: "GSLB service", Width: 150},
+				{Field: "gslb_members", Title: "Members", Links: []grafana.Link{b.link("Hold the answers against these weights", dnsUID, "weights", "gslb_members"), linesWith(`operator="amko"`, "gslb_service", "gslb_members")}},
 				{Field: "Value", Title: "Lines", Unit: "short", Width: 70},
 			}},
 			Queries: []grafana.Query{{Expr: gslbMembers}},

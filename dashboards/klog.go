@@ -18,7 +18,7 @@ const klogMessage = `{{ regexReplaceAll "^[IWEF][^\\]]*\\] ?" __line__ "" }}`
 // klogKind is a message without what differs from one to the next: of a quoted
 // one the text, of another one its first line, with # for numbers.
 const klogKind = " | label_format message=`{{ trunc 160 (regexReplaceAll \"[0-9]+\"" +
-	` (regexReplaceAll "^\"|\"$" (regexReplaceAll "(\" [^ =]+=|\n)(?s:.*)$" (regexReplaceAll "^[IWEF][^\\]]*\\] ?" __line__ "") "") "") "#") }}` + "`"
+	` (regexReplaceAll "^[IWEF][^\\]]*\\] ?\"?|(\"( [^ =]+=|$)|\n)(?s:.*)$" __line__ "") "#") }}` + "`"
 
 // klog is a log in klog's form.
 type klog struct {

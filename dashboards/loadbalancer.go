@@ -13,24 +13,32 @@ const tagBalancer = "avi"
 // ofService is the matcher of the virtual services of a board.
 const ofService = `virtualservice=~"$virtualservice"`
 
+// counted is how many things there were in the time range, by labels. What
+// Prometheus reckons for a range is no whole number.
+func counted(by, series string) string { return "round(sum by (" + by + ") (" + during(series) + "))" }
+
 // codeColors are the colours of the classes of status codes.
 func codeColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "1xx", Color: "purple"}, {Series: "2xx", Color: "green"}, {Series: "3xx", Color: "blue"},
-		{Series: "4xx", Color: "orange"}, {Series: "5xx", Color: "red"},
+		{Series: "1xx", Color: "purple"},
+		{Series: "2xx", Color: "green"},
+		{Series: "3xx", Color: "blue"},
+		{Series: "4xx", Color: "orange"},
+		{Series: "5xx", Color: "red"},
+		{Series: noCode, Color: "yellow"},
 	}
 }
 
-// balanced is what a board of the load balancer is about: the records of which
-// definitions, and the metric that counts them.
+// balanced is what a board of the load balancer is about: records of a kind, and
+// the metric that counts them.
 type balanced struct {
-	uid     string
-	sources string   // of the log lines, as a regular expression
-	counts  string   // a counter with the label virtualservice
-	labels  []string // by which variables choose, each within the one before
-	more    []string // variables that choose in other ways
-	stream  string   // matchers of the streams
-	stages  string   // filters of the lines
+	uid    string
+	kind   string   // matcher of the log's streams: all kinds may come from one source
+	counts string   // a counter with the label virtualservice
+	labels []string // by which variables choose, each within the one before
+	more   []string // variables that choose in other ways
+	stream string   // matchers of the streams
+	stages string   // filters of the lines
 }
 
 // variables of the stores, the places, and the labels.
@@ -46,7 +54,7 @@ func (b balanced) variables(titles map[string]string, more ...grafana.Variable) 
 
 // lines of the log that the board's filters let through.
 func (b balanced) lines(stages string) string {
-	selector := `{job="corkline", source=~"` + b.sources + `", cluster=~"$cluster", node=~"$node"` + b.stream + `}`
+	selector := `{job="corkline", ` + b.kind + `, cluster=~"$cluster", node=~"$node"` + b.stream + `}`
 	for _, label := range b.labels {
 		selector += ` | ` + label + `=~"$` + label + `"`
 	}
@@ -74,11 +82,11 @@ func (b balanced) only(what, variable, field string) grafana.Link {
 }
 
 // linesOf opens the lines that fields of a row tell.
-func (b balanced) linesOf(fields ...string) grafana.Link { return linesWith(b.sources, fields...) }
+func (b balanced) linesOf(fields ...string) grafana.Link { return linesWith(b.kind, fields...) }
 
-// linesWith opens the lines of sources that have what fields of a row tell.
-func linesWith(sources string, fields ...string) grafana.Link {
-	expr := `{job="corkline", source=~"` + sources + `", cluster=~"${cluster:pipe}", node=~"${node:pipe}"}`
+// linesWith opens the lines of a kind that have what fields of a row tell.
+func linesWith(kind string, fields ...string) grafana.Link {
+	expr := `{job="corkline", ` + kind + `, cluster=~"${cluster:pipe}", node=~"${node:pipe}"}`
 	for _, field := range fields {
 		expr += " | " + field + "=`" + grafana.Value(field) + "`"
 	}
@@ -152,7 +160,7 @@ func significance(metric, what string, width, height int) grafana.Panel {
 		Title: "Significant, by reason", Description: "Reasons for which " + what + " were logged as significant in the time range, the twenty most frequent. One may have several.",
 		Width: width, Height: height, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short",
 		Thresholds: []grafana.Threshold{{Color: "orange"}}, Empty: "nothing was significant",
-		Queries: []grafana.Query{{Expr: `topk(20, sum by (significance) (` + during(metric+here(ofService)) + `) > 0)`}},
+		Queries: []grafana.Query{{Expr: `topk(20, ` + counted("significance", metric+here(ofService)) + ` > 0)`}},
 	}
 }
 

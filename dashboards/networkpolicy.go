@@ -61,10 +61,15 @@ const (
 
 // end of a conversation. Of addresses there may be more than Loki can add up, so
 // they are told by their networks, /24 or /64 of IPv6, until single ones are
-// asked for.
+// asked for. Loki compiles an expression for every line, so IPv4 goes without.
 func end(field string) string {
-	return `{{ if eq "$ends" "addresses" }}{{ .` + field + ` }}{{ else }}` +
-		`{{ regexReplaceAll "(:[0-9a-f]+){4}$" (regexReplaceAll "::.*$" (regexReplaceAll "\\.[0-9]+$" .` + field + ` ".0/24") "::/64") "::/64" }}{{ end }}`
+	before := func(n string) string { return "(sub (len ." + field + ") " + n + ")" }
+	octet := func(digits, last string) string { // of so many digits
+		return `if eq (slice .` + field + ` ` + before(last) + ` ` + before(digits) + `) "." }}{{ slice .` + field + ` 0 ` + before(last) + ` }}.0/24`
+	}
+	return `{{ if eq "$ends" "addresses" }}{{ .` + field + ` }}` +
+		`{{ else if contains ":" .` + field + ` }}{{ regexReplaceAll "(::.*|(:[0-9a-f]+){4})$" .` + field + ` "::/64" }}` +
+		`{{ else ` + octet("1", "2") + `{{ else ` + octet("2", "3") + `{{ else ` + octet("3", "4") + `{{ end }}`
 }
 
 // ends of a conversation: the Pod that the rule is applied to, since Antrea 1.13
@@ -253,7 +258,7 @@ func policyTops(word, actions string) grafana.Row {
 				{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy"), linesOf("policy")}},
 				packets,
 			}},
-			Queries: []grafana.Query{{Expr: topPackets("20", "from, to, service, policy", actions, ` | src_ip!=""`+service+ends())}},
+			Queries: []grafana.Query{{Expr: topPackets("20", "from, to, service, policy", actions, ` | src_ip!="" | dst_ip!=""`+service+ends())}},
 		},
 	}}
 }
@@ -354,7 +359,7 @@ func policyDefaultDeny() grafana.Row {
 				{Field: "service", Title: "Service", Width: 100},
 				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
 			}},
-			Queries: []grafana.Query{{Expr: topPackets("30", "direction, from, to, service", "Drop", ` | `+defaultDeny+` | src_ip!=""`+service+ends())}},
+			Queries: []grafana.Query{{Expr: topPackets("30", "direction, from, to, service", "Drop", ` | `+defaultDeny+` | src_ip!="" | dst_ip!=""`+service+ends())}},
 		},
 	}}
 }

@@ -4,13 +4,12 @@ import "github.com/corkline/corkline/dashboards/grafana"
 
 // messages of the operators that configure the load balancer.
 func messages(more ...string) string {
-	return "corkline_operator_log_messages_total" + here(append([]string{`operator=~"$source"`, `level=~"$level"`, `object_kind=~"$object_kind"`}, more...)...)
+	return "corkline_operator_log_messages_total" + here(append([]string{`operator=~"$operator"`, `level=~"$level"`, `object_kind=~"$object_kind"`}, more...)...)
 }
 
-// operatorLines are the lines that the board's filters let through. The name of
-// the source is that of the operator.
+// operatorLines are the lines that the board's filters let through.
 func operatorLines(stages string) string {
-	return `{job="corkline", source=~"ako|amko", source=~"$source", cluster=~"$cluster", node=~"$node", level=~"$level"} |~ "(?i)${search:regex}" | object_kind=~"$object_kind"` + stages
+	return `{job="corkline", operator!="", operator=~"$operator", cluster=~"$cluster", node=~"$node", level=~"$level"} |~ "(?i)${search:regex}" | object_kind=~"$object_kind"` + stages
 }
 
 // Levels that tell of a fault.
@@ -24,29 +23,29 @@ func operators() grafana.Board {
 		Tags:        []string{tag, tagBalancer},
 		LinkTag:     tag,
 		Variables: append(append(stores(), places()...),
-			grafana.LabelVariable{Name: "source", Label: "Operator", Selector: "corkline_operator_log_messages_total" + here(), Of: "operator"},
+			grafana.LabelVariable{Name: "operator", Label: "Operator", Selector: "corkline_operator_log_messages_total" + here(), Of: "operator"},
 			grafana.ListVariable{Name: "level", Label: "Level", Values: []string{"DEBUG", "INFO", "WARN", "ERROR", "FATAL"}},
-			grafana.LabelVariable{Name: "object_kind", Label: "Kind", Selector: "corkline_operator_log_messages_total" + here(`operator=~"$source"`), Of: "object_kind"},
+			grafana.LabelVariable{Name: "object_kind", Label: "Kind", Selector: "corkline_operator_log_messages_total" + here(`operator=~"$operator"`), Of: "object_kind"},
 			grafana.TextVariable{Name: "search", Label: "Text", Description: "Any text of the lines, in either case. Works on the panels that are made of log lines."},
 		),
 		Rows: []grafana.Row{operatorMessages(), operatorSyncs(), operatorFaults(), operatorLogs()},
 	}
 }
 
-func operatorLinesOf(fields ...string) grafana.Link { return linesWith("ako|amko", fields...) }
+func operatorLinesOf(fields ...string) grafana.Link { return linesWith(`operator!=""`, fields...) }
 
 func operatorMessages() grafana.Row {
 	return grafana.Row{Title: "Messages", Panels: []grafana.Panel{
 		{
 			Title: "Messages by level", Description: "Messages in the operators' logs in the time range. Which levels there are is the operator's configuration.",
 			Width: 8, Height: 7, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: levelColors(), Empty: "no operator has written anything",
-			Queries: []grafana.Query{{Expr: `sum by (level) (` + during(messages()) + `)`, Legend: "{{level}}"}},
+			Queries: []grafana.Query{{Expr: counted("level", messages()), Legend: "{{level}}"}},
 		},
 		{
 			Title: "Faults", Description: "Messages in the time range of the level ERROR and above, by operator.",
 			Width: 4, Height: 7, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short",
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
-			Queries:    []grafana.Query{{Expr: `sum by (operator) (` + during(messages(`level=~"`+faulty+`"`)) + `) or 0 * sum by (operator) (` + messages() + `)`, Legend: "{{operator}}"}},
+			Queries:    []grafana.Query{{Expr: counted("operator", messages(`level=~"`+faulty+`"`)) + ` or 0 * sum by (operator) (` + messages() + `)`, Legend: "{{operator}}"}},
 		},
 		{
 			Title: "Messages over time", Description: "Messages per second, by level.",
@@ -92,7 +91,7 @@ func operatorSyncs() grafana.Row {
 		{
 			Title: "Queues", Description: "Messages per second about the queues of AMKO that are at work, over five minutes, from log lines. One that falls silent while others work is stuck.",
 			Width: 12, Height: 9, Store: grafana.Loki, As: grafana.TimeSeries{}, Unit: "cps", Empty: "no message names a queue",
-			Queries: []grafana.Query{{Expr: `sum by (source, queue) (rate(` + operatorLines(` | queue!=""`) + ` [5m]))`, Legend: "{{source}} queue {{queue}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (operator, queue) (rate(` + operatorLines(` | queue!=""`) + ` [5m]))`, Legend: "{{operator}} queue {{queue}}"}},
 		},
 		{
 			Title: "GSLB services", Description: "Members and weights of GSLB services as AMKO has told the load balancer in the time range. Several of a service mean that they were changed.",
@@ -127,13 +126,13 @@ func operatorFaults() grafana.Row {
 			Title: "Where faults are logged", Description: "Places in the operators' sources with the most messages of the level WARN and above in the time range.",
 			Width: 12, Height: 9, Store: grafana.Loki, Unit: "short", Empty: "no warning and no error was logged",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "source", Title: "Operator", Width: 90},
+				{Field: "operator", Title: "Operator", Width: 90},
 				{Field: "level", Title: "Level", Width: 90, Colors: levelColors()},
 				{Field: "file", Title: "File", Links: []grafana.Link{operatorLinesOf("file", "line")}},
 				{Field: "line", Title: "Line", Width: 70},
 				number("Messages"),
 			}},
-			Queries: []grafana.Query{{Expr: `topk(20, sum by (source, level, file, line) (count_over_time(` + operatorLines(` | level=~"WARN|`+faulty+`"`) + ` [$__range])))`}},
+			Queries: []grafana.Query{{Expr: `topk(20, sum by (operator, level, file, line) (count_over_time(` + operatorLines(` | level=~"WARN|`+faulty+`"`) + ` [$__range])))`}},
 		},
 		{
 			Title: "Objects that were not taken", Description: "Objects of which the operators say that they are rejected, invalid or not supported, with the messages in the time range.",
@@ -149,7 +148,7 @@ func operatorFaults() grafana.Row {
 		{
 			Title: "Calls that failed", Description: "Messages within five minutes about calls to the load balancer's controller that failed.",
 			Width: 24, Height: 6, Store: grafana.Loki, As: grafana.TimeSeries{}, Unit: "short", Empty: "no call failed",
-			Queries: []grafana.Query{{Expr: `sum by (source) (count_over_time(` + operatorLines(calls) + ` [5m]))`, Legend: "{{source}}"}},
+			Queries: []grafana.Query{{Expr: `sum by (operator) (count_over_time(` + operatorLines(calls) + ` [5m]))`, Legend: "{{operator}}"}},
 		},
 	}}
 }
@@ -158,11 +157,11 @@ func operatorFaults() grafana.Row {
 const withoutTime = " | line_format `{{ regexReplaceAll \"^[0-9-]{10}T[0-9:.]+(Z|[-+][0-9]{4})[[:space:]]+\" __line__ \"\" }}`"
 
 func operatorLogs() grafana.Row {
-	log := func(title, source, what string) grafana.Panel {
+	log := func(title, operator, what string) grafana.Panel {
 		return grafana.Panel{
 			Title: title, Description: what + " Open a line for all its fields.",
 			Width: 24, Height: 12, Store: grafana.Loki, As: grafana.Logs{}, Empty: "nothing was logged",
-			Queries: []grafana.Query{{Expr: `{job="corkline", source="` + source + `", cluster=~"$cluster", node=~"$node", level=~"$level"} |~ "(?i)${search:regex}" | object_kind=~"$object_kind" | decolorize` + withoutTime}},
+			Queries: []grafana.Query{{Expr: `{job="corkline", operator="` + operator + `", cluster=~"$cluster", node=~"$node", level=~"$level"} |~ "(?i)${search:regex}" | object_kind=~"$object_kind" | decolorize` + withoutTime}},
 		}
 	}
 	return grafana.Row{Title: "Logs (all filters but the operator apply)", Panels: []grafana.Panel{

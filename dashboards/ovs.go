@@ -331,8 +331,12 @@ func ovsTables() grafana.Row {
 
 func changeColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "added", Color: "green"}, {Series: "deleted", Color: "red"}, {Series: "modified", Color: "blue"},
-		{Series: "add", Color: "green"}, {Series: "delete", Color: "red"}, {Series: "modify", Color: "blue"},
+		{Series: "added", Color: "green"},
+		{Series: "deleted", Color: "red"},
+		{Series: "modified", Color: "blue"},
+		{Series: "add", Color: "green"},
+		{Series: "delete", Color: "red"},
+		{Series: "modify", Color: "blue"},
 	}
 }
 

@@ -6,7 +6,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // that of the firewall.
 func requests() balanced {
 	return balanced{
-		uid: virtualServicesUID, sources: "avi-application|avi-waf", counts: "corkline_virtualservice_requests_total",
+		uid: virtualServicesUID, kind: `code_class!=""`, counts: "corkline_virtualservice_requests_total",
 		labels: []string{"virtualservice", "pool", "server"}, more: []string{"code", "client", "uri"},
 		stream: `, code_class=~"$code"`,
 		stages: " | client_ip=~`.*${client:regex}.*` | uri_path=~`.*${uri:regex}.*`",
@@ -45,6 +45,13 @@ func virtualServices() grafana.Board {
 	}
 }
 
+// noCode is what a request has whose client left before it got one.
+const noCode = "no code"
+
+func byCode(expr string) string {
+	return `label_replace(` + expr + `, "code_class", "` + noCode + `", "code_class", "")`
+}
+
 func requestOverview() grafana.Row {
 	b := requests()
 	failed := requestSeries(`code_class="5xx"`)
@@ -53,7 +60,7 @@ func requestOverview() grafana.Row {
 		{
 			Title: "Requests by status", Description: "Requests in the time range that were logged, by the class of the status code that the client got.",
 			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: codeColors(),
-			Queries: []grafana.Query{{Expr: `sum by (code_class) (` + during(requestSeries()) + `)`, Legend: "{{code_class}}"}},
+			Queries: []grafana.Query{{Expr: byCode(counted("code_class", requestSeries())), Legend: "{{code_class}}"}},
 		},
 		{
 			Title: "Failed", Description: "Share of the logged requests in the time range that got a 5xx. Failures are always significant and so logged first: of a throttled log this is too high.",
@@ -71,7 +78,7 @@ func requestOverview() grafana.Row {
 		{
 			Title: "Requests over time", Description: "Requests per second that were logged, by the class of the status code.",
 			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "reqps", Colors: codeColors(),
-			Queries: []grafana.Query{{Expr: perSecond("code_class", requestSeries()), Legend: "{{code_class}}"}},
+			Queries: []grafana.Query{{Expr: byCode(perSecond("code_class", requestSeries())), Legend: "{{code_class}}"}},
 		},
 		{
 			Title: "Bytes", Description: "Bytes per second of the logged requests and of the responses to them. The filters by server and status do not apply.",
@@ -93,7 +100,7 @@ func requestOverview() grafana.Row {
 				{Field: "Value #E", Title: "Responses", Unit: "bytes"},
 			}},
 			Queries: []grafana.Query{
-				{Expr: perService(requestSeries())},
+				{Expr: counted("virtualservice", requestSeries())},
 				{Expr: perService(requestSeries(`code_class="4xx"`)) + ` / ` + perService(requestSeries())},
 				{Expr: perService(failed) + ` / ` + perService(requestSeries())},
 				{Expr: perService(poolSeries("corkline_virtualservice_request_duration_seconds_sum")) + ` / ` + perService(poolSeries(b.counts))},
@@ -127,7 +134,7 @@ func requestLatency() grafana.Row {
 	matchers := here(ofService, ofPool)
 	return grafana.Row{Title: "Where the time goes (the filters by server, status, client and path do not apply)", Panels: []grafana.Panel{
 		{
-			Title: "Average request", Description: "How long a logged request took on average, by where the time went. Client RTT and server RTT: the networks. Load balancer: until the first byte of the response went to the client, without the server's time. Server: until its first byte, without the network. Transfer: from the first byte of the response to the last. RTTs are whole milliseconds.",
+			Title: "Average request", Description: "How long a logged request took on average, by where the time went. Client RTT and server RTT: the networks. Load balancer: until the first byte of the response went to the client, without the server's time; what waits for a server that never answers is here, too. Server: until its first byte, without the network. Transfer: from the first byte of the response to the last. RTTs are whole milliseconds.",
 			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "s",
 			Colors: []grafana.Color{{Series: "client RTT", Color: "blue"}, {Series: "load balancer", Color: "purple"}, {Series: "server RTT", Color: "orange"}, {Series: "server", Color: "red"}, {Series: "transfer", Color: "green"}},
 			Queries: []grafana.Query{
@@ -201,7 +208,7 @@ func requestMembers() grafana.Row {
 				{Field: "Value #E", Title: "Than the median", Unit: "percentunit", First: true, Thresholds: []grafana.Threshold{{Color: "text"}, {From: slowOrange, Color: "orange"}, {From: slowRed, Color: "red"}}},
 			}},
 			Queries: []grafana.Query{
-				{Expr: byMember + `(` + all + `)`},
+				{Expr: `round(` + byMember + `(` + all + `))`},
 				{Expr: byMember + `(` + all + `) / on (virtualservice, pool) group_left () sum by (virtualservice, pool) (` + during(requests().counts+here(ofService, ofPool, `code_class=~"$code"`, inPool, isServer)) + `)`},
 				{Expr: byMember + `(` + during(requestSeries(inPool, isServer, `code_class="5xx"`)) + `) / ` + byMember + `(` + all + `)`},
 				{Expr: chosen(memberAverage())},

@@ -5,7 +5,7 @@ import "github.com/corkline/corkline/dashboards/grafana"
 // firewalled are the requests that the web application firewall looked at.
 func firewalled() balanced {
 	return balanced{
-		uid: wafUID, sources: "avi-waf", counts: "corkline_virtualservice_waf_requests_total",
+		uid: wafUID, kind: `status!=""`, counts: "corkline_virtualservice_waf_requests_total",
 		labels: []string{"virtualservice"}, more: []string{"status", "client", "uri"},
 		stream: `, status=~"$status"`,
 		stages: " | client_ip=~`.*${client:regex}.*` | uri_path=~`.*${uri:regex}.*`",
@@ -15,8 +15,12 @@ func firewalled() balanced {
 // What the firewall decided. Flagged lets a request pass and tells of it.
 func decisionColors() []grafana.Color {
 	return []grafana.Color{
-		{Series: "PASSED", Color: "green"}, {Series: "FLAGGED", Color: "orange"}, {Series: "REJECTED", Color: "red"},
-		{Series: "ALLOWLISTED", Color: "blue"}, {Series: "WHITELISTED", Color: "blue"}, {Series: "BYPASSED", Color: "purple"},
+		{Series: "PASSED", Color: "green"},
+		{Series: "FLAGGED", Color: "orange"},
+		{Series: "REJECTED", Color: "red"},
+		{Series: "ALLOWLISTED", Color: "blue"},
+		{Series: "WHITELISTED", Color: "blue"},
+		{Series: "BYPASSED", Color: "purple"},
 	}
 }
 
@@ -44,13 +48,13 @@ func waf() grafana.Board {
 func firewallOverview() grafana.Row {
 	b := firewalled()
 	perService := func(more ...string) string {
-		return `sum by (virtualservice) (` + during(firewallSeries(more...)) + `)`
+		return counted("virtualservice", firewallSeries(more...))
 	}
 	return grafana.Row{Title: "Decisions", Panels: []grafana.Panel{
 		{
 			Title: "Requests by decision", Description: "Requests in the time range that the firewall looked at and that were logged. FLAGGED ones matched a rule and went through all the same, REJECTED ones did not.",
 			Width: 10, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: decisionColors(),
-			Queries: []grafana.Query{{Expr: `sum by (status) (` + during(firewallSeries()) + `)`, Legend: "{{status}}"}},
+			Queries: []grafana.Query{{Expr: counted("status", firewallSeries()), Legend: "{{status}}"}},
 		},
 		{
 			Title: "Rejected of those that matched", Description: "Of the requests in the time range that matched a rule, the share that was rejected. 0 % means that the policy only detects, or that its rules do not reject.",
@@ -94,7 +98,7 @@ func firewallRules() grafana.Row {
 				{Field: "status", Title: "Decision", Width: 100, Colors: decisionColors()},
 				number("Hits"),
 			}},
-			Queries: []grafana.Query{{Expr: `topk(50, sum by (rule_group, status) (` + during(hits) + `) > 0)`}},
+			Queries: []grafana.Query{{Expr: `topk(50, ` + counted("rule_group, status", hits) + ` > 0)`}},
 		},
 		{
 			Title: "Top rules", Description: "Rules that matched the same logged request, from log lines; all filters apply. " + topLimit,

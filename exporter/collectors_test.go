@@ -196,7 +196,7 @@ func TestAgent_CollectorReload(t *testing.T) {
 	reload(1)
 	first.polls <- poll{value: 2}
 	b.exposes("corkline_conntrack_entries 2\n")
-	b.conntrack = "interval: 2s"
+	b.conntrack = "interval: 1h" // the first poll is at once
 	reload(2)
 	second := <-opened
 	<-first.runs

@@ -29,6 +29,9 @@ func defaultConntrack() ConntrackConfig {
 	return ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second, Table: kernelTable}
 }
 
+// conntrackCheck lies between two looks for the beginning of a flood.
+const conntrackCheck = 2 * time.Second
+
 // The tables that may be polled.
 const (
 	kernelTable = "kernel"
@@ -94,7 +97,7 @@ func conntrackKind() collectorKind {
 		config: func(c *CollectorsConfig) any { return [...]any{c.Conntrack, c.OVS.RunDir} },
 		open: func(c *Config, tools collectorTools) collector.Collector {
 			o := c.Conntrack()
-			o.Events, o.Log, o.Now = tools.events, tools.log, tools.now
+			o.Events, o.Log, o.Now, o.Check = tools.events, tools.log, tools.now, conntrackCheck
 			return conntrack.New(o)
 		},
 		example: func() collector.Collector { return conntrack.Example() },

@@ -11,12 +11,12 @@ func TestAMKO(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { readZap(t, "amko", read) })
 	rapid.Check(t, func(t *rapid.T) {
 		line, want := zapHead(t, "amko")
-		want["operation"], want["object_kind"], want["cluster"] = draw(t, `ADD|UPDATE|DELETE`, "operation"), draw(t, `[A-Z]{1,9}`, "kind"), draw(t, `[a-z][a-z0-9-]{0,9}`, "cluster")
+		want["operation"], want["object_kind"], want["object_cluster"] = draw(t, `ADD|UPDATE|DELETE`, "operation"), draw(t, `[A-Z]{1,9}`, "kind"), draw(t, `[a-z][a-z0-9-]{0,9}`, "cluster")
 		want["namespace"], want["name"] = draw(t, `[a-z][a-z0-9-]{0,9}`, "namespace"), draw(t, `[a-z][a-z0-9.-]{0,9}(/[a-z.]{1,9})?`, "name")
 		want["message"] = draw(t, `[a-z][a-z ]{0,20}`, "message")
-		head := "key: " + want["operation"] + "/" + want["object_kind"] + "/" + want["cluster"] + "/" + want["namespace"] + "/" + want["name"]
+		head := "key: " + want["operation"] + "/" + want["object_kind"] + "/" + want["object_cluster"] + "/" + want["namespace"] + "/" + want["name"]
 		if rapid.Bool().Draw(t, "spelt out") {
-			head = "cluster: " + want["cluster"] + ", ns: " + want["namespace"] + ", objType: " + want["object_kind"] + ", op: " + want["operation"] + ", objName: " + want["name"]
+			head = "cluster: " + want["object_cluster"] + ", ns: " + want["namespace"] + ", objType: " + want["object_kind"] + ", op: " + want["operation"] + ", objName: " + want["name"]
 		}
 		read(t, "zap", line+head+", msg: "+want["message"], want)
 	})

@@ -254,7 +254,7 @@ func (c *conntrackForecastCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	forecaster := analysis.NewForecaster(analysis.ForecastOptions{})
+	forecaster := analysis.NewForecaster(analysis.Glimpse(c.For))
 	start := time.Now()
 	for {
 		entries, limit, err := options.Size(ctx)

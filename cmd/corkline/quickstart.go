@@ -175,6 +175,9 @@ func (q *quickstart) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if rules["weights.yaml"], err = simulatedWeights(); err != nil {
+		return err
+	}
 	q.node = newQuickstartNode(q.dir, syslogAddr, q.progress, q.fail)
 	if err := q.node.startSurroundings(ctx); err != nil {
 		return err
@@ -457,4 +460,30 @@ func (q *quickstart) stop() error {
 		errs = append(errs, q.stack.Stop())
 	}
 	return errors.Join(errs...)
+}
+
+// simulatedWeights are rules that say what the sites of the simulated GSLB
+// service weigh.
+func simulatedWeights() ([]byte, error) {
+	type rule struct {
+		Record string            `yaml:"record"`
+		Expr   string            `yaml:"expr"`
+		Labels map[string]string `yaml:"labels"`
+	}
+	type group struct {
+		Name  string `yaml:"name"`
+		Rules []rule `yaml:"rules"`
+	}
+	weights := group{Name: "weights"}
+	for _, s := range simulation.Sites() {
+		weights.Rules = append(weights.Rules, rule{
+			"gslb:weight", fmt.Sprintf("vector(%d)", s.Weight),
+			map[string]string{"gslbservice": simulation.GSLBService, "member": s.Name},
+		})
+	}
+	text, err := yaml.Marshal(map[string][]group{"groups": {weights}})
+	if err != nil {
+		return nil, fmt.Errorf("encode the weights: %w", err)
+	}
+	return text, nil
 }

@@ -426,7 +426,7 @@ func (s *simulated) report(r simulation.Report) {
 	if r.Rotated > 0 {
 		line += fmt.Sprintf(", %d files rotated", r.Rotated)
 	}
-	if r.Syslog != nil && r.Syslog.Waiting > 0 {
+	if r.Syslog != nil && r.Syslog.Fault != "" {
 		line += fmt.Sprintf(", %d wait for the receiver of syslog (%s)", r.Syslog.Waiting, r.Syslog.Fault)
 	}
 	s.said("%s", line)

@@ -15,6 +15,7 @@ type agent struct {
 	pods  churn
 	turns turn
 	ports int // of the bridge, given so far
+	flows int // connections told so far
 }
 
 func newAgent(o Options) Part {
@@ -117,6 +118,7 @@ func (a *agent) chat(m Moment) {
 			flows := 380 + 12*m.Replicas + rng.IntN(60)
 			a.info(at, "conntrack_linux.go:63", "Polled conntrack, %d of %d connections are of the cluster", flows*3/4, flows)
 		}},
+		{16, func() { a.flow(at, m) }},
 		{12, func() {
 			a.info(at, "collector.go:166", `"Statistics of policies are reported" rules=%d took=%q`, 12+rng.IntN(4), took(rng, 2*time.Millisecond))
 		}},
@@ -142,6 +144,36 @@ func (a *agent) chat(m Moment) {
 			a.fail(at, "runtime.go:79", "Observed a panic: \"index out of range\" (index out of range [3] with length 3)\n%s", stack(rng))
 		}},
 	})()
+}
+
+// flow is a connection that the flow exporter has found in conntrack, as Go
+// prints the structure that Antrea keeps of it.
+func (a *agent) flow(at time.Time, m Moment) {
+	connections := []struct {
+		from, to Pod
+		protocol int
+		port     uint16
+		state    string
+		ingress  string // policy of the Namespace
+	}{
+		{Frontend.Pod(), Web(a.rng.IntN(max(1, m.Replicas))), 6, WebPort, "ESTABLISHED", "web"},
+		{Frontend.Pod(), DNS.Pod(), 17, DNSPort, "", "dns-open"},
+		{Catalog.Pod(), DNS.Pod(), 17, DNSPort, "", "dns-open"},
+		{Frontend.Pod(), Payments.Pod(), 6, PaymentsPort, "TIME_WAIT", "payments-np"},
+		{Catalog.Pod(), Payments.Pod(), 6, PaymentsPort, "ESTABLISHED", "payments-np"},
+	}
+	if _, told := m.Told(DefaultDeny); told {
+		connections = connections[:3]
+	}
+	c := connections[a.rng.IntN(len(connections))]
+	began := at.Add(-jitter(a.rng, 4*time.Second)).UTC()
+	a.flows++
+	a.info(at, "conntrack_connections.go:210", `"New Antrea flow added" connection="&{ID:%d StartTime:%s StopTime:%s IsActive:true Zone:65520 Mark:0`+
+		` FlowKey:{SourceAddress:%s DestinationAddress:%s Protocol:%d SourcePort:%d DestinationPort:%d} OriginalPackets:%d`+
+		` SourcePodNamespace:%s SourcePodName:%s DestinationPodNamespace:%s DestinationPodName:%s`+
+		` IngressNetworkPolicyName:%s IngressNetworkPolicyNamespace:%s EgressNetworkPolicyName: EgressNetworkPolicyNamespace: TCPState:%s}"`,
+		a.flows, began, at.UTC().Truncate(time.Second), c.from.Address, c.to.Address, c.protocol, 32768+a.rng.IntN(28000), c.port, 1+a.rng.IntN(40),
+		Namespace, c.from.Name, Namespace, c.to.Name, c.ingress, Namespace, c.state)
 }
 
 // stack as Go's runtime prints it.

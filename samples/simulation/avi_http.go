@@ -95,14 +95,20 @@ var bigUpload = page{1, "POST", "/account/avatar", "", 201, 90, 260, asJSON, tru
 // health is asked for by a probe from elsewhere, which the firewall lets pass.
 var health = page{1, "GET", "/healthz", "", 200, 2, 1, "text/plain", true, ""}
 
-var agents = [...]string{
-	"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
-	"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
-	"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-	"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
-	"shop-app/4.2.1 (Android 15; \"Pixel\")",
-	"partner-sync/2.0",
+// userAgent is what a client says of itself, and what AVI makes of it.
+type userAgent struct{ text, browser, os, device, version string }
+
+var agents = [...]userAgent{
+	{"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36", "Chrome", "Windows 10", "Computer", "2.0"},
+	{"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15", "Safari", "Mac OS X", "Computer", "2.0"},
+	{"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox", "Linux", "Computer", "2.0"},
+	{"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148", "Mobile Safari", "iOS", "Mobile", "2.0"},
+	{"shop-app/4.2.1 (Android 15; \"Pixel\")", "", "Android", "Mobile", "2.0"},
+	{"partner-sync/2.0", "", "", "", "1.1"},
 }
+
+// probe is the monitor outside.
+var probe = userAgent{"uptime-probe/1.4", "", "", "", "1.1"}
 
 var words = [...]string{"rope", "net", "float+%28cork%29", "anchor", "lead+line", "O%27Neill+%26+sons", "buoy", "twine"}
 
@@ -143,7 +149,8 @@ type request struct {
 	entry
 	page             *page
 	path, query      string
-	agent, content   string
+	agent            *userAgent
+	content          string
 	server           int // of the pool; -1 where the Service Engine answers by itself
 	code, serverCode int // 0: there was none
 	length, size     int // bytes of the request, and of the response's body
@@ -161,7 +168,7 @@ type request struct {
 func (s *httpService) begin(e entry, p *page, at time.Time) *request {
 	e.at, e.filter = at, p.filter
 	r := &request{
-		entry: e, page: p, path: fill(s.rng, p.path), query: fill(s.rng, p.query), agent: agents[e.clientPort%len(agents)], content: p.content,
+		entry: e, page: p, path: fill(s.rng, p.path), query: fill(s.rng, p.query), agent: &agents[e.clientPort%len(agents)], content: p.content,
 		server: -1, length: int(around(s.rng, 620, 0.3)), clientRTT: int(around(s.rng, e.client.rtt, 0.1)),
 	}
 	if p.method == "POST" || p.method == "PUT" {
@@ -201,7 +208,7 @@ func (s *httpService) browse(m Moment, at time.Time, out Output) {
 func (s *httpService) watch(m Moment, at time.Time, out Output) {
 	e := entry{engine: 0, client: client{address: clientOf(0, false).address, location: "IE", rtt: 9}, clientPort: 40000 + m.Second%20000}
 	r := s.begin(e, &health, at)
-	r.agent, r.verdict.status = "uptime-probe/1.4", allowed
+	r.agent, r.verdict.status = &probe, allowed
 	s.serve(m, r)
 	s.write(r, out)
 }
@@ -370,15 +377,22 @@ func (s *httpService) members(o *object, r *request) {
 	o.string("ssl_version", "TLSv1.3")
 	o.string("ssl_cipher", "TLS_AES_256_GCM_SHA384")
 	o.string("sni_hostname", GSLBName)
-	version := "2.0"
-	if r.clientPort%len(agents) > 3 {
-		version = "1.1"
+	o.string("http_version", r.agent.version)
+	if r.agent.version == "2.0" {
+		o.number("http2_stream_id", 1+2*s.rng.IntN(60))
 	}
-	o.string("http_version", version)
 	o.string("method", r.page.method)
 	o.string("uri_path", r.path)
 	o.string("uri_query", r.query)
-	o.string("user_agent", r.agent)
+	if strings.HasPrefix(r.path, "/static/") {
+		o.string("referer", "https://"+GSLBName+"/products")
+	}
+	o.string("user_agent", r.agent.text)
+	if r.agent.device != "" {
+		o.string("client_browser", r.agent.browser)
+		o.string("client_os", r.agent.os)
+		o.string("client_device", r.agent.device)
+	}
 	o.string("host", GSLBName)
 	o.string("response_content_type", r.content)
 	o.number("request_length", r.length)
@@ -416,6 +430,8 @@ func (s *httpService) members(o *object, r *request) {
 
 func (s *httpService) serverMembers(o *object, r *request) {
 	if strings.HasPrefix(r.path, "/account") || strings.HasPrefix(r.path, "/cart") {
+		o.string("user_id", fmt.Sprintf("customer-%d", 10000+r.clientPort%977))
+		o.bool("persistence_used", true, false)
 		o.raw("persistent_session_id", strconv.FormatUint(s.rng.Uint64()>>2|1<<61, 10))
 	}
 	o.string("pool", uuid("pool", 1))
@@ -444,7 +460,7 @@ func (s *httpService) headers(o *object, r *request) {
 	request := func(name string) {
 		o.begin(name, '{')
 		o.string("Host", GSLBName)
-		o.string("User-Agent", r.agent)
+		o.string("User-Agent", r.agent.text)
 		o.string("Accept", "*/*")
 		o.string("Cookie", cookie)
 		o.string("Authorization", bearer)

@@ -181,7 +181,7 @@ func TestLoadBalancer(t *testing.T) {
 // streamOf gives a record's stream: the definition, and the labels that any of
 // its source has.
 func streamOf(r *parsers.Record) string {
-	names := []string{"level"}
+	names := []string{"level", "operator"}
 	if strings.HasPrefix(r.Definition.Name, "avi-") {
 		names = []string{"code_class", "level", "protocol", "rcode", "status"}
 	}

@@ -76,6 +76,9 @@ var attacks = [...]attack{
 
 const scannerAgent = "webscan/3.1 (+https://scan.example.net)"
 
+// scanning is the scanner.
+var scanning = userAgent{scannerAgent, "", "", "", "1.1"}
+
 // scans tells how many requests the scanner sends in a second: a few, and many
 // in bursts, of which a Service Engine cannot log all.
 func scans(m Moment, rng *rand.Rand) int {
@@ -102,7 +105,7 @@ func (s *httpService) scan(m Moment, at time.Time, out Output) {
 	a := &attacks[i]
 	from := client{address: netip.AddrFrom4([4]byte{203, 0, 113, 250}), location: "NL", rtt: 18}
 	r := s.begin(entry{engine: 1 % len(s.streams), client: from, clientPort: 32768 + s.rng.IntN(28232)}, &a.page, at)
-	r.agent = scannerAgent
+	r.agent = &scanning
 	if a.status == rejected {
 		r.refuse(403, "")
 	} else {
@@ -132,6 +135,15 @@ func (v *verdict) write(o *object, rng *rand.Rand) {
 	o.bool("rules_configured", true, false)
 	o.bool("rules_processed", v.status == passed || len(v.rules) > 0, false)
 	o.bool("psm_configured", false, false)
+	o.bool("allowlist_configured", true, false)
+	o.bool("allowlist_processed", v.status != bypassed, false)
+	if v.status == allowed {
+		o.begin("allowlist_logs", '[')
+		o.begin("", '{')
+		o.string("rule_name", "uptime-probe")
+		o.end('}')
+		o.end(']')
+	}
 	if len(v.rules) > 0 {
 		o.begin("rule_logs", '[')
 		for _, r := range v.rules {

@@ -113,7 +113,9 @@ func newNetworkPolicy(o Options) Part {
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				from := pick(rng, []Pod{Frontend.Pod(), Catalog.Pod(), web(m, rng)})
 				return DNS.Pod(), from.Address, DNS.Pod().Address
-			}, []asked{{DNSPort, "UDP", "71"}}, 0, 0,
+			},
+			[]asked{{DNSPort, "UDP", "71"}},
+			0, 0,
 		},
 		{
 			rule(RejectPolicy+"/"+RejectRule, "catalog-closed"),
@@ -125,7 +127,9 @@ func newNetworkPolicy(o Options) Part {
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				from := pick(rng, []Pod{Frontend.Pod(), Catalog.Pod(), web(m, rng)})
 				return from, from.Address, DNS.Pod().Address
-			}, []asked{{DNSPort, "UDP", "71"}, {DNSPort, "UDP", "84"}}, 0, 0,
+			},
+			[]asked{{DNSPort, "UDP", "71"}, {DNSPort, "UDP", "84"}},
+			0, 0,
 		},
 		{
 			rule("AntreaClusterNetworkPolicy:baseline/drop-telnet", ""),
@@ -182,7 +186,9 @@ func newNetworkPolicy(o Options) Part {
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				to := web(m, rng)
 				return to, stranger(rng), to.Address
-			}, []asked{{22, "TCP", "60"}, {445, "TCP", "52"}, {3389, "TCP", "52"}, {161, "UDP", "78"}, {0, "ICMP", "84"}, {0, "SCTP", "68"}}, 0.35, 40,
+			},
+			[]asked{{22, "TCP", "60"}, {445, "TCP", "52"}, {3389, "TCP", "52"}, {161, "UDP", "78"}, {0, "ICMP", "84"}, {0, "SCTP", "68"}},
+			0.35, 40,
 		},
 		{
 			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/catalog", "ingress-reject-0a1b2c3", "Ingress", "Reject", "14580", ""},

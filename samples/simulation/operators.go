@@ -78,7 +78,7 @@ func (p *operator) Second(m Moment, out Output) {
 			record = fmt.Appendf(record, "%s stdout F %s", stamp.Format("2006-01-02T15:04:05.000000000Z"), line)
 		}
 		out.Line(p.name, record)
-		out.Count(p.name, labels("level", message.level.String()), 1)
+		out.Count(p.name, labels("level", message.level.String(), "operator", p.name), 1)
 		out.Count("corkline_operator_log_messages_total", labels("level", message.level.String(), "object_kind", message.kind, "operator", p.name), 1)
 	}
 }

@@ -180,3 +180,28 @@ func TestParts(t *testing.T) {
 		t.Errorf("%d lines a second, want about 50", total/600)
 	}
 }
+
+// counter is an Output that only counts.
+type counter struct{ lines, bytes int }
+
+func (c *counter) Line(_ string, line []byte) {
+	c.lines++
+	c.bytes += len(line) + 1
+}
+
+func (c *counter) Count(string, string, float64) {}
+
+func BenchmarkParts(b *testing.B) {
+	o := simulation.Options{Seed: 7, Start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Rate: 1, Node: "node-1"}
+	parts, c, second := simulation.NetworkParts(o), &counter{}, 0
+	b.ReportAllocs()
+	for b.Loop() {
+		m := o.At(second)
+		for _, p := range parts {
+			p.Second(m, c)
+		}
+		second++
+	}
+	b.SetBytes(int64(c.bytes / second))
+	b.ReportMetric(float64(c.lines)/b.Elapsed().Seconds(), "lines/s")
+}

@@ -110,17 +110,10 @@ type runner struct {
 func (r *runner) run(ctx context.Context) error {
 	began := time.Now()
 	var reported time.Time
-	for r.Seconds == 0 || r.seconds < r.Seconds {
-		// A second is over when the next one begins.
-		if end := r.Start.Add(time.Duration(r.seconds+1) * time.Second); !r.Fast && !wait(ctx, time.Until(end)) || ctx.Err() != nil {
-			return nil
-		}
+	for r.due(ctx) {
 		m := r.At(r.seconds)
 		for _, n := range r.nodes {
 			if err := n.second(ctx, m); err != nil {
-				if ctx.Err() != nil {
-					return nil // it was not to be sent
-				}
 				return err
 			}
 		}
@@ -143,6 +136,17 @@ func (r *runner) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// due waits for the next second to be over; false when there is none.
+func (r *runner) due(ctx context.Context) bool {
+	switch {
+	case r.Seconds > 0 && r.seconds == r.Seconds:
+		return false
+	case r.Fast:
+		return ctx.Err() == nil
+	}
+	return wait(ctx, time.Until(r.Start.Add(time.Duration(r.seconds+1)*time.Second)))
 }
 
 func (r *runner) written() *Written {

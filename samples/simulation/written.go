@@ -52,15 +52,33 @@ type ledger struct {
 	lines, bytes int64
 	definitions  map[string]int64
 	streams      map[streamKey]int64
-	metrics      map[seriesKey]float64
+	metrics      map[seriesKey]amount
 }
+
+// amount of a counter. The agent's library adds whole numbers apart from
+// fractions, which decides the last bits of a sum.
+type amount struct {
+	whole    int64
+	fraction float64
+}
+
+func (a amount) plus(n float64) amount {
+	if whole := int64(n); float64(whole) == n {
+		a.whole += whole
+	} else {
+		a.fraction += n
+	}
+	return a
+}
+
+func (a amount) value() float64 { return a.fraction + float64(a.whole) }
 
 type streamKey struct{ node, source, labels string }
 
-type seriesKey struct{ metric, labels string }
+type seriesKey struct{ metric, labels, node string }
 
 func newLedger() *ledger {
-	return &ledger{definitions: map[string]int64{}, streams: map[streamKey]int64{}, metrics: map[seriesKey]float64{}}
+	return &ledger{definitions: map[string]int64{}, streams: map[streamKey]int64{}, metrics: map[seriesKey]amount{}}
 }
 
 func (l *ledger) line(node, definition string, size int) {
@@ -72,7 +90,8 @@ func (l *ledger) line(node, definition string, size int) {
 
 func (l *ledger) count(node, metric, labels string, n float64) {
 	if strings.HasPrefix(metric, metricPrefix) {
-		l.metrics[seriesKey{metric, labels}] += n
+		s := seriesKey{metric, labels, node}
+		l.metrics[s] = l.metrics[s].plus(n)
 		return
 	}
 	l.streams[streamKey{node, Source(metric), labels}] += int64(n)
@@ -96,7 +115,12 @@ func (l *ledger) written(o Options, seconds int) *Written {
 		w.LogQL = append(w.LogQL, Expectation{fmt.Sprintf("sum(count_over_time({%s}[%ds]))", selector, seconds+1), float64(l.streams[s])})
 	}
 	for _, s := range slices.SortedFunc(maps.Keys(l.metrics), compareSeries) {
-		w.PromQL = append(w.PromQL, Expectation{fmt.Sprintf("sum(%s{%s})", s.metric, s.labels), l.metrics[s]})
+		e := Expectation{fmt.Sprintf("sum(%s{%s})", s.metric, s.labels), l.metrics[s].value()}
+		if last := len(w.PromQL) - 1; last >= 0 && w.PromQL[last].Expression == e.Expression {
+			w.PromQL[last].Value += e.Value // of another node
+		} else {
+			w.PromQL = append(w.PromQL, e)
+		}
 	}
 	return w
 }
@@ -106,7 +130,7 @@ func compareStreams(a, b streamKey) int {
 }
 
 func compareSeries(a, b seriesKey) int {
-	return cmp.Or(cmp.Compare(a.metric, b.metric), cmp.Compare(a.labels, b.labels))
+	return cmp.Or(cmp.Compare(a.metric, b.metric), cmp.Compare(a.labels, b.labels), cmp.Compare(a.node, b.node))
 }
 
 // save replaces the file in a folder at once.

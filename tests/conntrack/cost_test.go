@@ -16,10 +16,12 @@ import (
 )
 
 // usage of the process until now.
-func usage(tb testing.TB) (user, system time.Duration) {
+func usage(tb testing.TB) (user, system time.Duration) { return usageOf(tb, unix.RUSAGE_SELF) }
+
+func usageOf(tb testing.TB, who int) (user, system time.Duration) {
 	tb.Helper()
 	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+	if err := unix.Getrusage(who, &u); err != nil {
 		tb.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano())
@@ -81,11 +83,14 @@ func TestCost(t *testing.T) {
 				t.Fatalf("%d of %d entries are read: %s", r.Read, size, r.Missing)
 			}
 			_, peak := resident(t)
-			list, proc := shell(t, "conntrack -L 2>/dev/null | wc -l"), shell(t, "cat /proc/net/nf_conntrack | wc -l")
+			listUser, _ := usageOf(t, unix.RUSAGE_CHILDREN)
+			list := shell(t, "conntrack -L 2>/dev/null | wc -l")
+			listUser2, _ := usageOf(t, unix.RUSAGE_CHILDREN)
+			proc := shell(t, "cat /proc/net/nf_conntrack | wc -l")
 			decoding := dumpOnly(t, uint64(size))
-			t.Logf("%d entries: poll %s (user %s, system %s); of conntrack -L | wc -l (%s) %.2f, of cat /proc/net/nf_conntrack | wc -l (%s) %.2f; decoding only %s (%.2f); %d KiB more at most",
+			t.Logf("%d entries: poll %s (user %s, system %s); of conntrack -L | wc -l (%s, user %s) %.2f, of cat /proc/net/nf_conntrack | wc -l (%s) %.2f; decoding only %s (%.2f); %d KiB more at most",
 				size, took.Round(time.Millisecond), (u2 - u).Round(time.Millisecond), (s2 - s).Round(time.Millisecond),
-				list.Round(time.Millisecond), took.Seconds()/list.Seconds(), proc.Round(time.Millisecond), took.Seconds()/proc.Seconds(),
+				list.Round(time.Millisecond), (listUser2 - listUser).Round(time.Millisecond), took.Seconds()/list.Seconds(), proc.Round(time.Millisecond), took.Seconds()/proc.Seconds(),
 				decoding.Round(time.Millisecond), decoding.Seconds()/list.Seconds(), (peak-before)>>10)
 			if peak-before > maxExtra {
 				t.Errorf("the collector takes %d bytes for %d entries", peak-before, size)

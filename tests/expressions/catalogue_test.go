@@ -350,6 +350,9 @@ func (c *catalogue) matched(matchers []*labels.Matcher) []names {
 			if m.Name == "job" {
 				fits = fits && m.Matches(exporter.Job)
 			}
+			if !m.Matches("") { // so there is such a label
+				fits = fits && slices.Contains(c.sources[source].stream, m.Name)
+			}
 		}
 		if fits {
 			found = append(found, c.sources[source])

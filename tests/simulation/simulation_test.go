@@ -47,10 +47,10 @@ func TestMain(m *testing.M) {
 func TestSimulate(t *testing.T) {
 	dir := t.TempDir()
 	receiver := rig.Addr(t)
-	// A rotated file is kept until three more are, so none is gone before the
-	// agents are up.
+	// The policy logs are rotated while the agents read them: an agent does not
+	// look for what was rotated before it first came.
 	simulate := exec.CommandContext(t.Context(), shared.Binary, "simulate",
-		"--dir", dir, "--seed=7", "--nodes=2", "--history=1m", "--for=16s", "--rotate-bytes=180000", "--switch=off",
+		"--dir", dir, "--seed=7", "--nodes=2", "--history=1m", "--for=16s", "--rotate-bytes=475000", "--switch=off",
 		"--syslog", "tcp://"+receiver, "--loki", shared.Loki.URL)
 	var out bytes.Buffer
 	simulate.Stdout, simulate.Stderr = &out, &out
@@ -101,7 +101,7 @@ func TestSimulate(t *testing.T) {
 		a.Stop()
 	}
 	rotated, err := filepath.Glob(filepath.Join(dir, "node-*/var/log/antrea/networkpolicy/np-*.log"))
-	if err != nil || len(rotated) < 4 {
+	if err != nil || len(rotated) < 2 {
 		t.Errorf("rotated are %v, %v", rotated, err)
 	}
 	if !strings.Contains(out.String(), "lines wait, in order") {
@@ -112,34 +112,33 @@ func TestSimulate(t *testing.T) {
 // holds asks until all expressions have their values.
 func holds(t *testing.T, what, query string, all []simulation.Expectation) {
 	t.Helper()
-	left := all
 	began := time.Now()
+	left, last := all, ""
 	rig.Eventually(t, what, func(ctx context.Context) error {
 		var wrong []simulation.Expectation
-		var differ []string
+		var differ strings.Builder
 		for _, e := range left {
 			got, err := ask(ctx, query+url.QueryEscape(e.Expression))
 			if err != nil {
-				return fmt.Errorf("%s: %w", e.Expression, err)
+				return fmt.Errorf("%s: %w; before:%s", e.Expression, err, last)
 			}
 			if got != e.Value {
 				wrong = append(wrong, e)
-				differ = append(differ, fmt.Sprintf("%s is %v, not %v", e.Expression, got, e.Value))
+				fmt.Fprintf(&differ, "\n%s is %v, not %v", e.Expression, got, e.Value)
 			}
 		}
+		last = differ.String()
 		if left = wrong; len(left) > 0 {
-			return fmt.Errorf("%d of %d differ:\n%s", len(left), len(all), strings.Join(differ, "\n"))
-		}
-		// What had its value early on has it still.
-		if len(wrong) == 0 && len(differ) == 0 {
-			for _, e := range all {
-				if got, err := ask(ctx, query+url.QueryEscape(e.Expression)); err != nil || got != e.Value {
-					return fmt.Errorf("%s is %v in the end, not %v (%w)", e.Expression, got, e.Value, err)
-				}
-			}
+			return fmt.Errorf("%d of %d differ:%s", len(left), len(all), last)
 		}
 		return nil
 	})
+	// What had its value early has it still.
+	for _, e := range all {
+		if got, err := ask(t.Context(), query+url.QueryEscape(e.Expression)); err != nil || got != e.Value {
+			t.Errorf("%s is %v in the end, not %v (%v)", e.Expression, got, e.Value, err)
+		}
+	}
 	t.Logf("%s: %d values, after %s", what, len(all), time.Since(began).Round(100*time.Millisecond))
 }
 

@@ -149,26 +149,39 @@ func (n *node) flows() map[string]string {
 // on when the real one lets entries go.
 func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 	t.Parallel()
-	actual, emulated := newNode(t, vswitch.Real), newNode(t, vswitch.Emulated)
-	if !strings.HasPrefix(actual.s.Describe(), "real: Open vSwitch ") || !strings.HasPrefix(emulated.s.Describe(), "emulated") {
-		t.Errorf("they are %q and %q", actual.s.Describe(), emulated.s.Describe())
-	}
-	for second := range 100 {
-		actual.second(second)
-		emulated.second(second)
-		if second%10 == 9 {
-			actual.poll()
-			emulated.poll()
+	f := func(seconds int, stories ...simulation.Story) {
+		t.Helper()
+		actual, emulated := newNode(t, vswitch.Real), newNode(t, vswitch.Emulated)
+		if !strings.HasPrefix(actual.s.Describe(), "real: Open vSwitch ") || !strings.HasPrefix(emulated.s.Describe(), "emulated") {
+			t.Errorf("they are %q and %q", actual.s.Describe(), emulated.s.Describe())
+		}
+		for _, n := range []*node{actual, emulated} {
+			n.options.Stories = stories
+			for second := range seconds {
+				if n.second(second); second%10 == 9 {
+					n.poll()
+				}
+			}
+		}
+		compare(t, actual.metrics(), emulated.metrics())
+		if diff := cmp.Diff(actual.flows(), emulated.flows()); diff != "" {
+			t.Errorf("%v: flows of the emulation differ (-real +emulated):\n%s", stories, diff)
 		}
 	}
-	want, got := actual.metrics(), emulated.metrics()
+	f(140, simulation.Scaling, simulation.Rejected, simulation.DefaultDeny)
+	f(90, simulation.SYNFlood)
+}
+
+// compare metrics, without what the emulation only resembles.
+func compare(t *testing.T, want, got map[string]float64) {
+	t.Helper()
 	near := func(name string, share float64) {
 		t.Helper()
 		if math.Abs(want[name]-got[name]) > share*want[name] {
 			t.Errorf("%s is %g, emulated %g", name, want[name], got[name])
 		}
 	}
-	near("corkline_conntrack_entries{}", 0.05) // those that have expired are not gone at once
+	near("corkline_conntrack_entries{}", 0.1) // those that have expired are not gone at once
 	near("corkline_ovs_datapath_hits_total{datapath=netdev@ovs-netdev}", 0.1)
 	for _, all := range []map[string]float64{want, got} {
 		maps.DeleteFunc(all, func(name string, value float64) bool {
@@ -180,14 +193,11 @@ func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 			return value == 0 || name == "corkline_conntrack_entries{}"
 		})
 	}
-	if len(want) < 500 {
+	if len(want) < 200 {
 		t.Errorf("there are %d series", len(want))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics of the emulation differ (-real +emulated):\n%s", diff)
-	}
-	if diff := cmp.Diff(actual.flows(), emulated.flows()); diff != "" {
-		t.Errorf("flows of the emulation differ (-real +emulated):\n%s", diff)
 	}
 }
 

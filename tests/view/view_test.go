@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-const limit = 8 * time.Minute // on a busy machine; a quiet one takes a minute
+const limit = 15 * time.Minute // on a busy machine; a quiet one takes two
 
 // TestBoards starts corkline quickstart, and corkline view with a board of all
 // features beside it, and lets browser.mjs look at them. Screenshots go to

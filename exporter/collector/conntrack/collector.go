@@ -36,6 +36,10 @@ type Options struct {
 	// Interval between two polls of a table that is up to half full. Fuller ones
 	// are polled more often.
 	Interval time.Duration
+	// Check lies between two looks at the size of the kernel's table, and if that
+	// is suspicious at its unreplied entries: Poll then reads all entries at each
+	// Interval, or when a flood may have begun. 0: each time.
+	Check time.Duration
 	// Stream counts new and destroyed connections by the kernel's events.
 	Stream bool
 	Names  Resolver         // of addresses; nil for none
@@ -58,9 +62,11 @@ type Collector struct {
 	interrupted, overruns uint64
 	analyzer              *analysis.Analyzer
 	filling               bool // the event was emitted
+	checks                checks
 
 	mu         sync.Mutex
 	interval   time.Duration // until the next poll
+	reads      time.Duration // between those that read all entries
 	forecaster *analysis.Forecaster
 }
 
@@ -71,9 +77,13 @@ type snapshot struct {
 	totals [counters]uint64
 	has    [counters]bool
 	// Of all dumps until now.
-	interrupted, overruns uint64
-	table                 *content // nil when the entries could not be read
-	why                   error    // why not
+	interrupted, overruns, checks uint64
+
+	table *content // nil when the entries could not be read
+	why   error    // why not
+	// unnamed is why the names of addresses may be old.
+	unnamed error
+	read    bool // with this poll; else they are those of the last that did
 
 	forecast analysis.Forecast
 	growing  bool // there is a forecast
@@ -137,10 +147,10 @@ func (c *Collector) Poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if names, is := c.options.Names.(Refresher); is {
-		s.why = errors.Join(s.why, names.Refresh(ctx))
+	if names, is := c.options.Names.(Refresher); is && s.read {
+		s.unnamed = names.Refresh(ctx)
 	}
-	s.interrupted, s.overruns = c.interrupted, c.overruns
+	s.interrupted, s.overruns, s.checks = c.interrupted, c.overruns, c.checks.reads
 	s.forecast, s.growing = c.observe(s.at, s.facts)
 	c.tell(s)
 	c.pace(s, c.options.Now().Sub(s.at))
@@ -163,10 +173,17 @@ func (c *Collector) pollKernel(ctx context.Context, s *snapshot) (err error) {
 		s.why = errors.Join(s.why, err)
 	}
 	s.totals, s.has = c.totals.values, c.totals.has
-	if conn != nil {
-		if s.table, err = c.dump(ctx, conn); err != nil {
-			s.why = errors.Join(s.why, err)
-		}
+	if conn == nil {
+		return nil
+	}
+	if !c.isDue(ctx, conn, s) {
+		last := c.snapshot.Load()
+		s.table, s.unnamed = last.table, last.unnamed
+		return nil
+	}
+	s.read = true
+	if s.table, err = c.dump(ctx, conn); err != nil {
+		s.why = errors.Join(s.why, err)
 	}
 	return nil
 }
@@ -176,6 +193,7 @@ func (c *Collector) pollDatapath(ctx context.Context, s *snapshot) (err error) {
 	if s.facts.entries, s.facts.limit, err = c.options.Datapath.Size(ctx); err != nil {
 		return err
 	}
+	s.read = true
 	if s.table, err = c.dump(ctx, c.options.Datapath); err != nil {
 		s.why = err
 	}
@@ -275,23 +293,19 @@ type filling struct {
 	Seconds float64   `json:"seconds,omitempty"`
 }
 
-// soon is when a table that fills is an event, and begins to be told of by the
-// alerts.
-const soon = 30 * time.Minute
-
 // tell of floods that begin and end, and of a table that will soon be full.
 func (c *Collector) tell(s *snapshot) {
 	if c.options.Events == nil {
 		return
 	}
-	if s.table != nil {
+	if s.table != nil && s.read {
 		for i := range s.table.analysis.Events {
 			if e := &s.table.analysis.Events[i]; e.Phase != analysis.Ongoing {
 				c.options.Events.Emit(c.flood(s.at, e))
 			}
 		}
 	}
-	is := s.growing && s.forecast.Full < soon
+	is := s.growing && s.forecast.Soon()
 	if is == c.filling {
 		return
 	}
@@ -320,8 +334,13 @@ func (c *Collector) pace(s *snapshot, took time.Duration) {
 		fill := float64(s.facts.entries) / float64(s.facts.limit)
 		interval = time.Duration(float64(interval) * min(1, max(0.1, 1-1.8*(fill-0.5))))
 	}
+	interval = min(c.options.Interval, max(interval, minInterval, restTimes*took))
+	next := c.checks.next(s, took, interval, c.options.Check)
 	c.mu.Lock()
-	c.interval = min(c.options.Interval, max(interval, minInterval, restTimes*took))
+	c.interval = next
+	if s.read {
+		c.reads = interval
+	}
 	c.mu.Unlock()
 }
 
@@ -330,6 +349,12 @@ func (c *Collector) Interval() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.interval
+}
+
+func (c *Collector) readInterval() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reads
 }
 
 // Status implements collector.Reporter.
@@ -344,11 +369,11 @@ func (c *Collector) Status() []collector.Fact {
 	}
 	add("Dropped, evicted early, inserts that failed", "%d, %d, %d", s.totals[drop], s.totals[earlyDrop], s.totals[insertFailed])
 	if s.table != nil {
-		add("Read", "%d entries in %s; the next poll is %s later", s.table.entries, s.table.took.Round(time.Millisecond), c.Interval().Round(time.Millisecond))
+		add("Read", "%d entries in %s; again %s later", s.table.entries, s.table.took.Round(time.Millisecond), c.readInterval().Round(time.Millisecond))
 		add("Unreplied, half-open", "%d, %d", s.table.tally.unreplied, s.table.tally.halfOpen)
 	}
 	if s.growing {
-		add("Full in", "%s, between %s and %s", s.forecast.Full.Round(time.Second), s.forecast.Earliest.Round(time.Second), s.forecast.Latest.Round(time.Second))
+		add("Full in", "%s, between %s and %s; confidence %.2f", s.forecast.Full.Round(time.Second), s.forecast.Earliest.Round(time.Second), s.forecast.Latest.Round(time.Second), s.forecast.Confidence)
 	}
 	if r := c.Report(); r.Top != nil {
 		for _, list := range [...]struct {
@@ -364,8 +389,8 @@ func (c *Collector) Status() []collector.Fact {
 			rows = append(rows, collector.Fact{Name: r.Floods[i].Event + ", " + r.Floods[i].Phase, Value: r.Floods[i].Message, Bad: r.Floods[i].Phase != "end"})
 		}
 	}
-	if s.why != nil {
-		rows = append(rows, collector.Fact{Name: "Missing", Value: missing(s.why), Bad: true})
+	if err := errors.Join(s.why, s.unnamed); err != nil {
+		rows = append(rows, collector.Fact{Name: "Missing", Value: missing(err), Bad: true})
 	}
 	return rows
 }

@@ -111,17 +111,23 @@ func TestCollector_Filling(t *testing.T) {
 		}
 		now = now.Add(15 * time.Second)
 	}
-	for i := range 60 {
+	for i := range 65 { // full in less than half an hour; it may yet be a tooth
 		poll(20000 + 1000*i)
+	}
+	if r := c.Report(); len(*events) > 0 || r.Forecast == nil || r.Forecast.Seconds > 600 || r.Forecast.Confidence >= 0.5 {
+		t.Errorf("events %v, the forecast is %+v", *events, r.Forecast)
+	}
+	for i := range 8 {
+		poll(85000 + 1000*i)
 	}
 	if diff := cmp.Diff(told{"filling start"}, *events); diff != "" {
 		t.Fatalf("(-want +got):\n%s", diff)
 	}
-	if f := c.Report().Forecast; f == nil || f.Seconds < 200 || f.Seconds > 450 { // 21,000 entries at 1000 in 15 s
+	if f := c.Report().Forecast; f == nil || f.Seconds < 90 || f.Seconds > 150 { // 8000 entries at 1000 in 15 s
 		t.Errorf("the forecast is %+v", f)
 	}
 	for range 120 {
-		poll(79000)
+		poll(92000)
 	}
 	if diff := cmp.Diff(told{"filling start", "filling end"}, *events); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

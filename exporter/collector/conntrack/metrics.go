@@ -15,6 +15,7 @@ type metrics struct {
 	zone, state, status                 *prometheus.Desc
 	service, notAllowed, age            *prometheus.Desc
 	up, duration, interrupted, overruns *prometheus.Desc
+	checks                              *prometheus.Desc
 	full, confidence                    *prometheus.Desc
 	podEntries, podHalfOpen             *prometheus.Desc
 	floods, floodHalfOpen               *prometheus.Desc
@@ -62,11 +63,12 @@ func newMetrics() *metrics {
 		service:       desc("service_entries", "Entries of connections to Services, in Antrea's zones without those of SNAT.", "family"),
 		notAllowed:    desc("not_allowed_entries", "Entries in Antrea's zones, without those of SNAT, that no policy has let pass yet, such as those of denied connections.", "family"),
 		age:           desc("age_entries", "Entries that are no older than le seconds, where nf_conntrack_timestamp is on; histogram_quantile takes them as they are.", "le"),
-		up:            desc("dump_up", "Whether the table's entries could be read with the last poll (1); the status page tells why not."),
+		up:            desc("dump_up", "Whether the table's entries could be read when they were last to be (1); the status page tells why not."),
 		duration:      desc("dump_duration_seconds", "How long it took to read all entries."),
 		interrupted:   desc("dumps_interrupted_total", "Times that the table changed its shape while it was read, so that entries may have been missed or counted twice."),
+		checks:        desc("flood_checks_total", "Times that only the unreplied entries were read, between two reads of all, since the table had grown."),
 		full:          desc("forecast_full_seconds", "Time until the table is full, as it grows now; absent without a trend towards that, or when it is too early to say."),
-		confidence:    desc("forecast_confidence", "How much of the table's growth the trend explains, from 0 to 1; absent without a forecast."),
+		confidence:    desc("forecast_confidence", "How sure the forecast is, from 0 to 1: how much of the table's growth the trend explains, and below 0.5 while the growth may be that of a saw-tooth; absent without a forecast."),
 		podEntries:    desc("top_pod_entries", "Entries of the pods that are the sources or destinations of most, at least; the addresses of pods that are not known are left out.", "role", "namespace", "pod"),
 		podHalfOpen:   desc("top_pod_half_open_entries", "Half-open entries of the pods that are the sources or destinations of most, at least; the addresses of pods that are not known are left out.", "role", "namespace", "pod"),
 		floods:        desc("floods", "Floods, and what looks like them, that go on: flood of half-open entries that no client of the victim explains, scan of hosts or ports by one source, unanswered for a service that does not answer its own clients any more.", "kind"),
@@ -81,7 +83,7 @@ func newMetrics() *metrics {
 
 func (m *metrics) describe(to chan<- *prometheus.Desc) {
 	for _, d := range append([]*prometheus.Desc{
-		m.entries, m.limit, m.buckets, m.zone, m.state, m.status, m.service, m.notAllowed, m.age, m.up, m.duration, m.interrupted, m.overruns,
+		m.entries, m.limit, m.buckets, m.zone, m.state, m.status, m.service, m.notAllowed, m.age, m.up, m.duration, m.interrupted, m.overruns, m.checks,
 		m.full, m.confidence, m.podEntries, m.podHalfOpen, m.floods, m.floodHalfOpen,
 	}, m.counters[:]...) {
 		to <- d
@@ -102,6 +104,7 @@ func (m *metrics) collect(s *snapshot, names Resolver, to chan<- prometheus.Metr
 	}
 	to <- prometheus.MustNewConstMetric(m.interrupted, prometheus.CounterValue, float64(s.interrupted))
 	to <- prometheus.MustNewConstMetric(m.overruns, prometheus.CounterValue, float64(s.overruns))
+	to <- prometheus.MustNewConstMetric(m.checks, prometheus.CounterValue, float64(s.checks))
 	if s.growing {
 		gauge(m.full, s.forecast.Full.Seconds())
 		gauge(m.confidence, s.forecast.Confidence)

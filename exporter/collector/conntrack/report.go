@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -118,8 +119,8 @@ func (c *Collector) Report() *Report {
 			r.Counters[name] = s.totals[i]
 		}
 	}
-	if s.why != nil {
-		r.Missing = missing(s.why)
+	if err := errors.Join(s.why, s.unnamed); err != nil {
+		r.Missing = missing(err)
 	}
 	if s.table == nil {
 		return r

@@ -89,6 +89,9 @@ func (t *tracker) track(of tuple, flags uint8) (state uint64, e entry) {
 		return stateNew | stateTracked, entry{}
 	}
 	e.conn.update(e.reply, flags, t.now)
+	if of.protocol == protoTCP && e.conn.states == [2]tcpState{tcpSynSent, tcpClosed} && flags&(syn|ack) == syn {
+		return stateNew | stateTracked, e // again
+	}
 	state = stateEstablished | stateTracked
 	if e.reply {
 		state |= stateReply
@@ -154,6 +157,8 @@ func (c *connection) update(reply bool, flags uint8, now time.Time) {
 		timeout = timeoutClosed
 	case low >= tcpClosing:
 		timeout = timeoutTimeWait
+	case low == tcpClosed:
+		timeout = timeoutSYNSent
 	case low < tcpEstablished:
 		timeout = timeoutSYNReceived
 	case high >= tcpClosing:

@@ -35,6 +35,7 @@ type traffic struct {
 	next      uint16 // source port
 	floodPort uint16
 	sessions  []*session
+	waiting   []denied
 	phases    [3][]packet
 }
 
@@ -51,6 +52,12 @@ type session struct {
 	every          int    // seconds between two exchanges
 	request, reply int    // bytes
 	seq, ack       uint32
+}
+
+// denied is a connection whose SYN was dropped: it is sent again.
+type denied struct {
+	syn   packet
+	since int // seconds
 }
 
 func newTraffic(random *rand.Rand, rate float64) *traffic {
@@ -103,6 +110,7 @@ func (t *traffic) second(m simulation.Moment) [3][]packet {
 		}
 		return 0
 	})
+	t.again(m)
 	t.begin(m)
 	t.names(m)
 	t.oddities(m)
@@ -178,10 +186,29 @@ func (s *session) nextHop(from, to *port, address netip.Addr) mac {
 	return gateway().mac
 }
 
-// begin connections. Those that a policy denies are SYN only.
+// again sends what was dropped, as Linux does: after 1, 3, 7 and 15 seconds.
+func (t *traffic) again(m simulation.Moment) {
+	if _, told := m.Told(simulation.DefaultDeny); !told { // what waits is let pass, or has given up
+		t.waiting = nil
+	}
+	kept := t.waiting[:0]
+	for _, d := range t.waiting {
+		d.since++
+		if d.since&(d.since+1) == 0 {
+			t.send(0, d.syn)
+		}
+		if d.since < 15 {
+			kept = append(kept, d)
+		}
+	}
+	t.waiting = kept
+}
+
+// begin connections. Those that a policy denies are SYN only: a client that is
+// rejected tries anew at once, one whose SYN is dropped sends it again.
 func (t *traffic) begin(m simulation.Moment) {
 	_, rejected := m.Told(simulation.Rejected)
-	_, denied := m.Told(simulation.DefaultDeny)
+	_, isolated := m.Told(simulation.DefaultDeny)
 	list := services(m)
 	catalog, payments := &list[catalogGroup-1], &list[paymentsGroup-1]
 	frontend, gw, tun := podPort(simulation.Frontend.Pod()), gateway(), tunnel()
@@ -189,33 +216,50 @@ func (t *traffic) begin(m simulation.Moment) {
 
 	for range t.times(t.rate * (2 + 0.12*float64(m.Replicas))) { // the load balancer's, to the members of its pool
 		w := web()
-		t.connect(session{client: gw, server: w, from: netip.AddrFrom4([4]byte{198, 51, 100, byte(20 + t.random.IntN(3))}), to: w.address, toPort: simulation.WebPort, target: simulation.WebPort, request: 420, reply: 1400}, false)
+		t.connect(session{client: gw, server: w, from: netip.AddrFrom4([4]byte{198, 51, 100, byte(20 + t.random.IntN(3))}), to: w.address, toPort: simulation.WebPort, target: simulation.WebPort, request: 420, reply: 1400}, passes)
 	}
-	for range t.times(t.rate * 2) {
-		t.connect(session{client: frontend, server: podPort(simulation.Catalog.Pod()), from: frontend.address, to: catalog.address, toPort: catalog.port, target: catalog.target, request: 180, reply: 900}, rejected)
+	catalogs, byCatalog := 2.0, passes
+	if rejected {
+		catalogs, byCatalog = 14, rejects
 	}
-	for range t.times(t.rate * 1.5) {
-		t.connect(session{client: frontend, server: podPort(simulation.Payments.Pod()), from: frontend.address, to: payments.address, toPort: payments.port, target: payments.target, request: 350, reply: 250}, denied)
+	for range t.times(t.rate * catalogs) {
+		t.connect(session{client: frontend, server: podPort(simulation.Catalog.Pod()), from: frontend.address, to: catalog.address, toPort: catalog.port, target: catalog.target, request: 180, reply: 900}, byCatalog)
+	}
+	byPayments := passes
+	if isolated {
+		byPayments = drops
+	}
+	for range t.times(t.rate * 2.5) {
+		t.connect(session{client: frontend, server: podPort(simulation.Payments.Pod()), from: frontend.address, to: payments.address, toPort: payments.port, target: payments.target, request: 350, reply: 250}, byPayments)
 	}
 	for range t.times(t.rate * (0.5 + 0.03*float64(m.Replicas))) {
 		w := web()
-		t.connect(session{client: w, server: podPort(simulation.Catalog.Pod()), from: w.address, to: catalog.address, toPort: catalog.port, target: catalog.target, request: 160, reply: 700}, false)
+		t.connect(session{client: w, server: podPort(simulation.Catalog.Pod()), from: w.address, to: catalog.address, toPort: catalog.port, target: catalog.target, request: 160, reply: 700}, passes)
 	}
-	for range t.times(t.rate) { // a bank
+	for range t.times(t.rate * 1.5) { // a bank
 		p := podPort(simulation.Payments.Pod())
-		t.connect(session{client: p, server: gw, from: p.address, to: netip.AddrFrom4([4]byte{203, 0, 113, 80}), toPort: 443, target: 443, request: 600, reply: 400}, denied)
+		t.connect(session{client: p, server: gw, from: p.address, to: netip.AddrFrom4([4]byte{203, 0, 113, 80}), toPort: 443, target: 443, request: 600, reply: 400}, byPayments)
 	}
 	for range t.times(t.rate * 0.7) { // from outside, to a Service whose endpoint is on another node
 		sessions := &list[sessionsGroup-1]
-		t.connect(session{client: gw, server: tun, from: netip.AddrFrom4([4]byte{198, 51, 100, byte(20 + t.random.IntN(3))}), to: sessions.address, backend: sessions.endpoints[0], seen: gatewayAddress(), toPort: sessions.port, target: sessions.target, request: 90, reply: 300}, false)
+		t.connect(session{client: gw, server: tun, from: netip.AddrFrom4([4]byte{198, 51, 100, byte(20 + t.random.IntN(3))}), to: sessions.address, backend: sessions.endpoints[0], seen: gatewayAddress(), toPort: sessions.port, target: sessions.target, request: 90, reply: 300}, passes)
 	}
 	for range t.times(t.rate) { // a Pod of another node
 		w := web()
-		t.connect(session{client: tun, server: w, from: netip.AddrFrom4([4]byte{203, 0, 113, byte(130 + t.random.IntN(20))}), to: w.address, toPort: simulation.WebPort, target: simulation.WebPort, request: 200, reply: 1200}, false)
+		t.connect(session{client: tun, server: w, from: netip.AddrFrom4([4]byte{203, 0, 113, byte(130 + t.random.IntN(20))}), to: w.address, toPort: simulation.WebPort, target: simulation.WebPort, request: 200, reply: 1200}, passes)
 	}
 }
 
-func (t *traffic) connect(s session, denied bool) {
+// verdict of policies on a connection.
+type verdict uint8
+
+const (
+	passes verdict = iota
+	rejects
+	drops
+)
+
+func (t *traffic) connect(s session, v verdict) {
 	s.fromPort, s.every, s.left = t.source(), 1, 2+t.random.IntN(4)
 	if t.random.IntN(20) == 0 { // one that is kept
 		s.every, s.left = 15, 60+t.random.IntN(240)
@@ -223,7 +267,10 @@ func (t *traffic) connect(s session, denied bool) {
 	s.seq, s.ack = t.random.Uint32(), 0
 	server := t.random.Uint32()
 	t.send(0, s.up(syn, 0))
-	if denied {
+	if v == drops {
+		t.waiting = append(t.waiting, denied{syn: s.up(syn, 0)})
+	}
+	if v != passes {
 		return
 	}
 	s.seq++
@@ -244,7 +291,7 @@ func (t *traffic) names(m simulation.Moment) {
 		if client.pod == server.pod {
 			continue
 		}
-		if _, denied := m.Told(simulation.DefaultDeny); denied && client.pod == simulation.Payments.Pod().Name {
+		if _, isolated := m.Told(simulation.DefaultDeny); isolated && client.pod == simulation.Payments.Pod().Name {
 			continue
 		}
 		query := packet{
@@ -290,7 +337,7 @@ func (t *traffic) oddities(m simulation.Moment) {
 		p.fromPort = 0
 		t.send(0, p)
 	}
-	for range t.times(0.15) {
+	for range t.times(2.5 * t.rate) {
 		t.send(0, ip(anyPod(), protoTCP, netip.AddrFrom4([4]byte{203, 0, 113, 81}), 23))
 	}
 	for range t.times(0.1) {

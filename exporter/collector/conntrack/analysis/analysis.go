@@ -77,6 +77,9 @@ func (e *Entry) HalfOpen() bool {
 	return e.State == SynSent || e.State == SynRecv || e.State == SynSent2 || e.State == Close
 }
 
+// FloodEntries is the default of the option.
+const FloodEntries = 2000
+
 // Options of an Analyzer. The zero value of each field means its default.
 type Options struct {
 	// K is how many results a list has: 10.
@@ -94,7 +97,7 @@ type Options struct {
 	Seed uint64
 
 	// FloodEntries is how many half-open entries above its baseline a victim has
-	// in a flood: 2000. With the kernel's time-outs a flood of unanswered SYN
+	// in a flood: FloodEntries. With the kernel's time-outs a flood of unanswered SYN
 	// has as many at 17 a second, one of SYN that are answered at 34, one of UDP
 	// at 67.
 	FloodEntries int

@@ -51,36 +51,29 @@ func New(o Options) *Analyzer {
 		destinations: newSketch[[16]byte](o.Counters), destinationsWas: newSketch[[16]byte](o.Counters),
 		pairs: newSketch[pair](o.Counters), pairsWas: newSketch[pair](o.Counters),
 		services: group[service]{
-			sketch: newSketch[service](o.Counters), watches: make([]watch, maxServices),
+			sketch: newSketch[service](o.Counters), most: maxServices,
 			key:  func(w *watch) service { return w.to },
 			keep: func(w *watch, key service) { w.to = key },
+			make: func() *watch { return &watch{heavy: new(heavy)} },
 		},
 		origins: group[[16]byte]{
-			sketch: newSketch[[16]byte](o.Counters), watches: make([]watch, maxSources),
+			sketch: newSketch[[16]byte](o.Counters), most: maxSources,
 			key:  func(w *watch) [16]byte { return w.source },
 			keep: func(w *watch, key [16]byte) { w.source = key },
+			make: func() *watch { return &watch{others: new(distinct)} },
 		},
 		hosts: group[[16]byte]{
-			sketch: newSketch[[16]byte](o.Counters), watches: make([]watch, maxHosts),
+			sketch: newSketch[[16]byte](o.Counters), most: maxHosts,
 			key:  func(w *watch) [16]byte { return w.to.address },
 			keep: func(w *watch, key [16]byte) { w.to.address = key },
+			make: func() *watch { return &watch{others: new(distinct)} },
 		},
 		conversations: group[pair]{
-			sketch: newSketch[pair](o.Counters), watches: make([]watch, maxPairs),
+			sketch: newSketch[pair](o.Counters), most: maxPairs,
 			key:  func(w *watch) pair { return pair{w.source, w.to.address} },
 			keep: func(w *watch, key pair) { w.source, w.to.address = key.source, key.destination },
+			make: func() *watch { return &watch{others: new(distinct), ports: new(portCounts)} },
 		},
-	}
-	for i := range a.services.watches {
-		a.services.watches[i].heavy = new(heavy)
-	}
-	for i := range a.conversations.watches {
-		a.conversations.watches[i].ports = new(portCounts)
-	}
-	for _, watches := range [][]watch{a.hosts.watches, a.origins.watches, a.conversations.watches} {
-		for i := range watches {
-			watches[i].others = new(distinct)
-		}
 	}
 	return a
 }
@@ -100,7 +93,7 @@ func (o *Options) setDefaults() {
 		o.OneWay = []uint16{4789, 6081, 8472}
 	}
 	if o.FloodEntries <= 0 {
-		o.FloodEntries = 2000
+		o.FloodEntries = FloodEntries
 	}
 	if o.FloodShare <= 0 {
 		o.FloodShare = 0.5
@@ -113,11 +106,11 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Bytes is how much memory the Analyzer takes, whatever the table's size.
+// Bytes is how much memory the Analyzer takes at most, whatever the table's size.
 func (a *Analyzer) Bytes() int {
 	watches := maxServices + maxHosts + maxPairs + maxSources
 	return int(unsafe.Sizeof(*a)) + 2*memoryBlocks*64 + MaxEvents*int(unsafe.Sizeof(Event{})) +
-		watches*int(unsafe.Sizeof(watch{})) + maxServices*int(unsafe.Sizeof(heavy{})) +
+		watches*int(unsafe.Sizeof(watch{})+unsafe.Sizeof(&watch{})) + maxServices*int(unsafe.Sizeof(heavy{})) +
 		(watches-maxServices)*int(unsafe.Sizeof(distinct{})) + maxPairs*int(unsafe.Sizeof(portCounts{})) +
 		2*(a.sources.bytes()+a.destinations.bytes()+a.pairs.bytes()) +
 		a.services.sketch.bytes() + a.hosts.sketch.bytes() + a.origins.sketch.bytes() + a.conversations.sketch.bytes()

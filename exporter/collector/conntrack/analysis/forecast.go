@@ -15,6 +15,19 @@ type ForecastOptions struct {
 	Memory time.Duration
 	// Horizon beyond which there is no forecast: 24 hours.
 	Horizon time.Duration
+	// Trend that lasts so long is one: a minute.
+	Trend time.Duration
+	// Reach of a trend, in its own length: 8.
+	Reach float64
+	// Settle is how long counts go back before there is a forecast of a table
+	// that is not nearly full: 14 minutes.
+	Settle time.Duration
+}
+
+// Glimpse has the options for a look of so long, at counts each second: a
+// forecast by what there is.
+func Glimpse(lasts time.Duration) ForecastOptions {
+	return ForecastOptions{Window: max(lasts, time.Minute), Trend: min(lasts/2, time.Minute), Reach: 120, Settle: time.Second}
 }
 
 // Forecast of a table that fills.
@@ -27,7 +40,8 @@ type Forecast struct {
 	// of the counts has no memory.
 	Earliest, Latest time.Duration
 	// Confidence from 0 to 1: how much of the counts' change the trend explains,
-	// less where the forecast is long beside the trend.
+	// less where the forecast is long beside the trend. It is below Confident
+	// while the growth may be that of a tooth, which falls again.
 	Confidence float64
 	// Growth of the table, in entries per second, at the newest count.
 	Growth float64
@@ -36,22 +50,41 @@ type Forecast struct {
 }
 
 const (
+	// SoonFull is when a table that fills is worth an alarm.
+	SoonFull = 30 * time.Minute
+	// Confident is the confidence that an alarm takes.
+	Confident = 0.5
+)
+
+// Soon tells whether the forecast is worth an alarm.
+func (f *Forecast) Soon() bool { return f.Full < SoonFull && f.Confidence >= Confident }
+
+const (
 	// Counts that are closer than this part of the window are averaged.
 	windowPoints = 60
 	// Highs and lows that are remembered.
 	spans = 180
 	// What a trend needs at least.
-	trendPoints  = 6
-	trendSeconds = 60
-	// A trend is not drawn out to more than so many times its length.
-	reach = 8
-	// Before so much was seen, it must be near the limit.
-	youngSeconds = 840
-	nearLimit    = 0.85
+	trendPoints = 6
+	// Before the counts have settled, the table must be near the limit.
+	nearLimit = 0.85
+	// What falls again does so below this share of the limit, for all we know.
+	toothHighest = 0.9
+	// From this share on, what accelerates or has grown for long goes on.
+	doubtful = 0.75
+	// What accelerates: its growth is e times what it was, to this power.
+	accelerates = 1.5
+	curvePoints = 10
+	// What grows for so long is no tooth.
+	longSeconds = 75 * 60
+	// A bend explains so many times more than noise would.
+	bendSquares = 20
+	// Two trends in a row differ by so much of the time left.
+	agreement = 0.2
 	// Growth beside its standard error.
 	significance = 8
-	// A trend is told when it has been there for so long.
-	holdSeconds = 45
+	// A trend is told when it has been there for this part of what makes one.
+	hold = 0.75
 )
 
 // point is a count, or an average of some, at seconds since the first.
@@ -84,6 +117,7 @@ type Forecaster struct {
 	current  trend // if it has one, towards the limit
 	has      bool
 	hasSince float64
+	ends     [2]float64 // when the last two trends have the table full
 }
 
 // NewForecaster makes a Forecaster.
@@ -96,6 +130,15 @@ func NewForecaster(o ForecastOptions) *Forecaster {
 	}
 	if o.Horizon <= 0 {
 		o.Horizon = 24 * time.Hour
+	}
+	if o.Trend <= 0 {
+		o.Trend = time.Minute
+	}
+	if o.Reach <= 0 {
+		o.Reach = 8
+	}
+	if o.Settle <= 0 {
+		o.Settle = 14 * time.Minute
 	}
 	return &Forecaster{
 		options: o, points: make([]point, 0, 2*windowPoints), spans: make([]span, 0, spans+1),
@@ -145,9 +188,14 @@ func (f *Forecaster) Observe(at time.Time, entries, limit uint64) {
 	if f.current, f.has = f.trend(); f.has && f.roseAndFell(&f.current) {
 		f.has = false
 	}
+	if !f.has {
+		return
+	}
 	if !had {
 		f.hasSince = f.last.at
+		f.ends = [2]float64{math.Inf(1), math.Inf(1)}
 	}
+	f.ends = [2]float64{f.ends[1], f.last.at + f.current.left(f.current.growth, f.limit)}
 }
 
 // trend is a curve through counts: count(t) = level + growth·(e^(bend·t)-1)/bend,
@@ -158,6 +206,7 @@ type trend struct {
 	error               float64 // standard error of the growth
 	other               float64 // growth with a bend, if the curve has none, and without one
 	explains            float64 // share of the variance
+	points              int
 }
 
 // left is how long the curve takes to the limit; infinite if it does not get there.
@@ -184,21 +233,86 @@ func (f *Forecaster) Forecast() (Forecast, bool) {
 	if f.last.count >= f.limit {
 		return Forecast{Confidence: 1, Since: f.start.Add(seconds(f.last.at))}, true
 	}
-	if !f.has || f.last.at-f.hasSince < holdSeconds {
+	held := hold * f.options.Trend.Seconds()
+	if !f.has || f.last.at-f.hasSince < held {
 		return Forecast{}, false
 	}
 	t := f.current
 	lasts := f.last.at - t.since
 	full := t.left(t.growth, f.limit)
-	if full > reach*lasts || full > f.options.Horizon.Seconds() {
+	if slices.Max(f.ends[:])-slices.Min(f.ends[:]) > max(agreement*full, held) {
 		return Forecast{}, false
 	}
-	latest := min(t.left(t.growth*0.97-1.64*t.error, f.limit), f.options.Horizon.Seconds())
+	if full > f.options.Reach*lasts || full > f.options.Horizon.Seconds() {
+		return Forecast{}, false
+	}
+	earliest := min(full, t.left(t.growth*1.03+1.64*t.error, f.limit))
+	latest := max(full, min(t.left(t.growth*0.97-1.64*t.error, f.limit), f.options.Horizon.Seconds()))
+	confidence := Confident * max(0, t.explains) * (1 - full/(f.options.Reach*lasts)/2)
+	if f.sure(&t) {
+		confidence += Confident
+	}
 	return Forecast{
-		Full: seconds(full), Earliest: seconds(t.left(t.growth*1.03+1.64*t.error, f.limit)), Latest: seconds(latest),
-		Confidence: max(0, t.explains) * (1 - full/(reach*lasts)/2),
+		Full: seconds(full), Earliest: seconds(earliest), Latest: seconds(latest),
+		Confidence: confidence,
 		Growth:     t.growth, Since: f.start.Add(seconds(t.since)),
 	}, true
+}
+
+// sure reports whether the growth is not that of a tooth, nor to a level below
+// the limit: the table is nearly full, or was full, or grows faster and faster,
+// or has grown for long.
+func (f *Forecaster) sure(t *trend) bool {
+	switch share := f.last.count / f.limit; {
+	case share >= toothHighest || f.wasFull():
+		return true
+	case share >= doubtful:
+		return t.points >= curvePoints && t.bend*(f.last.at-t.since) >= accelerates || f.growsForLong()
+	}
+	return false
+}
+
+func (f *Forecaster) wasFull() bool {
+	for i := range f.spans {
+		if f.spans[i].high >= 0.97*f.limit {
+			return true
+		}
+	}
+	return false
+}
+
+// growsForLong reports whether the table has grown in each part of the last
+// while, by a quarter of the mean at least, in the newest by no less than before,
+// and has not fallen in between.
+func (f *Forecaster) growsForLong() bool {
+	if len(f.spans) == 0 || f.spans[0].at > f.last.at-longSeconds {
+		return false
+	}
+	const parts = 6
+	var sum, n [parts]float64
+	low, fall := math.Inf(1), 0.0
+	for i := len(f.spans) - 1; i >= 0; i-- {
+		s := f.spans[i]
+		part := int((f.last.at - s.at) / (longSeconds / parts))
+		if part >= parts {
+			break
+		}
+		sum[part] += (s.low + s.high) / 2
+		n[part]++
+		low = min(low, s.low)
+		fall = max(fall, s.high-low)
+	}
+	if slices.Contains(n[:], 0) {
+		return false
+	}
+	step := func(part int) float64 { return sum[part]/n[part] - sum[part+1]/n[part+1] }
+	rise := sum[0]/n[0] - sum[parts-1]/n[parts-1]
+	for part := range parts - 1 {
+		if step(part) <= rise/(parts-1)/4 {
+			return false
+		}
+	}
+	return fall < rise/5 && step(0) > 0.95*step(1)
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -211,9 +325,9 @@ func (f *Forecaster) trend() (best trend, ok bool) {
 	slowest, fastest := math.Inf(-1), math.Inf(1)
 	for from := n - trendPoints; from >= 0; {
 		part := f.points[from:]
-		if lasts := f.last.at - part[0].at; lasts >= trendSeconds {
+		if lasts := f.last.at - part[0].at; lasts >= f.options.Trend.Seconds() {
 			t, fits := f.fit(part, noise)
-			tolerance := 2*t.error + 0.03*math.Abs(t.growth)
+			tolerance := 4*t.error + 0.06*math.Abs(t.growth)
 			if ok && (t.growth < slowest || t.growth > fastest) {
 				break
 			}
@@ -257,14 +371,14 @@ func (f *Forecaster) fit(part []point, noise float64) (best trend, fits bool) {
 		// A bend must explain much of what an even growth does not.
 		bent, less := f.regress(part, bend)
 		free := float64(len(part) - 3)
-		if squares-less > 25*max(less/free, noise*noise*max(1, 120*free/lasts)) {
+		if squares-less > bendSquares*max(less/free, noise*noise*max(1, 120*free/lasts)) {
 			bent.other = best.growth
 			best, squares = bent, less
 		} else {
 			best.other = bent.growth
 		}
 	}
-	best.since = part[0].at
+	best.since, best.points = part[0].at, len(part)
 
 	// Residuals that go with their neighbours are of another curve, or of noise
 	// that has a memory, which shows in short parts as growth.
@@ -379,7 +493,7 @@ func (f *Forecaster) regress(part []point, bend float64) (t trend, squares float
 // roseAndFell reports whether the counts before the trend make it doubtful:
 // they were as high and fell again, or there are too few of them.
 func (f *Forecaster) roseAndFell(t *trend) bool {
-	lasts := f.last.at - t.since
+	lasts, young := f.last.at-t.since, f.options.Settle.Seconds()
 	low, high, fastest, before := math.Inf(1), math.Inf(-1), 0.0, 0.0
 	for i, s := range f.spans {
 		if s.at >= t.since {
@@ -397,11 +511,11 @@ func (f *Forecaster) roseAndFell(t *trend) bool {
 	if high >= 0.97*f.limit { // it was full: that it fell is no comfort
 		return false
 	}
-	if before >= 4*lasts && before >= youngSeconds && t.growth > 2.5*fastest {
+	if before >= 4*lasts && before >= young && t.growth > 2.5*fastest {
 		return false
 	}
 	if f.last.count < high+min((high-low)/4, (f.limit-high)/2) {
 		return true
 	}
-	return before+lasts < youngSeconds && (lasts < youngSeconds/3 || f.last.count < nearLimit*f.limit)
+	return before+lasts < young && (lasts < young/3 || f.last.count < nearLimit*f.limit)
 }

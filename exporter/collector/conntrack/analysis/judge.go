@@ -44,26 +44,26 @@ func (a *Analyzer) judge(s *Snapshot) {
 	if a.polls > 0 && j.seconds > 0 {
 		j.step = 1 - math.Exp(-j.seconds/a.options.Memory.Seconds())
 	}
-	for i := range a.services.watches {
-		if w := &a.services.watches[i]; w.used {
+	for _, w := range a.services.watches {
+		if w.used {
 			j.conclude(w, j.service(w))
 			for i := range w.heavy.n {
 				j.explain(w, w.heavy.keys[i], w.scaled(w.heavy.counts[i]), true)
 			}
 		}
 	}
-	for i := range a.conversations.watches {
-		if w := &a.conversations.watches[i]; w.used {
+	for _, w := range a.conversations.watches {
+		if w.used {
 			j.conclude(w, j.conversation(w))
 		}
 	}
-	for i := range a.hosts.watches {
-		if w := &a.hosts.watches[i]; w.used {
+	for _, w := range a.hosts.watches {
+		if w.used {
 			j.conclude(w, j.host(w))
 		}
 	}
-	for i := range a.origins.watches {
-		if w := &a.origins.watches[i]; w.used {
+	for _, w := range a.origins.watches {
+		if w.used {
 			j.conclude(w, j.origin(w))
 		}
 	}

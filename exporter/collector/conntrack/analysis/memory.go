@@ -13,13 +13,11 @@ const (
 // memory remembers hashes for some time: a Bloom filter for what is newer, and
 // one for what is older.
 type memory struct {
-	newer, older *[memoryBlocks][8]uint64
-	since        time.Time // when newer began
+	newer, older *[memoryBlocks][8]uint64 // older is nil at first
+	since        time.Time                // when newer began
 }
 
-func newMemory() *memory {
-	return &memory{newer: new([memoryBlocks][8]uint64), older: new([memoryBlocks][8]uint64)}
-}
+func newMemory() *memory { return &memory{newer: new([memoryBlocks][8]uint64)} }
 
 // rotate forgets what is older than the time to be remembered.
 func (m *memory) rotate(at time.Time, remember time.Duration) {
@@ -28,6 +26,9 @@ func (m *memory) rotate(at time.Time, remember time.Duration) {
 	}
 	if at.Sub(m.since) >= remember {
 		m.newer, m.older, m.since = m.older, m.newer, at
+		if m.newer == nil {
+			m.newer = new([memoryBlocks][8]uint64)
+		}
 		clear(m.newer[:])
 	}
 }
@@ -49,12 +50,12 @@ func (m *memory) add(hash uint64) (isNew bool) {
 		}
 		rest >>= 9
 	}
-	return isNew && !in(&m.older[at], hash)
+	return isNew && !(m.older != nil && in(&m.older[at], hash))
 }
 
 func (m *memory) has(hash uint64) bool {
 	at, _ := block(hash)
-	return in(&m.newer[at], hash) || in(&m.older[at], hash)
+	return in(&m.newer[at], hash) || m.older != nil && in(&m.older[at], hash)
 }
 
 func in(words *[8]uint64, hash uint64) bool {
@@ -74,6 +75,9 @@ func (m *memory) falseShare() float64 {
 	const looked = memoryBlocks / 16
 	no := 1.0
 	for _, filter := range []*[memoryBlocks][8]uint64{m.newer, m.older} {
+		if filter == nil {
+			continue
+		}
 		sum := 0.0
 		for i := range looked {
 			ones := 0

@@ -3,6 +3,7 @@ package analysis
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 	"unsafe"
 )
@@ -26,24 +27,35 @@ type counter[K comparable] struct {
 // Beside space-saving, which it bounds alike, it needs no order among the
 // counters: a known key costs one look-up, and a new one on average a few
 // counters' walk, whatever the stream.
+//
+// A small table takes little memory: there are leastCounters at first, and more
+// as keys come.
 type sketch[K comparable] struct {
 	index    []uint32 // 16 bits of the hash, and 1 + the index of the counter
 	counters []counter[K]
+	most     int // counters
 	offset   uint64
 	scratch  []uint32
 }
 
-func newSketch[K comparable](counters int) *sketch[K] {
-	size := 1
-	for size < 2*counters {
-		size *= 2
-	}
-	return &sketch[K]{
-		index:    make([]uint32, size),
-		counters: make([]counter[K], 0, counters),
-		scratch:  make([]uint32, counters),
-	}
+const leastCounters = 256
+
+func newSketch[K comparable](most int) *sketch[K] {
+	s := &sketch[K]{most: most}
+	s.resize(min(most, leastCounters))
+	return s
 }
+
+// resize makes room for that many counters.
+func (s *sketch[K]) resize(counters int) {
+	s.counters = append(make([]counter[K], 0, counters), s.counters...)
+	s.index = make([]uint32, indexSize(counters))
+	s.fillIndex()
+}
+
+// indexSize for that many counters: a power of two, at least half of which stays
+// free.
+func indexSize(counters int) int { return 1 << bits.Len(uint(2*counters-1)) }
 
 func (s *sketch[K]) reset() {
 	clear(s.index)
@@ -69,7 +81,11 @@ func (s *sketch[K]) at(key *K, hash uint64) *counter[K] {
 			s.index[i] = tag | uint32(len(s.counters))
 			return &s.counters[len(s.counters)-1]
 		}
-		s.purge()
+		if len(s.counters) < s.most {
+			s.resize(min(2*len(s.counters), s.most))
+		} else {
+			s.purge()
+		}
 	}
 }
 
@@ -95,8 +111,9 @@ func (s *sketch[K]) entries(key *K, hash uint64) float64 {
 	return 0
 }
 
+// bytes that it takes at most.
 func (s *sketch[K]) bytes() int {
-	return int(unsafe.Sizeof(*s)) + cap(s.index)*4 + cap(s.scratch)*4 + cap(s.counters)*int(unsafe.Sizeof(counter[K]{}))
+	return int(unsafe.Sizeof(*s)) + indexSize(s.most)*4 + s.most*4 + s.most*int(unsafe.Sizeof(counter[K]{}))
 }
 
 // purge frees counters: at least one, and half of them if none is watched.
@@ -113,6 +130,11 @@ func (s *sketch[K]) purge() {
 	}
 	s.counters = kept
 	clear(s.index)
+	s.fillIndex()
+}
+
+// fillIndex puts the counters into the index, which is empty.
+func (s *sketch[K]) fillIndex() {
 	mask := uint64(len(s.index) - 1)
 	for n := range s.counters {
 		hash := s.counters[n].hash
@@ -138,6 +160,9 @@ func (s *sketch[K]) median() uint32 {
 		if below += int(times); below > half {
 			return uint32(n)
 		}
+	}
+	if s.scratch == nil {
+		s.scratch = make([]uint32, s.most)
 	}
 	counts := s.scratch[:len(s.counters)]
 	for i := range s.counters {

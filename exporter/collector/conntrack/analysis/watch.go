@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -152,9 +153,11 @@ func (w *watch) protocol() uint8 {
 // group watches the biggest keys of a sketch.
 type group[K comparable] struct {
 	sketch    *sketch[K]
-	watches   []watch
+	watches   []*watch // as many as there were keys to watch at once
+	most      int
 	key       func(*watch) K
 	keep      func(*watch, K)
+	make      func() *watch
 	least     uint32 // entries at which a key is watched
 	unwatched uint64
 }
@@ -164,8 +167,8 @@ type group[K comparable] struct {
 func (g *group[K]) begin(least uint32) {
 	g.least, g.unwatched = least, 0
 	g.sketch.reset()
-	for i := range g.watches {
-		if w := &g.watches[i]; w.used {
+	for i, w := range g.watches {
+		if w.used {
 			w.reset()
 			key := g.key(w)
 			g.sketch.at(&key, w.hash).watch = int32(i + 1)
@@ -187,7 +190,7 @@ func (g *group[K]) count(key *K, hash uint64, halfOpen bool) *watch {
 	if c.watch <= 0 {
 		return nil
 	}
-	w := &g.watches[c.watch-1]
+	w := g.watches[c.watch-1]
 	w.total++
 	return w
 }
@@ -196,8 +199,10 @@ func (g *group[K]) count(key *K, hash uint64, halfOpen bool) *watch {
 // less.
 func (g *group[K]) take(c *counter[K]) {
 	smallest, entries := -1, uint64(math.MaxUint64)
-	for i := range g.watches {
-		w := &g.watches[i]
+	if !slices.ContainsFunc(g.watches, func(w *watch) bool { return !w.used }) && len(g.watches) < g.most {
+		g.watches = append(g.watches, g.make())
+	}
+	for i, w := range g.watches {
 		if !w.used {
 			smallest, entries = i, 0
 			break
@@ -211,7 +216,7 @@ func (g *group[K]) take(c *counter[K]) {
 		g.unwatched++
 		return
 	}
-	w := &g.watches[smallest]
+	w := g.watches[smallest]
 	if w.used {
 		key := g.key(w)
 		if robbed := g.sketch.find(&key, w.hash); robbed != nil {
@@ -226,8 +231,7 @@ func (g *group[K]) take(c *counter[K]) {
 
 // rest ends a poll: keys that have been small for a while are watched no more.
 func (g *group[K]) rest() {
-	for i := range g.watches {
-		w := &g.watches[i]
+	for _, w := range g.watches {
 		switch {
 		case !w.used:
 		case w.event != nil || w.total >= uint64(g.least):

@@ -130,6 +130,35 @@ func TestEntry_Rules(t *testing.T) {
 	}
 }
 
+// What is read as a usual tuple is what it is attribute by attribute; what is
+// usual is read so.
+func FuzzUsual(f *testing.F) {
+	ports := [][]byte{attr(attrProtoSrcPort, u16(40001)...), attr(attrProtoDstPort, u16(443)...)}
+	for _, t := range [][]byte{
+		tuple(attrTupleOrig, "192.0.2.10", "198.51.100.7", 6, ports...),
+		tuple(attrTupleOrig, "2001:db8::1", "2001:db8::2", 17, ports...),
+	} {
+		var e Entry
+		if !e.usual(&e.Orig, t[4:]) {
+			f.Errorf("not usual: %x", t)
+		}
+		f.Add(t[4:])
+		f.Add(append(t[4:], 0, 0, 0, 0))
+	}
+	f.Add(tuple(attrTupleOrig, "192.0.2.10", "198.51.100.7", 6, ports[1], ports[0])[4:])
+	f.Fuzz(func(t *testing.T, attrs []byte) {
+		var got, want Entry
+		ok := want.tuple(&want.Orig, attrs)
+		if got.usual(&got.Orig, attrs) {
+			if !ok || got != want {
+				t.Errorf("%+v, want %+v, %t", got, want, ok)
+			}
+		} else if got != (Entry{}) {
+			t.Errorf("not usual, and yet %+v", got)
+		}
+	})
+}
+
 func FuzzEntry(f *testing.F) {
 	f.Add(tcp())
 	f.Add(payload(familyIPv6, tuple(attrTupleOrig, "2001:db8::1", "2001:db8::2", 58, attr(attrICMPv6ID, 1, 2))))
