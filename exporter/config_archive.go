@@ -24,7 +24,7 @@ type ArchiveConfig struct {
 }
 
 func defaultArchive() ArchiveConfig {
-	return ArchiveConfig{Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 2 << 20, FlushInterval: 5 * time.Minute}
+	return ArchiveConfig{Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 1 << 20, FlushInterval: 5 * time.Minute}
 }
 
 // files that are read when the archive is opened.

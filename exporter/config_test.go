@@ -48,7 +48,7 @@ func TestParseConfig_Defaults(t *testing.T) {
 		PollInterval: time.Second, ShutdownTimeout: 10 * time.Second, MaxLineBytes: 256 << 10, MaxSeries: 2000, MaxLabelValues: 32,
 		Loki: LokiConfig{Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, MaxAge: 168 * time.Hour},
 		Archive: ArchiveConfig{
-			Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 2 << 20, FlushInterval: 5 * time.Minute,
+			Prefix: "corkline", Region: "us-east-1", BudgetBytes: 1 << 30, SegmentBytes: 1 << 20, FlushInterval: 5 * time.Minute,
 		},
 		Collectors: CollectorsConfig{
 			Conntrack: ConntrackConfig{Enabled: true, Interval: 15 * time.Second, Timeout: 10 * time.Second, Table: "kernel"},

@@ -39,7 +39,7 @@ func (c *agentCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	if os.Getenv("GOGC") == "" {
 		// A line allocates nothing, so a smaller heap costs next to no time.
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(25)
 	}
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)

@@ -24,7 +24,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// Two million entries, each of another client, take no more memory than few.
+// Two million entries, each of another client, take what a collector may take,
+// and less again.
 func TestStream_Memory(t *testing.T) {
 	c := New(Options{Interval: time.Minute})
 	allocated := func(n int) uint64 {
@@ -38,9 +39,9 @@ func TestStream_Memory(t *testing.T) {
 		}
 		return after.TotalAlloc - before.TotalAlloc
 	}
-	few, many := allocated(2000), allocated(2_000_000)
-	t.Logf("%d bytes allocated for 2000 entries, %d for 2 million", few, many)
-	if many > few+(64<<10) {
-		t.Errorf("%d bytes allocated for 2000 entries, %d for 2 million", few, many)
+	first, again := allocated(2_000_000), allocated(2_000_000)
+	t.Logf("%d bytes allocated for 2 million entries, %d for the next", first, again)
+	if first > 8<<20 || again > 2<<20 {
+		t.Errorf("%d bytes allocated for 2 million entries, %d for the next", first, again)
 	}
 }

@@ -74,6 +74,7 @@ const (
 	doubtful = 0.75
 	// What accelerates: its growth is e times what it was, to this power.
 	accelerates = 1.5
+	// So many counts must show it.
 	curvePoints = 10
 	// What grows for so long is no tooth.
 	longSeconds = 75 * 60

@@ -50,7 +50,7 @@ func (m *memory) add(hash uint64) (isNew bool) {
 		}
 		rest >>= 9
 	}
-	return isNew && !(m.older != nil && in(&m.older[at], hash))
+	return isNew && (m.older == nil || !in(&m.older[at], hash))
 }
 
 func (m *memory) has(hash uint64) bool {

@@ -183,44 +183,38 @@ func (e *Entry) attributes(attrs []byte) bool {
 	}
 }
 
-// head is what an attribute with so many bytes begins with, its header included.
-func head(size, kind uint16) uint32 {
-	var b [4]byte
-	binary.NativeEndian.PutUint16(b[:], size)
-	binary.NativeEndian.PutUint16(b[2:], kind)
-	return binary.NativeEndian.Uint32(b[:])
-}
-
-const nestedFlag = 1 << 15
-
-// Heads of the attributes of a usual tuple.
-var (
-	headIPv4    = head(4+8+8, nestedFlag|attrTupleIP)
-	headIPv4Src = head(4+4, attrIPv4Src)
-	headIPv4Dst = head(4+4, attrIPv4Dst)
-	headIPv6    = head(4+20+20, nestedFlag|attrTupleIP)
-	headIPv6Src = head(4+16, attrIPv6Src)
-	headIPv6Dst = head(4+16, attrIPv6Dst)
-	headProto   = head(4+8+8+8, nestedFlag|attrTupleProto)
-	headNum     = head(4+1, attrProtoNum)
-	headSrcPort = head(4+2, attrProtoSrcPort)
-	headDstPort = head(4+2, attrProtoDstPort)
-	headState   = head(4+1, 1)
+// Heads of the attributes of a usual tuple, their sizes and kinds, as read from
+// a machine whose lowest byte is first. Another one has no usual tuples.
+const (
+	nestedFlag  = 1 << 15
+	headIPv4    = 4 + 8 + 8 | (nestedFlag|attrTupleIP)<<16
+	headIPv4Src = 4 + 4 | attrIPv4Src<<16
+	headIPv4Dst = 4 + 4 | attrIPv4Dst<<16
+	headIPv6    = 4 + 20 + 20 | (nestedFlag|attrTupleIP)<<16
+	headIPv6Src = 4 + 16 | attrIPv6Src<<16
+	headIPv6Dst = 4 + 16 | attrIPv6Dst<<16
+	headProto   = 4 + 8 + 8 + 8 | (nestedFlag|attrTupleProto)<<16
+	headNum     = 4 + 1 | attrProtoNum<<16
+	headSrcPort = 4 + 2 | attrProtoSrcPort<<16
+	headDstPort = 4 + 2 | attrProtoDstPort<<16
+	headState   = 4 + 1 | 1<<16
 )
+
+func head(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 
 // usual reads a tuple of addresses and ports in the order and sizes in which all
 // kernels send it. It is false, and e as it was, when that is not how it is.
 func (e *Entry) usual(t *Tuple, b []byte) bool {
 	switch len(b) {
 	case 20 + 28:
-		if binary.NativeEndian.Uint32(b) != headIPv4 || binary.NativeEndian.Uint32(b[4:]) != headIPv4Src || binary.NativeEndian.Uint32(b[12:]) != headIPv4Dst ||
+		if head(b) != headIPv4 || head(b[4:]) != headIPv4Src || head(b[12:]) != headIPv4Dst ||
 			!e.usualProto(t, b[20:48]) {
 			return false
 		}
 		t.Src, t.Dst = netip.AddrFrom4([4]byte(b[8:])), netip.AddrFrom4([4]byte(b[16:]))
 		return true
 	case 44 + 28:
-		if binary.NativeEndian.Uint32(b) != headIPv6 || binary.NativeEndian.Uint32(b[4:]) != headIPv6Src || binary.NativeEndian.Uint32(b[24:]) != headIPv6Dst ||
+		if head(b) != headIPv6 || head(b[4:]) != headIPv6Src || head(b[24:]) != headIPv6Dst ||
 			!e.usualProto(t, b[44:72]) {
 			return false
 		}
@@ -231,8 +225,8 @@ func (e *Entry) usual(t *Tuple, b []byte) bool {
 }
 
 func (e *Entry) usualProto(t *Tuple, b []byte) bool {
-	if len(b) != 28 || binary.NativeEndian.Uint32(b) != headProto || binary.NativeEndian.Uint32(b[4:]) != headNum ||
-		binary.NativeEndian.Uint32(b[12:]) != headSrcPort || binary.NativeEndian.Uint32(b[20:]) != headDstPort {
+	if len(b) != 28 || head(b) != headProto || head(b[4:]) != headNum ||
+		head(b[12:]) != headSrcPort || head(b[20:]) != headDstPort {
 		return false
 	}
 	e.Protocol, t.SrcPort, t.DstPort = b[8], binary.BigEndian.Uint16(b[16:]), binary.BigEndian.Uint16(b[24:])
@@ -319,7 +313,7 @@ func (e *Entry) proto(t *Tuple, attrs []byte) bool {
 // protoInfo has one attribute for TCP (1), DCCP (2) or SCTP (3), and in it the
 // state as attribute 1.
 func (e *Entry) protoInfo(attrs []byte) bool {
-	if len(attrs) >= 12 && binary.NativeEndian.Uint32(attrs[4:]) == headState { // comes first
+	if len(attrs) >= 12 && head(attrs[4:]) == headState { // comes first
 		e.State = attrs[8]
 		return true
 	}

@@ -139,7 +139,7 @@ func FuzzUsual(f *testing.F) {
 		tuple(attrTupleOrig, "2001:db8::1", "2001:db8::2", 17, ports...),
 	} {
 		var e Entry
-		if !e.usual(&e.Orig, t[4:]) {
+		if e.usual(&e.Orig, t[4:]) != (binary.NativeEndian.Uint16(t) == binary.LittleEndian.Uint16(t)) {
 			f.Errorf("not usual: %x", t)
 		}
 		f.Add(t[4:])
