@@ -24,7 +24,7 @@ const browser = await chromium.launch({
 
 // Pages of one theme share what the browser has loaded.
 const contexts = {
-  dark: await browser.newContext({ viewport: screen, colorScheme: 'dark' }),
+  dark: await browser.newContext({ viewport: screen, colorScheme: 'dark', reducedMotion: 'reduce' }),
 };
 
 // open makes a page on which every fault that the browser tells is one, but
@@ -176,6 +176,8 @@ async function worker() {
       await page.getByRole('button', { name: 'Light theme' }).click();
       await page.waitForFunction(() => document.documentElement.dataset.theme === 'light');
       await settled(page);
+      // Buttons change their colours slowly.
+      await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished)));
       await judge(page, source, 'light');
       if (screenshots) {
         await page.screenshot({ path: `${screenshots}/${b.uid}-light.png`, fullPage: true });
