@@ -282,7 +282,7 @@ func ovsRules() grafana.Row {
 		{
 			Title: "Rules without a packet", Description: "Rules that no packet has matched since the node's agent started: not needed, or shadowed by another one.",
 			Width: 16, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "every rule has matched since the agents started",
-			As:      grafana.Table{Columns: append(append([]grafana.Column{}, labels...), grafana.Column{Field: "Value", Title: "Packets", Unit: "short", Width: 80})},
+			As: grafana.Table{Columns: append(append([]grafana.Column{}, labels...), grafana.Column{Field: "Value", Title: "Packets", Unit: "short", Width: 80})},
 			// Where the log has named a rule since, its series without the name stays at 0.
 			Queries: []grafana.Query{{Expr: `topk(200, sum by (` + by + `) (` + packets + `) == 0 and on (table, priority, action) (sum by (table, priority, action) (` + packets + `) == 0))`}},
 		},
