@@ -430,7 +430,7 @@ func proxy() grafana.Row {
 		{
 			Title: "Packets that no Service took", Description: "Packets per second to Services without endpoints (no_endpoints), which Antrea answers with a reset, and from sources that a load balancer does not allow (source_range).",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Colors: dropReasons(), Empty: "no pipeline of Antrea's is read",
-			Queries: []grafana.Query{{Expr: perSecond("reason", unserved), Legend: "{{reason}}"}},
+			Queries: []grafana.Query{{Expr: perSecond("reason", unserved), Legend: "{{reason}}", Least: dumps}},
 		},
 	}}
 }

@@ -85,13 +85,13 @@ func (k klog) linesOf() grafana.Link {
 // counts of messages: how many, and of what.
 func (k klog) counts() grafana.Row {
 	ten := func(by string) string {
-		return `topk(10, sum by (` + by + `) (` + during(k.series("")) + `) > 0)`
+		return `topk(10, ` + gained(by, k.series("")) + ` > 0)`
 	}
 	return grafana.Row{Title: "Messages, from metrics (the filter by text does not apply)", Panels: []grafana.Panel{
 		{
 			Title: "By level", Description: "Messages of " + k.who + " in the time range, by level.",
 			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short", Empty: k.empty, Colors: levelColors(),
-			Queries: []grafana.Query{{Expr: `sum by (level) (` + during(k.series("")) + `)`, Legend: "{{level}}"}},
+			Queries: []grafana.Query{{Expr: gained("level", k.series("")), Legend: "{{level}}"}},
 		},
 		{
 			Title: "By category", Description: "Messages in the time range by category, which is the file of the source that they come from: the ten with the most.",

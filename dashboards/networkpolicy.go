@@ -127,7 +127,7 @@ func policyMetrics() grafana.Row {
 		{
 			Title: "Packets by action", Description: "Packets in the time range that the log reports. Pass hands a packet to the next tier and Redirect to an L7 engine; neither is a denial. " + lowerBound,
 			Width: 9, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: actionColors(),
-			Queries: []grafana.Query{{Expr: `sum by (action) (` + during(packets) + `)`, Legend: "{{action}}"}},
+			Queries: []grafana.Query{{Expr: gained("action", packets), Legend: "{{action}}"}},
 		},
 		{
 			Title: "Denied", Description: "Share of the packets in the time range that were dropped or rejected. Antrea logs an allowed connection once, but every denied packet, so this is no share of the traffic.",
@@ -160,7 +160,7 @@ func policyMetrics() grafana.Row {
 func policyRules() grafana.Row {
 	deniedPackets := policySeries(`, action=~"` + denied + `"`)
 	top := func(actions string) []grafana.Query {
-		return []grafana.Query{{Expr: `topk(10, sum by (policy) (` + during(policySeries(`, action=~"`+actions+`"`)) + `) > 0)`}}
+		return []grafana.Query{{Expr: `topk(10, ` + gained("policy", policySeries(`, action=~"`+actions+`"`)) + ` > 0)`}}
 	}
 	links := []grafana.Link{only("policy", "policy", "policy"), linesOf("policy")}
 	return grafana.Row{Title: "Policies and rules, from metrics", Panels: []grafana.Panel{
@@ -193,7 +193,7 @@ func policyRules() grafana.Row {
 				{Field: "action", Title: "Action", Width: 110, Colors: actionColors()},
 				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
 			}},
-			Queries: []grafana.Query{{Expr: `topk(100, sum by (policy, rule, direction, action) (` + during(policySeries("")) + `) > 0)`}},
+			Queries: []grafana.Query{{Expr: `topk(100, ` + gained("policy, rule, direction, action", policySeries("")) + ` > 0)`}},
 		},
 	}}
 }
@@ -268,17 +268,17 @@ func policyCompleteness() grafana.Row {
 	const none = "Antrea's agents are not scraped, or are older than 1.13"
 	logged := `corkline_networkpolicy_logged_packets_total` + here()
 	counted := func(metric string) string {
-		return `sum by (policy, rule, action) (` + during(`corkline_ovs_rule_`+metric+here(`action=~"$action"`, `policy=~"$policy"`, `policy!=""`)) + `)`
+		return gained("policy, rule, action", `corkline_ovs_rule_`+metric+here(`action=~"$action"`, `policy=~"$policy"`, `policy!=""`))
 	}
 	rules, queries := measured([]grafana.Column{
 		{Field: "policy", Title: "Policy", Links: []grafana.Link{only("policy", "policy", "policy"), linesOf("policy", "rule", "action")}},
 		{Field: "rule", Title: "Rule", Links: []grafana.Link{linesOf("policy", "rule", "action")}},
 		{Field: "action", Title: "Action", Width: 110, Colors: actionColors()},
 	}, []measure{
-		{title: "Packets in the switch", unit: "short", expr: `topk(100, ` + counted("packets_total") + ` > 0)`},
-		{title: "Bytes in the switch", unit: "bytes", expr: counted("bytes_total") + ` > 0`},
+		{title: "Packets", unit: "short", expr: `topk(100, ` + counted("packets_total") + ` > 0)`},
+		{title: "Bytes", unit: "bytes", expr: counted("bytes_total") + ` > 0`},
 		{title: "Connections", unit: "short", expr: counted("sessions_total") + ` > 0`},
-		{title: "Packets in the log", unit: "short", expr: `sum by (policy, rule, action) (` + during(policySeries("")) + `) and on (policy, rule, action) ` + counted("packets_total")},
+		{title: "In the log", unit: "short", expr: gained("policy, rule, action", policySeries("")) + ` and on (policy, rule, action) ` + counted("packets_total")},
 	})
 	return grafana.Row{Title: "How complete the log is", Panels: []grafana.Panel{
 		{
@@ -290,7 +290,7 @@ func policyCompleteness() grafana.Row {
 		},
 		{
 			Title: "Logged and left out", Description: "Packets per second that the log reports, beside those that the switch's meter kept from it (since Antrea 1.13).",
-			Width: 10, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Empty: none,
+			Width: 7, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Empty: none,
 			Colors: []grafana.Color{{Series: "logged", Color: "green"}, {Series: "left out", Color: "orange"}},
 			Queries: []grafana.Query{
 				{Expr: `sum(` + rate(logged) + `)`, Legend: "logged"},
@@ -299,7 +299,7 @@ func policyCompleteness() grafana.Row {
 		},
 		{
 			Title: "Share that is logged", Description: "Logged packets as a share of all that should have been, of the ten nodes where it was lowest in the time range (since Antrea 1.13). Below 1 the board's counts are too small by that much.",
-			Width: 10, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "percentunit", Max: 1, Empty: none,
+			Width: 6, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "percentunit", Max: 1, Empty: none,
 			Queries: []grafana.Query{{
 				Expr: perSecond("node", logged) + ` / (` + perSecond("node", logged) + ` + ` + perSecond("node", policyMeter) + ` > 0)` +
 					` and on (node) topk(10, sum by (node) (increase(` + policyMeter + `[$__range] @ end())))`,
@@ -308,13 +308,13 @@ func policyCompleteness() grafana.Row {
 		},
 		{
 			Title: "Traffic by action, in the switch", Description: "Bytes per second that rules allowed and denied, as the switch's flows count them: of an allowed connection all packets, logged or not.",
-			Width: 8, Height: 10, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "binBps", Empty: noSwitch, Colors: actionColors(),
+			Width: 7, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "binBps", Empty: noSwitch, Colors: actionColors(),
 			Queries: []grafana.Query{{Expr: perSecond("action", `corkline_ovs_rule_bytes_total`+here(`action=~"$action"`)), Legend: "{{action}}"}},
 			More:    board("Pipeline", ovsUID),
 		},
 		{
 			Title: "Rules in the switch and in the log", Description: "The hundred rules with the most packets in the time range that both know: what the switch's flows counted, beside what the log reports. Of an allowed connection the log has one packet; of denied packets all, less those that were left out. Rules of Kubernetes policies share their flows' place, and are not told apart there.",
-			Width: 16, Height: 10, Store: grafana.Prometheus, Unit: "short", Empty: noSwitch + ", or no rule is in both", As: rules, Queries: queries,
+			Width: 24, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: noSwitch + ", or no rule is in both", As: rules, Queries: queries,
 		},
 	}}
 }
@@ -331,7 +331,7 @@ func policyDefaultDeny() grafana.Row {
 	return grafana.Row{Title: "Default deny: who is cut off though no rule says so", Panels: []grafana.Panel{
 		{
 			Title: "Dropped by default", Description: what + " Packets per second, as the switch counts them and as the log reports them.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps", Empty: quiet,
+			Width: 12, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps", Empty: quiet,
 			Queries: []grafana.Query{
 				{Expr: perSecond("reason", `corkline_ovs_dropped_packets_total`+dropped), Legend: "{{reason}}, in the switch"},
 				{Expr: perSecond("direction", policySeries(", "+defaultDeny+`, action="Drop"`)), Legend: "{{direction}}, in the log"},
@@ -340,18 +340,18 @@ func policyDefaultDeny() grafana.Row {
 		},
 		{
 			Title: "Cut off, as the switch counts", Description: "Pods whose packets, or packets to whom, a default deny dropped in the time range. " + what,
-			Width: 6, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: quiet,
+			Width: 12, Height: 8, Store: grafana.Prometheus, Unit: "short", Empty: quiet,
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "namespace", Title: "Namespace", Width: 90},
 				{Field: "pod", Title: "Pod"},
 				{Field: "reason", Title: "What"},
 				{Field: "Value", Title: "Packets", Unit: "short", Bar: true},
 			}},
-			Queries: []grafana.Query{{Expr: `topk(50, sum by (namespace, pod, reason) (` + during(`corkline_ovs_pod_dropped_packets_total`+dropped) + `) > 0)`}},
+			Queries: []grafana.Query{{Expr: `topk(50, ` + gained("namespace, pod, reason", `corkline_ovs_pod_dropped_packets_total`+dropped) + ` > 0)`}},
 		},
 		{
 			Title: "Cut off, as the log reports", Description: "Pods that a default deny isolates, with whom they could not talk in the time range, and over which service. Antrea logs the Pod since 1.13. " + lowerBound,
-			Width: 10, Height: 9, Store: grafana.Loki, Unit: "short", Empty: quiet,
+			Width: 24, Height: 7, Store: grafana.Loki, Unit: "short", Empty: quiet,
 			As: grafana.Table{Columns: []grafana.Column{
 				{Field: "direction", Title: "Direction", Width: 90},
 				{Field: "from", Title: "From"},

@@ -49,17 +49,23 @@ func dropReasons() []grafana.Color {
 		{Series: "policy_drop", Color: "red"},
 		{Series: "policy_reject", Color: "orange"},
 		{Series: "default_deny_ingress", Color: "purple"},
-		{Series: "default_deny_egress", Color: "super-light-purple"},
-		{Series: "spoof_guard", Color: "dark-yellow"},
+		{Series: "default_deny_egress", Color: "semi-dark-purple"},
+		{Series: "spoof_guard", Color: "semi-dark-yellow"},
 		{Series: "arp_spoof_guard", Color: "yellow"},
 		{Series: "invalid_conntrack", Color: "blue"},
-		{Series: "no_endpoints", Color: "dark-blue"},
-		{Series: "source_range", Color: "dark-green"},
+		{Series: "no_endpoints", Color: "semi-dark-blue"},
+		{Series: "source_range", Color: "semi-dark-green"},
 		{Series: "no_egress_ip", Color: "green"},
-		{Series: "ttl", Color: "light-orange"},
+		{Series: "ttl", Color: "semi-dark-orange"},
 		{Series: "table_miss", Color: "text"},
+		{Series: "flow", Color: "semi-dark-red"},
+		{Series: "overflow", Color: "text"},
 	}
 }
+
+// dumps is a fourth of the time in which all flows are read twice: what is summed
+// up from them grows in steps, which a shorter window would show as spikes.
+const dumps = "30s"
 
 func ovs() grafana.Board {
 	return grafana.Board{
@@ -159,7 +165,7 @@ func ovsDrops() grafana.Row {
 			Title: "Dropped packets by reason", Description: "Packets per second that ended in a table, by reason. Those of the reasons policy_… and default_deny_… are what policies are for; the rest should be rare.",
 			Width: 11, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Colors: dropReasons(), Empty: "no packet was dropped in this time range",
 			More:    board("Network policy", networkPolicyUID),
-			Queries: []grafana.Query{{Expr: topPerSecond("20", "reason", dropped), Legend: "{{reason}}"}},
+			Queries: []grafana.Query{{Expr: topPerSecond("20", "reason", dropped), Legend: "{{reason}}", Least: dumps}},
 		},
 		{
 			Title: "Dropped packets by table", Description: "Packets in the time range by the table that they ended in.",
@@ -209,11 +215,11 @@ func ovsInvariants() grafana.Row {
 			Title: "Missing flows by pod", Description: "Of every local pod the flows that classify its packets, guard against spoofing and forward to it; of every table the one that matches what no other does. overflow sums up what is beyond 200.",
 			Width: 14, Height: 8, Store: grafana.Prometheus, Unit: "short",
 			As: grafana.Table{Columns: []grafana.Column{
-				{Field: "invariant", Title: "Flow", Colors: []grafana.Color{{Series: "all flows are there", Color: "green"}}},
+				{Field: "invariant", Title: "Flow", Width: 150, Colors: invariantColors()},
 				{Field: "table", Title: "Table", Links: []grafana.Link{onlyOVS("table", "table", "table"), lines}},
-				{Field: "namespace", Title: "Namespace", Width: 110},
+				{Field: "namespace", Title: "Namespace", Width: 95},
 				{Field: "pod", Title: "Pod", Links: []grafana.Link{onlyPod(), lines}},
-				{Field: "node", Title: "Node"},
+				{Field: "node", Title: "Node", Width: 110},
 				{Field: "bridge", Title: "Bridge", Width: 80},
 				{Field: "Value", Title: "Missing", Unit: "short", Width: 80, Red: true},
 			}},
@@ -234,6 +240,14 @@ func ovsInvariants() grafana.Row {
 	}}
 }
 
+func invariantColors() []grafana.Color {
+	colors := []grafana.Color{{Series: "all flows are there", Color: "green"}}
+	for _, broken := range []string{"classifier", "spoof_guard", "arp_spoof_guard", "forwarding", "miss_flow", "overflow"} {
+		colors = append(colors, grafana.Color{Series: broken, Color: "red"})
+	}
+	return colors
+}
+
 // readableEvent puts an event into words.
 const readableEvent = " | line_format `{{ alignLeft 19 .event }} {{ .node }} {{ .bridge }}" +
 	"{{ if .missing }} · {{ .missing }}{{ else if .table }} · {{ .table }} {{ .invariant }} {{ .namespace }}/{{ .pod }}{{ end }}" +
@@ -244,7 +258,7 @@ func ovsRules() grafana.Row {
 	packets := tableSeries("rule_packets_total")
 	const by = "policy, rule, table, priority, action"
 	labels := []grafana.Column{
-		{Field: "policy", Title: "Policy", Links: []grafana.Link{
+		{Field: "policy", Title: "Policy", Width: 330, Links: []grafana.Link{
 			{Title: "Show this policy on Network policy", URL: grafana.BoardURL(networkPolicyUID, []string{"prometheus", "loki", "cluster", "node"}, "policy", grafana.Value("policy"))},
 			linesOf("policy"),
 		}},
@@ -263,18 +277,18 @@ func ovsRules() grafana.Row {
 		{
 			Title: "Packets by action", Description: "Packets per second that rules allowed or denied. Unlike the policy log this is no sample.",
 			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{Stacked: true}, Unit: "pps", Colors: actionColors(),
-			Queries: []grafana.Query{{Expr: perSecond("action", packets), Legend: "{{action}}"}},
-		},
-		{
-			Title: "Rules by packets", Description: "The hundred rules with the most packets in the time range. Policy and rule have names once a line of the policy log has told them; rules that are not logged, and all of Kubernetes' own policies, are known by table and priority.",
-			Width: 16, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no rule has matched a packet in this time range",
-			As: rules, Queries: queries,
+			Queries: []grafana.Query{{Expr: perSecond("action", packets), Legend: "{{action}}", Least: dumps}},
 		},
 		{
 			Title: "Rules without a packet", Description: "Rules that no packet has matched since the node's agent started: not needed, or shadowed by another one.",
-			Width: 24, Height: 7, Store: grafana.Prometheus, Unit: "short", Empty: "every rule has matched since the agents started",
+			Width: 16, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "every rule has matched since the agents started",
 			As:      grafana.Table{Columns: append(append([]grafana.Column{}, labels...), grafana.Column{Field: "Value", Title: "Packets", Unit: "short", Width: 80})},
 			Queries: []grafana.Query{{Expr: `topk(200, sum by (` + by + `) (` + packets + `) == 0)`}},
+		},
+		{
+			Title: "Rules by packets", Description: "The hundred rules with the most packets in the time range. Policy and rule have names once a line of the policy log has told them; rules that are not logged, and all of Kubernetes' own policies, are known by table and priority.",
+			Width: 24, Height: 9, Store: grafana.Prometheus, Unit: "short", Empty: "no rule has matched a packet in this time range",
+			As: rules, Queries: queries,
 		},
 	}}
 }
@@ -301,7 +315,7 @@ func ovsTables() grafana.Row {
 		{
 			Title: "Packets by table", Description: "Packets per second that flows of a table matched, of the twelve tables with the most. A packet passes many tables; those of established connections pass few, since the datapath's own flows take them.",
 			Width: 12, Height: 9, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "pps",
-			Queries: []grafana.Query{{Expr: topPerSecond("12", by, tableSeries("table_packets_total")), Legend: "{{table}}"}},
+			Queries: []grafana.Query{{Expr: topPerSecond("12", by, tableSeries("table_packets_total")), Legend: "{{table}}", Least: dumps}},
 		},
 		{
 			Title: "Tables", Description: "What each table did in the time range. What is looked up and not matched ends there, but in tables that are resubmitted to.",
@@ -327,11 +341,11 @@ func changeColors() []grafana.Color {
 }
 
 func ovsChurn() grafana.Row {
-	changes := func(of func(metric string) string, prefix string) []grafana.Query {
+	changes := func(of func(metric string) string, prefix, least string) []grafana.Query {
 		return []grafana.Query{
-			{Expr: `sum(` + rate(of(prefix+"flow_adds_total")) + `)`, Legend: "added"},
-			{Expr: `sum(` + rate(of(prefix+"flow_deletes_total")) + `)`, Legend: "deleted"},
-			{Expr: `sum(` + rate(of(prefix+"flow_modifications_total")) + `)`, Legend: "modified"},
+			{Expr: `sum(` + rate(of(prefix+"flow_adds_total")) + `)`, Legend: "added", Least: least},
+			{Expr: `sum(` + rate(of(prefix+"flow_deletes_total")) + `)`, Legend: "deleted", Least: least},
+			{Expr: `sum(` + rate(of(prefix+"flow_modifications_total")) + `)`, Legend: "modified", Least: least},
 		}
 	}
 	const operations, took = "antrea_agent_ovs_flow_ops", "antrea_agent_ovs_flow_ops_latency_milliseconds"
@@ -339,12 +353,12 @@ func ovsChurn() grafana.Row {
 		{
 			Title: "Between two looks", Description: "Flows per second that had been added, deleted and modified when all flows were read. What lives shorter than that is not seen.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Colors: changeColors(),
-			Queries: changes(tableSeries, ""),
+			Queries: changes(tableSeries, "", dumps),
 		},
 		{
 			Title: "By the switch's log", Description: "Changes per second that ovs-vswitchd's log sums up, those of short-lived flows too. It writes a sum every few seconds while there are changes.",
 			Width: 8, Height: 8, Store: grafana.Prometheus, As: grafana.TimeSeries{}, Unit: "cps", Colors: changeColors(), Empty: "the log of ovs-vswitchd told of no changes, or is not read",
-			Queries: changes(func(metric string) string { return ovsSeries(metric, "") }, "log_"),
+			Queries: changes(func(metric string) string { return ovsSeries(metric, "") }, "log_", ""),
 		},
 		{
 			Title: "By Antrea's agent", Description: "Operations per second that Antrea's agent asked the switch for, and those that failed. From Antrea's own metrics, which Prometheus scrapes.",

@@ -30,6 +30,10 @@ func during(series string) string {
 	return "((" + series + " unless " + series + " offset $__range) or increase(" + series + "[$__range]))"
 }
 
+// gained is what counters of whole things gained in the time range, added up by
+// labels. What Prometheus extrapolates is no whole number.
+func gained(by, series string) string { return "round(sum by (" + by + ") (" + during(series) + "))" }
+
 // quantile of a histogram, classic or native: which one there is is the
 // scrape's choice.
 func quantile(q, metric, matchers string) string {

@@ -35,6 +35,9 @@ type Query struct {
 	Expr string
 	// Legend names its series, with labels as {{label}}.
 	Legend string
+	// Least time between two points, as 30s; $__rate_interval is at least four of
+	// them. For what changes less often than it is scraped.
+	Least string
 }
 
 // Threshold gives values from From on a colour. The first one's From is
@@ -94,6 +97,7 @@ type target struct {
 	EditorMode   string     `json:"editorMode"`
 	Expr         string     `json:"expr"`
 	LegendFormat string     `json:"legendFormat,omitempty"`
+	Interval     string     `json:"interval,omitempty"`
 	// of Prometheus
 	Format  string `json:"format,omitempty"`
 	Instant *bool  `json:"instant,omitempty"`
@@ -148,7 +152,7 @@ func refID(i int) string { return string(rune('A' + i)) }
 func (p Panel) target(ref string, q Query, v visual) target {
 	t := target{
 		RefID: ref, Datasource: p.Store.reference(), EditorMode: "code",
-		Expr: q.Expr, LegendFormat: q.Legend,
+		Expr: q.Expr, LegendFormat: q.Legend, Interval: q.Least,
 	}
 	instant := v.shape != overTime
 	if p.Store == Loki {

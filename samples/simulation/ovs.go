@@ -154,7 +154,8 @@ func (v *vswitch) summary(m Moment, out Output) {
 // chat is what the switch daemon says on an ordinary day, and in a flood.
 func (v *vswitch) chat(m Moment, out Output) {
 	at, rng := within(v.rng, m.Time), v.rng
-	handler := fmt.Sprintf("(handler%d)", 1+rng.IntN(4))
+	thread := 1 + rng.IntN(4)
+	handler := fmt.Sprintf("(handler%d)", thread)
 	chats := []share[func()]{
 		{30, func() {
 			v.log(at, "connmgr", "INFO", "%s<->unix#%d: connected to read statistics", Bridge, 20+m.Second)
@@ -184,10 +185,10 @@ func (v *vswitch) chat(m Moment, out Output) {
 		chats = append(
 			chats,
 			share[func()]{25, func() {
-				v.log(at, "dpif"+handler, "WARN", "system@ovs-system: lost packet on port channel %d of handler %d", 1+rng.IntN(12), 1+rng.IntN(4))
+				v.log(at, "dpif"+handler, "WARN", "system@ovs-system: lost packet on port channel %d of handler %d", 1+rng.IntN(12), thread)
 			}},
 			share[func()]{10, func() {
-				v.log(at, "dpif"+handler, "WARN", "system@ovs-system: failed to put[create] (No space left on device) ufid:%08x tcp,nw_src=%s,nw_dst=%s,tp_dst=8080", rng.Uint32(), LoadTest.Pod().Address, Catalog.Pod().Address)
+				v.log(at, "dpif"+handler, "WARN", "system@ovs-system: failed to put[create] (No space left on device) ufid:%08x tcp,nw_src=%s,nw_dst=%s,tp_dst=%d", rng.Uint32(), LoadTest.Pod().Address, Catalog.Pod().Address, CatalogPort)
 			}},
 			share[func()]{10, func() { v.dropped(at, rng, "dpif"+handler, out) }},
 			share[func()]{4, func() { v.slow(at, rng) }},

@@ -352,6 +352,50 @@ func TestRun_SyslogThatIsNotThere(t *testing.T) {
 	})
 }
 
+// What does not fit any more waits for room, and is not taken when ctx ends.
+func TestRun_SyslogIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sender := simulation.StartSender(simulation.Syslog{Network: "tcp", Address: "127.0.0.1:1"})
+		line := bytes.Repeat([]byte{'a'}, 8<<20)
+		for range 8 {
+			if err := sender.Send(t.Context(), [][]byte{line}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := sender.Send(ctx, [][]byte{line}); err == nil || !strings.Contains(err.Error(), "send 1 lines by syslog: context deadline exceeded") {
+			t.Errorf("got %v", err)
+		}
+		if err := sender.Stop(); err == nil || !strings.Contains(err.Error(), "8 lines have not been taken") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Over UDP a line is a datagram, without its end.
+func TestRun_SyslogOverUDP(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sender := simulation.StartSender(simulation.Syslog{Network: "udp", Address: conn.LocalAddr().String()})
+	if err := sender.Send(t.Context(), [][]byte{[]byte("<14>one\n"), []byte("<14>two\n")}); err != nil {
+		t.Error(err)
+	}
+	datagram := make([]byte, 100)
+	for _, want := range []string{"<14>one", "<14>two"} {
+		n, _, err := conn.ReadFrom(datagram)
+		if err != nil || string(datagram[:n]) != want {
+			t.Errorf("got %q, %v, want %q", datagram[:n], err, want)
+		}
+	}
+	if err := sender.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestParseSyslog(t *testing.T) {
 	f := func(text, network, address string) {
 		t.Helper()

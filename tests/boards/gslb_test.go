@@ -177,13 +177,19 @@ func TestGSLBVerdict(t *testing.T) {
 	// 30 minutes of 100 answers.
 	kept := gslb{frankfurt: "0+60x60", dublin: "0+30x60", oslo: "0+10x60"}
 	f("6:3:1 as configured", kept, verdict{weights, configured, []float64{1}, all(configured)})
-	f("by address, as AMKO writes", kept, verdict{"198.51.100.61/6,198.51.100.62/3,2001:db8::63/1", configured, []float64{1},
-		map[string]float64{"198.51.100.61": configured, "198.51.100.62": configured, "2001:db8::63": configured}})
+	f("by address, as AMKO writes", kept, verdict{
+		"198.51.100.61/6,198.51.100.62/3,2001:db8::63/1", configured,
+		[]float64{1},
+		map[string]float64{"198.51.100.61": configured, "198.51.100.62": configured, "2001:db8::63": configured},
+	})
 	recorded := kept
 	recorded.recorded = true
 	f("by a rule", recorded, verdict{"", configured, []float64{1}, all(configured)})
-	f("typed weights go before a rule's", recorded, verdict{"frankfurt:5,dublin:4,oslo:1", off, []float64{1},
-		map[string]float64{"frankfurt": off, "dublin": off, "oslo": configured}})
+	f("typed weights go before a rule's", recorded, verdict{
+		"frankfurt:5,dublin:4,oslo:1", off,
+		[]float64{1},
+		map[string]float64{"frankfurt": off, "dublin": off, "oslo": configured},
+	})
 	f("5:4:1 is off", gslb{frankfurt: "0+50x60", dublin: "0+40x60", oslo: "0+10x60"},
 		verdict{weights, off, []float64{1}, map[string]float64{"frankfurt": off, "dublin": off, "oslo": configured}})
 	f("a site that fails", gslb{frankfurt: "600x60", dublin: "0+75x60", oslo: "0+25x60"}, verdict{weights, off, []float64{1}, all(off)})
@@ -201,12 +207,17 @@ func TestGSLBVerdict(t *testing.T) {
 	lost := kept
 	lost.missing = "0+2x60"
 	f("gaps", lost, verdict{weights, gaps, nil, all(gaps)})
-	f("no weights", kept, verdict{"", noWeights, nil,
-		map[string]float64{"frankfurt": noWeights, "dublin": noWeights, "oslo": noWeights, "198.51.100.61": noWeights, "198.51.100.62": noWeights, "2001:db8::63": noWeights}})
+	f("no weights", kept, verdict{
+		"", noWeights, nil,
+		map[string]float64{"frankfurt": noWeights, "dublin": noWeights, "oslo": noWeights, "198.51.100.61": noWeights, "198.51.100.62": noWeights, "2001:db8::63": noWeights},
+	})
 	f("weights of others", kept, verdict{"paris:1", noWeights, nil, map[string]float64{}})
 	f("no list", kept, verdict{"six to three to one", noWeights, nil, map[string]float64{}})
-	f("a canary that gets nothing", gslb{frankfurt: "0+50x60", dublin: "0+50x60", oslo: "5x60"}, verdict{"frankfurt:20,dublin:20,oslo:1", off, []float64{1},
-		map[string]float64{"frankfurt": configured, "dublin": configured, "oslo": off}})
+	f("a canary that gets nothing", gslb{frankfurt: "0+50x60", dublin: "0+50x60", oslo: "5x60"}, verdict{
+		"frankfurt:20,dublin:20,oslo:1", off,
+		[]float64{1},
+		map[string]float64{"frankfurt": configured, "dublin": configured, "oslo": off},
+	})
 	// 13 of the half of all answers go to a site that the weights do not name.
 	f("answers of a site without a weight", kept, verdict{"frankfurt:1", off, []float64{1}, map[string]float64{"frankfurt": off}})
 }

@@ -326,8 +326,14 @@ func (e *emulated) commands() map[string]func(arguments []string) string {
 				name string
 				n    uint64
 			}{
-				{"conntrack_full", p.tracker.full}, {"drop_action_of_pipeline", p.nowhere}, {"flow_extract", p.packets}, {"ofproto_packet_in", p.answered}, {"ofproto_recv_openflow", p.asked},
-				{"rev_flow_table", p.changes}, {"rev_reconfigure", p.replugs}, {"xlate_actions", p.misses},
+				{"conntrack_full", p.tracker.full},
+				{"drop_action_of_pipeline", p.nowhere},
+				{"flow_extract", p.packets},
+				{"ofproto_packet_in", p.answered},
+				{"ofproto_recv_openflow", p.asked},
+				{"rev_flow_table", p.changes},
+				{"rev_reconfigure", p.replugs},
+				{"xlate_actions", p.misses},
 			} {
 				if event.n > 0 {
 					fmt.Fprintf(&b, "%-28s 0.0/sec     0.000/sec        0.0000/sec   total: %d\n", event.name, event.n)

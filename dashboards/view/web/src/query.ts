@@ -27,7 +27,8 @@ const duration = (ms: number) => `${ms}ms`;
 
 async function prometheus(panel: Panel, t: Target, c: Context, points: number, several: boolean, signal: AbortSignal): Promise<DataFrame[]> {
   const interval = step(panel, t, c, points, c.config.scrapeInterval);
-  const query = expand(t.expr!, { ...c, interval }, inQuery);
+  const least = t.interval ? rangeUtil.intervalToMs(expand(t.interval, c).replace(/^>/, '')) : c.config.scrapeInterval;
+  const query = expand(t.expr!, { ...c, interval, least }, inQuery);
   const results: any[] = [];
   if (t.instant) {
     results.push(await ask('prometheus', '/api/v1/query', new URLSearchParams({ query, time: seconds(c.range.to.valueOf()) }), signal, 'POST'));

@@ -47,6 +47,7 @@ export interface Context {
   board?: Board;
   scoped?: Scoped;
   interval?: number; // of the query, in ms
+  least?: number; // between two values of what the query asks for, in ms
 }
 
 const pattern = /\$\{([\w$]+)((?:\.[^:}]+|\["[^"]*"\])*)(?::(\w+)(?::([^}]*))?)?\}|\$(\w+)|\[\[(\w+)(?::(\w+))?\]\]/g;
@@ -148,6 +149,7 @@ function builtIn(name: string, path: string, format: string | undefined, args: s
   const from = c.range.from.valueOf();
   const to = c.range.to.valueOf();
   const step = c.interval ?? rangeUtil.calculateInterval(c.range, 1000).intervalMs;
+  const least = c.least ?? c.config.scrapeInterval;
   const time = (ms: number) =>
     format !== 'date' ? String(ms) : !args || args === 'iso' ? dateTime(ms).toISOString() : args === 'seconds' ? String(Math.floor(ms / 1000)) : dateTime(ms).format(args);
   switch (name) {
@@ -157,9 +159,9 @@ function builtIn(name: string, path: string, format: string | undefined, args: s
     case '__interval_ms':
       return String(step);
     case '__rate_interval':
-      return duration(Math.max(step + c.config.scrapeInterval, 4 * c.config.scrapeInterval));
+      return duration(Math.max(step + least, 4 * least));
     case '__rate_interval_ms':
-      return String(Math.max(step + c.config.scrapeInterval, 4 * c.config.scrapeInterval));
+      return String(Math.max(step + least, 4 * least));
     case '__range':
       return Math.round((to - from) / 1000) + 's';
     case '__range_s':
