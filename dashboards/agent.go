@@ -163,7 +163,7 @@ func agentParsing() grafana.Row {
 		},
 		{
 			Title: "Lines that did not parse", Description: "Give one to corkline try: it tells how far each layout got.",
-			Width: 24, Height: 8, Store: grafana.Loki, As: grafana.Logs{},
+			Width: 24, Height: 8, Store: grafana.Loki, As: grafana.Logs{}, Empty: "Every line of this time range parsed",
 			Queries: []grafana.Query{{Expr: `{job="corkline", cluster=~"$cluster", node=~"$node", source=~"$source"} | parse_error="true"`}},
 		},
 	}}

@@ -3,7 +3,7 @@ import { useMemo, useState } from 'react';
 import { dateTimeFormat, type DataFrame } from '@grafana/data';
 import { Icon } from '@grafana/ui';
 
-const page = 200; // lines that are drawn at once
+const page = 60; // lines that are drawn at once; scrolling draws more
 
 interface Line {
   time: number;
