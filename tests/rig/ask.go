@@ -20,10 +20,14 @@ import (
 	"github.com/corkline/corkline/exporter"
 )
 
+// patience is how long a test waits for what must come: the long form of the
+// faults drains hours of lines.
+const patience = 10 * time.Minute
+
 // Eventually tries until there is no error, for two minutes at most.
 func Eventually(tb testing.TB, what string, try func(context.Context) error) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
 	// Soon again at first; what takes long is not asked all the time.
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
