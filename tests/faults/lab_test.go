@@ -216,13 +216,12 @@ func (l *lab) metrics() (all rig.Metrics) {
 }
 
 // query gives all that Loki has of the lab.
-func (l *lab) query() []rig.Entry {
+func (l *lab) query(each func(rig.Entry)) {
 	l.Helper()
-	all, err := rig.LogQL(l.Context(), stack.Loki.URL, fmt.Sprintf(`{job="corkline", cluster=%q}`, l.cluster), l.from.Add(-48*time.Hour), time.Now().Add(time.Hour))
-	if err != nil {
+	selector := fmt.Sprintf(`{job="corkline", cluster=%q}`, l.cluster)
+	if err := rig.EachEntry(l.Context(), stack.Loki.URL, selector, l.from.Add(-48*time.Hour), time.Now().Add(time.Hour), each); err != nil {
 		l.Fatal(err)
 	}
-	return all
 }
 
 // arrived compares what Loki has with what was written: lost lines, and those
@@ -243,9 +242,7 @@ func (l *lab) arrived() {
 		missing[line]++
 	}
 	l.row.Lines = len(l.written)
-	for _, e := range l.query() {
-		missing[e.Line]--
-	}
+	l.query(func(e rig.Entry) { missing[e.Line]-- })
 	var example string
 	for line, n := range missing {
 		if n != 0 {

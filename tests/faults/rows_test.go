@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/corkline/corkline/samples"
 	"github.com/corkline/corkline/tests/rig"
 )
 
@@ -139,7 +140,10 @@ func TestRow03DiskFull(t *testing.T) {
 func TestRow04LokiAway(t *testing.T) {
 	away := either(12*time.Second, time.Minute)
 	backlog := either(150_000, 7_200_000)
-	l := newLab(t, 4, fmt.Sprintf("Loki away for %s, and a backlog of %d lines", away, backlog))
+	l := newLab(t, 4, fmt.Sprintf("Loki away for %s, and a backlog of %d lines, 2,000 for each second", away, backlog))
+	const step = time.Second / 2000
+	l.from = time.Now().Add(-time.Duration(backlog+1000) * step).Truncate(time.Second)
+	l.lines = samples.NewGenerator(samples.Options{Seed: 4, Start: l.from, Step: step})
 	l.append("np.log", 1000)
 	l.agent.Start()
 	l.agent.Balances("antrea-networkpolicy", 1000)

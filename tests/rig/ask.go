@@ -159,9 +159,14 @@ type Entry struct {
 
 // LogQL gives all entries of a query between two times, each as often as Loki
 // has it. No more than a page of them (4000) may have the same time.
-func LogQL(ctx context.Context, loki, query string, from, to time.Time) ([]Entry, error) {
+func LogQL(ctx context.Context, loki, query string, from, to time.Time) (all []Entry, err error) {
+	err = EachEntry(ctx, loki, query, from, to, func(e Entry) { all = append(all, e) })
+	return all, err
+}
+
+// EachEntry is LogQL for more entries than memory has room for.
+func EachEntry(ctx context.Context, loki, query string, from, to time.Time, each func(Entry)) error {
 	const limit = 4000
-	var all []Entry
 	for at := from.UnixNano(); ; {
 		var answer struct {
 			Data struct {
@@ -177,7 +182,7 @@ func LogQL(ctx context.Context, loki, query string, from, to time.Time) ([]Entry
 		}
 		header := http.Header{"X-Loki-Response-Encoding-Flags": {"categorize-labels"}}
 		if err := GetJSON(ctx, loki+"/loki/api/v1/query_range?"+values.Encode(), header, &answer); err != nil {
-			return nil, err
+			return err
 		}
 		var page []Entry
 		last := at
@@ -187,28 +192,29 @@ func LogQL(ctx context.Context, loki, query string, from, to time.Time) ([]Entry
 				var stamp string
 				var parts struct{ StructuredMetadata map[string]string }
 				if err := errors.Join(json.Unmarshal(value[0], &stamp), json.Unmarshal(value[1], &e.Line), json.Unmarshal(value[2], &parts)); err != nil {
-					return nil, err
+					return err
 				}
 				var err error
 				if e.Time, err = strconv.ParseInt(stamp, 10, 64); err != nil {
-					return nil, err
+					return err
 				}
 				e.Metadata = parts.StructuredMetadata
 				last = max(last, e.Time)
 				page = append(page, e)
 			}
 		}
-		if len(page) < limit {
-			return append(all, page...), nil
-		}
-		if last == at {
-			return nil, fmt.Errorf("%d entries and more have the time %d", limit, at)
+		final := len(page) < limit
+		if !final && last == at {
+			return fmt.Errorf("%d entries and more have the time %d", limit, at)
 		}
 		// The next page begins at the last time, of which this one may lack some.
 		for _, e := range page {
-			if e.Time < last {
-				all = append(all, e)
+			if e.Time < last || final {
+				each(e)
 			}
+		}
+		if final {
+			return nil
 		}
 		at = last
 	}
