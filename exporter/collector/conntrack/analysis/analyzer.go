@@ -201,6 +201,7 @@ func (a *Analyzer) addBatch() {
 			q.service = a.services.count(&service{q.Destination, q.DestinationPort, q.Protocol}, q.to, q.halfOpen)
 		}
 	}
+	a.answered.touch(all)
 	for i := range all {
 		q := &all[i]
 		if q.toRemember {

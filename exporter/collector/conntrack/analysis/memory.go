@@ -12,6 +12,7 @@ const memoryBlocks = 1 << 14 // of 64 bytes: 1 MiB
 type memory struct {
 	newer, older *[memoryBlocks][8]uint64 // older is nil at first
 	since        time.Time                // when newer began
+	touched      uint64
 }
 
 func newMemory() *memory { return &memory{newer: new([memoryBlocks][8]uint64)} }
@@ -27,6 +28,20 @@ func (m *memory) rotate(at time.Time, remember time.Duration) {
 			m.newer = new([memoryBlocks][8]uint64)
 		}
 		clear(m.newer[:])
+	}
+}
+
+// touch what a batch is to be added to, so that the processor fetches many parts
+// of it at once.
+func (m *memory) touch(all []queued) {
+	for i := range all {
+		q := &all[i]
+		if q.toRemember {
+			m.touched |= m.newer[q.source>>50][0]
+		}
+		if q.toRememberClient {
+			m.touched |= m.newer[q.client>>50][0]
+		}
 	}
 }
 
