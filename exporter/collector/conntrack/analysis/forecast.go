@@ -71,7 +71,7 @@ const (
 	// What falls again does so below this share of the limit, for all we know.
 	toothHighest = 0.9
 	// From this share on, what accelerates or has grown for long goes on.
-	doubtful = 0.75
+	longGrows = 0.75
 	// What accelerates: its growth is e times what it was, to this power.
 	accelerates = 1.5
 	// So many counts must show it.
@@ -80,7 +80,10 @@ const (
 	longSeconds = 75 * 60
 	// A bend explains so many times more than noise would.
 	bendSquares = 20
-	// Two trends in a row differ by so much of the time left.
+	// or so many times, if it is only likely.
+	likelySquares = 5
+	// Trends in a row, and how much of the time left they differ by.
+	trends    = 5
 	agreement = 0.2
 	// Growth beside its standard error.
 	significance = 8
@@ -93,6 +96,9 @@ type point struct{ at, count, n float64 }
 
 // span is what a part of the memory had.
 type span struct{ at, low, high float64 }
+
+// end is when the table is full, by the trend of a time.
+type end struct{ at, full float64 }
 
 // Forecaster tells from counts when the table will be full. Counts may come
 // from polls or, better, from the cheap count of each scrape
@@ -118,7 +124,7 @@ type Forecaster struct {
 	current  trend // if it has one, towards the limit
 	has      bool
 	hasSince float64
-	ends     [2]float64 // when the last two trends have the table full
+	ends     []end // when the last trends have the table full
 }
 
 // NewForecaster makes a Forecaster.
@@ -144,6 +150,7 @@ func NewForecaster(o ForecastOptions) *Forecaster {
 	return &Forecaster{
 		options: o, points: make([]point, 0, 2*windowPoints), spans: make([]span, 0, spans+1),
 		weights: make([]float64, 2*windowPoints), xs: make([]float64, 2*windowPoints), differences: make([]float64, 0, 64),
+		ends: make([]end, 0, trends),
 	}
 }
 
@@ -193,10 +200,38 @@ func (f *Forecaster) Observe(at time.Time, entries, limit uint64) {
 		return
 	}
 	if !had {
-		f.hasSince = f.last.at
-		f.ends = [2]float64{math.Inf(1), math.Inf(1)}
+		f.hasSince, f.ends = f.last.at, f.ends[:0]
 	}
-	f.ends = [2]float64{f.ends[1], f.last.at + f.current.left(f.current.growth, f.limit)}
+	old := 0
+	for n := len(f.ends); n-old == cap(f.ends) || n-old > 1 && f.ends[old].at < f.last.at-2*f.options.Trend.Seconds(); {
+		old++
+	}
+	f.ends = append(slices.Delete(f.ends, 0, old), end{f.last.at, f.last.at + f.current.left(f.current.growth, f.limit)})
+}
+
+// agreed is when most of the last trends have the table full: the median, so
+// that one which noise has bent for a moment does no harm.
+func (f *Forecaster) agreed() (full float64, ok bool) {
+	var sorted [trends]float64
+	n := len(f.ends)
+	for i, e := range f.ends {
+		sorted[i] = e.full
+	}
+	slices.Sort(sorted[:n])
+	if full = f.ends[n-1].full; n > 2 {
+		full = (sorted[(n-1)/2] + sorted[n/2]) / 2
+	}
+	if math.IsInf(full, 1) {
+		return 0, false
+	}
+	tolerance := max(agreement*(full-f.last.at), hold*f.options.Trend.Seconds())
+	agree := 0
+	for _, e := range f.ends {
+		if math.Abs(e.full-full) <= tolerance {
+			agree++
+		}
+	}
+	return full, n > 1 && agree >= n/2+1
 }
 
 // trend is a curve through counts: count(t) = level + growth·(e^(bend·t)-1)/bend,
@@ -206,6 +241,7 @@ type trend struct {
 	since               float64 // seconds
 	error               float64 // standard error of the growth
 	other               float64 // growth with a bend, if the curve has none, and without one
+	likely              float64 // a bend that explains a little more, if the curve has none
 	explains            float64 // share of the variance
 	points              int
 }
@@ -240,18 +276,21 @@ func (f *Forecaster) Forecast() (Forecast, bool) {
 	}
 	t := f.current
 	lasts := f.last.at - t.since
-	full := t.left(t.growth, f.limit)
-	if slices.Max(f.ends[:])-slices.Min(f.ends[:]) > max(agreement*full, held) {
+	at, ok := f.agreed()
+	if !ok {
 		return Forecast{}, false
 	}
+	full := max(0, at-f.last.at)
 	if full > f.options.Reach*lasts || full > f.options.Horizon.Seconds() {
 		return Forecast{}, false
 	}
 	earliest := min(full, t.left(t.growth*1.03+1.64*t.error, f.limit))
 	latest := max(full, min(t.left(t.growth*0.97-1.64*t.error, f.limit), f.options.Horizon.Seconds()))
 	confidence := Confident * max(0, t.explains) * (1 - full/(f.options.Reach*lasts)/2)
-	if f.sure(&t) {
+	if f.sure(&t, full) {
 		confidence += Confident
+	} else if f.doubtful(&t, full) {
+		return Forecast{}, false
 	}
 	return Forecast{
 		Full: seconds(full), Earliest: seconds(earliest), Latest: seconds(latest),
@@ -260,17 +299,70 @@ func (f *Forecaster) Forecast() (Forecast, bool) {
 	}, true
 }
 
+// doubtful reports whether the newest trend has the table full at another time
+// than those before, or would have it with a bend that is likely.
+func (f *Forecaster) doubtful(t *trend, full float64) bool {
+	differs := func(left float64) bool {
+		return math.Abs(left-full) > max(agreement*full, hold*f.options.Trend.Seconds())
+	}
+	if differs(t.left(t.growth, f.limit)) {
+		return true
+	}
+	bent := trend{level: t.level, bend: t.likely}
+	return t.likely != 0 && differs(bent.left(t.other, f.limit))
+}
+
 // sure reports whether the growth is not that of a tooth, nor to a level below
 // the limit: the table is nearly full, or was full, or grows faster and faster,
 // or has grown for long.
-func (f *Forecaster) sure(t *trend) bool {
+func (f *Forecaster) sure(t *trend, full float64) bool {
 	switch share := f.last.count / f.limit; {
-	case share >= toothHighest || f.wasFull():
+	case f.wasFull():
 		return true
-	case share >= doubtful:
+	case share >= toothHighest:
+		return !f.wanes(full)
+	case share >= longGrows:
 		return t.points >= curvePoints && t.bend*(f.last.at-t.since) >= accelerates || f.growsForLong()
 	}
 	return false
+}
+
+// wanes reports whether the growth ends below the limit if it goes on to wane as
+// it did: from one time to the next, of the length that is left or of half of it,
+// by more than noise does.
+func (f *Forecaster) wanes(full float64) bool {
+	shortest := 2 * f.options.Trend.Seconds()
+	sigma := 3 * f.noise()
+	for _, length := range [...]float64{full, full / 2} {
+		if length < shortest {
+			length = shortest
+		}
+		c0, ok0 := f.count(0, length)
+		c1, ok1 := f.count(length, length)
+		c2, ok2 := f.count(2*length, length)
+		newer, older := c0-c1+sigma, c1-c2-sigma
+		if !ok0 || !ok1 || !ok2 || newer >= older {
+			continue
+		}
+		// A geometric series, from the middle of the newest time.
+		if c0+newer*newer/(older-newer) < f.limit {
+			return true
+		}
+	}
+	return false
+}
+
+// count of a time ago: the mean over a quarter of a length.
+func (f *Forecaster) count(ago, length float64) (mean float64, ok bool) {
+	n := 0.0
+	newest := f.last.at - ago
+	for i := range f.spans {
+		if s := &f.spans[i]; s.at > newest-length/4 && s.at <= newest {
+			mean += (s.low + s.high) / 2
+			n++
+		}
+	}
+	return mean / n, n > 0
 }
 
 func (f *Forecaster) wasFull() bool {
@@ -372,10 +464,13 @@ func (f *Forecaster) fit(part []point, noise float64) (best trend, fits bool) {
 		// A bend must explain much of what an even growth does not.
 		bent, less := f.regress(part, bend)
 		free := float64(len(part) - 3)
-		if squares-less > bendSquares*max(less/free, noise*noise*max(1, 120*free/lasts)) {
+		switch gain := (squares - less) / max(less/free, noise*noise*max(1, 120*free/lasts)); {
+		case gain > bendSquares:
 			bent.other = best.growth
 			best, squares = bent, less
-		} else {
+		case gain > likelySquares:
+			best.other, best.likely = bent.growth, bend
+		default:
 			best.other = bent.growth
 		}
 	}
