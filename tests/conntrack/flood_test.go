@@ -100,6 +100,8 @@ func TestPlay(t *testing.T) {
 		flood(t)
 	case "serve":
 		serve(t)
+	case "ramp":
+		playRamp(t, os.Getenv(rampEnv))
 	case "burst":
 		burst(t)
 	}

@@ -331,38 +331,39 @@ func (f *Forecaster) sure(t *trend, full float64) bool {
 // it did: from one time to the next, of the length that is left or of half of it,
 // by more than noise does.
 func (f *Forecaster) wanes(full float64) bool {
-	shortest := 2 * f.options.Trend.Seconds()
-	sigma := 3 * f.noise()
+	noise := f.noise()
 	for _, length := range [...]float64{full, full / 2} {
-		if length < shortest {
-			length = shortest
-		}
-		c0, ok0 := f.count(0, length)
-		c1, ok1 := f.count(length, length)
-		c2, ok2 := f.count(2*length, length)
-		newer, older := c0-c1+sigma, c1-c2-sigma
-		if !ok0 || !ok1 || !ok2 || newer >= older {
+		length = max(length, 2*f.options.Trend.Seconds())
+		sigma := noise / math.Sqrt(max(1, length/4/120)) // of a mean, of noise that goes on for two minutes
+		newest, ok0 := f.mean(0, length/4)
+		middle, ok1 := f.mean(length, length/4)
+		oldest, ok2 := f.mean(2*length, length/4)
+		if !ok0 || !ok1 || !ok2 {
 			continue
 		}
-		// A geometric series, from the middle of the newest time.
-		if c0+newer*newer/(older-newer) < f.limit {
+		newer := (newest.count-middle.count)/(newest.at-middle.at)*length + sigma
+		older := (middle.count-oldest.count)/(middle.at-oldest.at)*length - sigma
+		// What follows is a geometric series.
+		if newer < older && f.last.count+newer*newer/(older-newer) < f.limit {
 			return true
 		}
 	}
 	return false
 }
 
-// count of a time ago: the mean over a quarter of a length.
-func (f *Forecaster) count(ago, length float64) (mean float64, ok bool) {
-	n := 0.0
-	newest := f.last.at - ago
-	for i := range f.spans {
-		if s := &f.spans[i]; s.at > newest-length/4 && s.at <= newest {
-			mean += (s.low + s.high) / 2
-			n++
+// mean of the counts of a while, which ended some time before the newest span.
+func (f *Forecaster) mean(ago, lasts float64) (m point, ok bool) {
+	last := len(f.spans) - 1 // which is not over
+	end := f.spans[last].at - ago
+	for i := range f.spans[:last] {
+		if s := &f.spans[i]; s.at >= end-lasts && s.at < end {
+			m.at += s.at
+			m.count += (s.low + s.high) / 2
+			m.n++
 		}
 	}
-	return mean / n, n > 0
+	m.at, m.count = m.at/m.n, m.count/m.n
+	return m, m.n > 0
 }
 
 func (f *Forecaster) wasFull() bool {

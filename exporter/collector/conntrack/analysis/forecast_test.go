@@ -1,10 +1,10 @@
 package analysis_test
 
 import (
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +38,8 @@ type verdict uint8
 
 const (
 	exact verdict = iota // it is full at some time: each has an alarm before, and its forecasts are right
-	fills                // the same, but for forecasts that are only shown
+	fills                // the same, but that noise makes one forecast in a hundred wrong
+	rises                // most have an alarm before, and one forecast in twenty may be wrong
 	quiet                // an alarm is false
 	open                 // only shown
 )
@@ -48,7 +49,7 @@ var kinds = []kind{
 		base, quiet, slope := between(r, 0.05, 0.5), between(r, 600, 3600), between(r, 0.00005, 0.0015)
 		return ramp{at: func(at float64) float64 { return base + max(0, at-quiet)*slope }, from: quiet}
 	}},
-	{"linear, noisy", 80, exact, func(r *rand.Rand) ramp {
+	{"linear, noisy", 80, fills, func(r *rand.Rand) ramp {
 		base, quiet, slope := between(r, 0.05, 0.5), between(r, 600, 3600), between(r, 0.0002, 0.001)
 		deviation := between(r, 0.0005, 0.003)
 		noise := noise(r, deviation)
@@ -77,7 +78,7 @@ var kinds = []kind{
 			return base + 0.01*math.Expm1(max(0, at-quiet)*math.Ln2/doubles) + noise(at)
 		}, 3 * deviation / growth, quiet}
 	}},
-	{"saw-tooth on a trend", 60, open, func(r *rand.Rand) ramp {
+	{"saw-tooth on a trend", 60, rises, func(r *rand.Rand) ramp {
 		low, period, phase := between(r, 0.05, 0.4), between(r, 120, 3600), between(r, 0, 1)
 		height, up, noise := between(r, 0.05, 0.3), between(r, 0.5, 0.98), noise(r, 0.003)
 		slope := (1 - low - height) / between(r, 3600, 12000)
@@ -202,9 +203,10 @@ type replayed struct {
 	under         int     // polls with a forecast under 30 minutes
 	near, told    int     // polls with less than 10 minutes left, and those with a forecast
 	worst         float64 // error of these
-	how, how2     string
-	off           int // of told, those with an error above 20 %
-	within, given int // polls with a forecast whose bounds hold it, and all
+	how, wrong    string  // the first alarm, and the worst error
+	fills         float64 // polls while it filled
+	off           int     // of told, those with an error above 20 %
+	within, given int     // polls with a forecast whose bounds hold it, and all
 }
 
 // slack, in seconds, is what the noise moves the moment at which a ramp is full.
@@ -218,6 +220,7 @@ func replay(r ramp, every float64) (got replayed) {
 			full = at
 		}
 	}
+	got.fills = (full - r.from) / every
 	f := analysis.NewForecaster(analysis.ForecastOptions{})
 	alarmed := false
 	for i, n := range counts {
@@ -271,7 +274,7 @@ func replay(r ramp, every float64) (got replayed) {
 		}
 		if off/left > got.worst {
 			got.worst = off / left
-			got.how2 = fmt.Sprintf("%.0f s left, told are %v (%v to %v), slack %.0f, conf %.2f, growth %.1f, since %.0f s", left, forecast.Full, forecast.Earliest, forecast.Latest, r.slack, forecast.Confidence, forecast.Growth, second(at).Sub(forecast.Since).Seconds())
+			got.wrong = fmt.Sprintf("%.0f s left, told are %v (%v to %v)", left, forecast.Full, forecast.Earliest, forecast.Latest)
 		}
 	}
 	return got
@@ -281,12 +284,17 @@ func second(at float64) time.Time {
 	return time.Unix(1_800_000_000, 0).Add(time.Duration(at * float64(time.Second)))
 }
 
-var forecastSeeds, forecastTimes = func() (uint64, int) {
-	s, t := uint64(1), 1
-	fmt.Sscan(os.Getenv("FS"), &s)
-	fmt.Sscan(os.Getenv("FT"), &t)
-	return s, t
-}()
+// The forecast's constants were chosen with the seeds 1 and 3. Those of the test
+// are none of them; others may be tried, many at a time:
+//
+//	go test -run 'TestForecast$' -v -seeds 7 -times 20
+var (
+	seeds = flag.Uint64("seeds", 4, "which ramps are replayed")
+	times = flag.Int("times", 1, "times as many ramps")
+)
+
+// fewPolls of a ramp may be too few to see it.
+const fewPolls = 8
 
 // Ramps of random parameters, polled at random intervals.
 func TestForecast(t *testing.T) {
@@ -308,8 +316,8 @@ func replayAll(t *testing.T, kind kind) string {
 	var all replayed
 	var leads []float64
 	alarmed, filled, under := 0, 0, 0
-	for seed := range uint64(kind.tries * forecastTimes) {
-		r := rand.New(rand.NewPCG(seed, forecastSeeds))
+	for seed := range uint64(kind.tries * *times) {
+		r := rand.New(rand.NewPCG(seed, *seeds))
 		every := []float64{10, 15, 30, 60}[r.IntN(4)]
 		got := replay(kind.random(r), every)
 		all.near, all.told = all.near+got.near, all.told+got.told
@@ -330,24 +338,28 @@ func replayAll(t *testing.T, kind kind) string {
 		}
 		filled++
 		leads = append(leads, got.lead)
-		if kind.want != open && (got.alarms == 0 || got.early > 0) {
+		if (kind.want == exact || kind.want == fills) && (got.alarms == 0 && got.fills >= fewPolls || got.early > 0) {
 			t.Errorf("%s, seed %d, every %.0f s: %d alarms, %d too early: %s", kind.name, seed, every, got.alarms, got.early, got.how)
 		}
-		if os.Getenv("FD") != "" && got.worst > 0.2 {
-			t.Logf("DBG %s, seed %d, every %.0f s: an error of %.0f %% (%d): %s", kind.name, seed, every, 100*got.worst, got.off, got.how2)
-		}
 		if kind.want == exact && got.worst > 0.2 {
-			t.Errorf("%s, seed %d, every %.0f s: an error of %.0f %%: %s", kind.name, seed, every, 100*got.worst, got.how2)
+			t.Errorf("%s, seed %d, every %.0f s: an error of %.0f %%: %s", kind.name, seed, every, 100*got.worst, got.wrong)
 		}
 	}
-	line := fmt.Sprintf("%-34s %6d %7d %6d", kind.name, kind.tries*forecastTimes, alarmed, under)
+	line := fmt.Sprintf("%-34s %6d %7d %6d", kind.name, kind.tries**times, alarmed, under)
 	if filled > 0 {
 		slices.Sort(leads)
 		percent := func(part, whole int) float64 { return 100 * float64(part) / float64(whole) }
 		line += fmt.Sprintf(" %5d %8.0f %% %7.1f %% %5.0f %% %7.0f %%   %.0f to %.0f s, median %.0f s; %d began", filled, percent(all.told, all.near), percent(all.off, all.told),
 			100*all.worst, percent(all.within, all.given), leads[0], leads[len(leads)-1], leads[len(leads)/2], all.changes)
-		if kind.want == exact && float64(all.told) < 0.8*float64(all.near) {
+		enough, wrong := map[verdict]float64{exact: 0.8, fills: 0.8, rises: 0.2}, map[verdict]float64{fills: 0.01, rises: 0.05, open: 1}
+		if float64(all.told) < enough[kind.want]*float64(all.near) {
 			t.Errorf("%s: forecasts in %d of %d polls with less than 10 minutes left", kind.name, all.told, all.near)
+		}
+		if float64(all.off) > wrong[kind.want]*float64(all.told) {
+			t.Errorf("%s: %d of %d forecasts are off by more than 20 %%", kind.name, all.off, all.told)
+		}
+		if kind.want == rises && alarmed < filled*3/4 {
+			t.Errorf("%s: %d alarms for %d that were full", kind.name, alarmed, filled)
 		}
 	}
 	return line

@@ -1,0 +1,129 @@
+package conntrack
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/corkline/corkline/exporter/collector/conntrack"
+)
+
+// recordTo is where TestRamps writes what it recorded.
+//
+//	go test -run Ramps -record ../../exporter/collector/conntrack/analysis/testdata -last 240s ./conntrack
+var (
+	recordTo = flag.String("record", "", "folder to record ramps to")
+	last     = flag.Duration("last", 3*time.Second, "how long a ramp is recorded")
+)
+
+// ramps are the new connections each second, as a function of the part of the
+// time that is over, and of the seconds.
+var ramps = map[string]func(part, at float64) float64{
+	// Three clients that begin one after the other, and do not close.
+	"linear": func(part, _ float64) float64 {
+		return 5 + 60*math.Floor(min(3, max(0, part-0.3)/0.02))
+	},
+	// Each connection leads to others.
+	"exponential": func(part, _ float64) float64 { return 4 + 2*math.Exp(max(0, part-0.25)*9) },
+	// A job that runs for a fifth of the time, each time a little more; time-outs
+	// end its connections.
+	"sawtooth": func(part, at float64) float64 {
+		_, tooth := math.Modf(part * 6)
+		if tooth > 0.6 {
+			return 2
+		}
+		return 60 + 15*math.Sin(at)
+	},
+	// As many as time out, in waves.
+	"flat": func(_, at float64) float64 { return 100 + 30*math.Sin(at/3) + 20*math.Sin(at*1.7) },
+}
+
+// timeouts of the connections, in seconds.
+var timeouts = map[string]int{"linear": 3600, "exponential": 3600, "sawtooth": 9, "flat": 10}
+
+// The kernel's count of what comes and goes, for the forecasts to be tested with.
+func TestRamps(t *testing.T) {
+	for name := range ramps {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := holder(t)
+			out := command(t, "nsenter", "-t", fmt.Sprint(in.Process.Pid), "-n", "env", play+"=ramp", rampEnv+"="+name, os.Args[0], "-test.run=^TestPlay$", "-last="+last.String())
+			counts, _, _ := strings.Cut(out, "PASS")
+			if n := strings.Count(counts, "\n"); n < int(last.Seconds())-1 {
+				t.Errorf("%d counts in %s: %s", n, *last, out)
+			}
+			first, most := 0, 0
+			for i, line := range strings.Fields(counts) {
+				n, err := strconv.Atoi(line)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i == 0 {
+					first = n
+				}
+				most = max(most, n)
+			}
+			if most <= first {
+				t.Errorf("nothing comes: %s", counts)
+			}
+			if *recordTo != "" {
+				if err := os.WriteFile(filepath.Join(*recordTo, name+".txt"), []byte(counts), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// rampEnv names the ramp to be played.
+const rampEnv = "CORKLINE_TEST_RAMP"
+
+// playRamp opens connections, and prints the kernel's count each second.
+func playRamp(t *testing.T, name string) {
+	command(t, "ip", "link", "set", "lo", "up")
+	command(t, "nft", "add table inet tracking; add chain inet tracking out { type filter hook output priority 0; }; add rule inet tracking out ct state new counter")
+	writeSysctl(t, "nf_conntrack_udp_timeout", fmt.Sprint(timeouts[name]))
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	begin := time.Now()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	opened, due, counted := 0, 0.0, 0
+	for now := range ticker.C {
+		at := now.Sub(begin).Seconds()
+		part := at / last.Seconds()
+		if part >= 1 {
+			return
+		}
+		for due += ramps[name](part, at) / 20; float64(opened) < due; opened++ {
+			port := 1024 + opened%60000
+			datagram := []byte{byte(port >> 8), byte(port), 0, 9, 0, 8, 0, 0}
+			to := [4]byte{127, 0, 1, byte(1 + opened/60000)}
+			if err := unix.Sendto(fd, datagram, 0, &unix.SockaddrInet4{Addr: to}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if int(at) > counted {
+			counted = int(at)
+			n, _, err := (&conntrack.Options{}).Size(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintln(out, n)
+		}
+	}
+}
