@@ -66,7 +66,7 @@ func newMetrics() *metrics {
 		up:            desc("dump_up", "Whether the table's entries could be read when they were last to be (1); the status page tells why not."),
 		duration:      desc("dump_duration_seconds", "How long it took to read all entries."),
 		interrupted:   desc("dumps_interrupted_total", "Times that the table changed its shape while it was read, so that entries may have been missed or counted twice."),
-		checks:        desc("flood_checks_total", "Times that only the unreplied entries were read, between two reads of all, since the table had grown."),
+		checks:        desc("flood_checks_total", "Times that only the unassured entries were read, between two reads of all, since the table had grown."),
 		full:          desc("forecast_full_seconds", "Time until the table is full, as it grows now; absent without a trend towards that, or when it is too early to say."),
 		confidence:    desc("forecast_confidence", "How sure the forecast is, from 0 to 1: how much of the table's growth the trend explains, and below 0.5 while the growth may be that of a saw-tooth; absent without a forecast."),
 		podEntries:    desc("top_pod_entries", "Entries of the pods that are the sources or destinations of most, at least; the addresses of pods that are not known are left out.", "role", "namespace", "pod"),
