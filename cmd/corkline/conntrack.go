@@ -66,9 +66,13 @@ func (c *conntrackFlags) again(ctx context.Context, show func(w io.Writer) error
 	if c.Every <= 0 {
 		return errors.New("--every must be above 0")
 	}
-	for {
-		if c.Watch && c.Output == "table" && isTerminal(os.Stdout) {
+	for n := 0; ; n++ {
+		switch {
+		case !c.Watch || c.Output != "table":
+		case isTerminal(os.Stdout):
 			fmt.Fprint(os.Stdout, "\x1b[H\x1b[2J")
+		case n > 0:
+			fmt.Fprintln(os.Stdout)
 		}
 		if err := show(os.Stdout); err != nil || !c.Watch {
 			return err
@@ -137,7 +141,7 @@ func (c *conntrackSummaryCmd) Run(ctx context.Context, log *slog.Logger) error {
 	return c.report(ctx, log, func(w io.Writer, r *conntrack.Report) {
 		fmt.Fprintf(w, "entries\t%d of %d (%.1f %%)\n", r.Entries, r.Limit, percent(r.Entries, r.Limit))
 		for _, name := range slices.Sorted(maps.Keys(r.Counters)) {
-			if n := r.Counters[name]; n > 0 {
+			if n := r.Counters[name]; n > 0 || slices.Contains(lossCounters[:], name) {
 				fmt.Fprintf(w, "%s\t%d\n", strings.ReplaceAll(name, "_", " "), n)
 			}
 		}
@@ -155,6 +159,9 @@ func (c *conntrackSummaryCmd) Run(ctx context.Context, log *slog.Logger) error {
 		}
 	})
 }
+
+// lossCounters are shown even when they are 0.
+var lossCounters = [...]string{"drops", "early_drops", "insert_failures"}
 
 func percent(part, whole uint64) float64 {
 	if whole == 0 {
@@ -346,8 +353,13 @@ func (c *conntrackFlowsCmd) show(ctx context.Context, w io.Writer, options *conn
 	if err := errors.Join(err, t.Flush()); err != nil {
 		return err
 	}
-	if c.Limit > 0 && all > uint64(c.Limit) {
+	switch {
+	case c.Limit > 0 && all > uint64(c.Limit):
 		fmt.Fprintf(os.Stderr, "%d of %d entries; --limit=0 prints all\n", c.Limit, all)
+	case all == 0 && c.Pod != "":
+		fmt.Fprintf(os.Stderr, "no entry is of %s, or no address is known to be (collectors.conntrack.names)\n", c.Pod)
+	case all == 0:
+		fmt.Fprintln(os.Stderr, "there is no such entry")
 	}
 	return nil
 }

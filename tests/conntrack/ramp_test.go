@@ -43,12 +43,16 @@ var ramps = map[string]func(part, at float64) float64{
 		}
 		return 60 + 15*math.Sin(at)
 	},
-	// As many as time out, in waves.
-	"flat": func(_, at float64) float64 { return 100 + 30*math.Sin(at/3) + 20*math.Sin(at*1.7) },
+	// Clients that come back, most of them before their connections time out.
+	"flat": func(_, at float64) float64 { return 200 + 60*math.Sin(at/3) + 40*math.Sin(at*1.7) },
 }
 
+// clients are how many connections there are before they come back, in turns of
+// different lengths.
+var clients = map[string]int{"flat": 3000}
+
 // timeouts of the connections, in seconds.
-var timeouts = map[string]int{"linear": 3600, "exponential": 3600, "sawtooth": 9, "flat": 10}
+var timeouts = map[string]int{"linear": 3600, "exponential": 3600, "sawtooth": 9, "flat": 30}
 
 // The kernel's count of what comes and goes, for the forecasts to be tested with.
 func TestRamps(t *testing.T) {
@@ -110,9 +114,13 @@ func playRamp(t *testing.T, name string) {
 			return
 		}
 		for due += ramps[name](part, at) / 20; float64(opened) < due; opened++ {
-			port := 1024 + opened%60000
+			which := opened
+			if n := clients[name]; n > 0 {
+				which = opened * opened % (n + opened/n%7*(n/60))
+			}
+			port := 1024 + which%60000
 			datagram := []byte{byte(port >> 8), byte(port), 0, 9, 0, 8, 0, 0}
-			to := [4]byte{127, 0, 1, byte(1 + opened/60000)}
+			to := [4]byte{127, 0, 1, byte(1 + which/60000)}
 			if err := unix.Sendto(fd, datagram, 0, &unix.SockaddrInet4{Addr: to}); err != nil {
 				t.Fatal(err)
 			}

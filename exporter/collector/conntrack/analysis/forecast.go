@@ -74,8 +74,9 @@ const (
 	longGrows = 0.75
 	// What accelerates: its growth is e times what it was, to this power.
 	accelerates = 1.5
-	// So many counts must show it.
+	// So many counts must show it, and so much of their variance.
 	curvePoints = 10
+	smooth      = 0.98
 	// What grows for so long is no tooth.
 	longSeconds = 75 * 60
 	// A bend explains so many times more than noise would.
@@ -322,7 +323,7 @@ func (f *Forecaster) sure(t *trend, full float64) bool {
 	case share >= toothHighest:
 		return !f.wanes(full)
 	case share >= longGrows:
-		return t.points >= curvePoints && t.bend*(f.last.at-t.since) >= accelerates || f.growsForLong()
+		return t.points >= curvePoints && t.explains >= smooth && t.bend*(f.last.at-t.since) >= accelerates || f.growsForLong()
 	}
 	return false
 }
