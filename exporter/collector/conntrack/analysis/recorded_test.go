@@ -54,5 +54,5 @@ func TestForecastOfRecordings(t *testing.T) {
 	f("linear", 1, true)
 	f("exponential", 1, true)
 	f("sawtooth", highest, false)
-	f("flat", 0.97, false)
+	f("flat", highest, false)
 }
