@@ -46,44 +46,6 @@ func TestBoards(t *testing.T) {
 	}
 }
 
-// TestBundleIsOfItsSources builds the page again, from the pinned packages, and
-// holds it to the committed one.
-func TestBundleIsOfItsSources(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	const web = "../../dashboards/view/web"
-	install(ctx, t, web)
-	command(ctx, t, web, "npm", "run", "--silent", "check")
-	built := t.TempDir()
-	for _, entry := range entries(t, web+"/../bundle") {
-		// What holds the same is left as it is packed, so that another zlib is
-		// no difference.
-		text, err := os.ReadFile(filepath.Join(web, "..", "bundle", entry))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(built, entry), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out := command(ctx, t, web, "node", "build.mjs", built); strings.TrimSpace(out) != "" {
-		t.Errorf("the committed page is not what its sources give; run make generate-web:\n%s", out)
-	}
-}
-
-func entries(t *testing.T, dir string) []string {
-	t.Helper()
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := make([]string, len(list))
-	for i, e := range list {
-		names[i] = e.Name()
-	}
-	return names
-}
-
 // findChromium gives the browser's binary, installed now if need be.
 func findChromium(ctx context.Context, t *testing.T) string {
 	t.Helper()
