@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/corkline/corkline/tests/rig"
 )
 
 const limit = 15 * time.Minute // on a busy machine; a quiet one takes two
@@ -27,11 +29,13 @@ func TestBoards(t *testing.T) {
 	defer cancel()
 	chromium := findChromium(ctx, t)
 	install(ctx, t, ".")
-	binary := filepath.Join(t.TempDir(), "corkline")
+	dir, binary := t.TempDir(), filepath.Join(t.TempDir(), "corkline")
 	command(ctx, t, "../..", "go", "build", "-o", binary, "./cmd/corkline")
 
-	page := start(ctx, t, binary, "quickstart", "--dir", t.TempDir())
+	page := start(ctx, t, binary, "quickstart", "--dir", dir)
 	found := page.await(ctx, t, `(?s)boards +(http://\S+)/\?.*agent +(http://\S+)/.*Loki +(http://\S+).*Prometheus +(http://\S+).*Ctrl-C stops everything`)
+	c := &cluster{rig.Rig{Binary: binary}, dir, found[3], found[4]}
+	c.grow(t)
 	features := start(ctx, t, binary, "view", "--listen=127.0.0.1:0", "--dashboards=testdata", "--loki="+found[3], "--prometheus="+found[4])
 	board := features.await(ctx, t, `1 boards: (http://\S+)/ `)
 
