@@ -53,6 +53,7 @@ type S3Options struct {
 // S3 is a Store in a bucket. Each call is one try.
 type S3 struct {
 	client         *minio.Client
+	keys           *credentials.Credentials
 	transport      *http.Transport
 	where          string // for messages
 	bucket, prefix string
@@ -78,8 +79,9 @@ func NewS3(o S3Options) (*S3, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys := credentials.New(keys(o))
 	client, err := minio.New(u.Host, &minio.Options{
-		Creds:      credentials.New(keys(o)),
+		Creds:      keys,
 		Secure:     u.Scheme == "https",
 		Region:     o.Region,
 		Transport:  transport,
@@ -88,7 +90,7 @@ func NewS3(o S3Options) (*S3, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the S3 client: %w", err)
 	}
-	s := &S3{client: client, transport: transport, where: o.Bucket + " at " + u.Host, bucket: o.Bucket, prefix: o.Prefix, timeout: o.Timeout}
+	s := &S3{client: client, keys: keys, transport: transport, where: o.Bucket + " at " + u.Host, bucket: o.Bucket, prefix: o.Prefix, timeout: o.Timeout}
 	if s.prefix != "" && !strings.HasSuffix(s.prefix, "/") {
 		s.prefix += "/"
 	}
@@ -181,6 +183,9 @@ func (s *S3) explain(verb string, err error) error {
 		return nil
 	}
 	answer := minio.ToErrorResponse(err)
+	if answer.StatusCode == http.StatusForbidden {
+		s.keys.Expire() // others may have come
+	}
 	remedy := ""
 	var (
 		wrapped   *url.Error
