@@ -17,7 +17,7 @@ type agent struct {
 	flows int // connections told so far
 }
 
-func newAgent(o Options) Part {
+func newAgent(o Options) *agent {
 	return &agent{
 		klog: newKlog("antrea-agent", "corkline_agent_log_messages_total"),
 		o:    o, rng: o.Random("antrea-agent"), turns: turn{}, ports: 10,
@@ -199,7 +199,7 @@ type antreaController struct {
 	turns turn
 }
 
-func newAntreaController(o Options) Part {
+func newAntreaController(o Options) *antreaController {
 	return &antreaController{
 		klog: newKlog("antrea-controller", "corkline_controller_log_messages_total"),
 		o:    o, rng: o.Random("antrea-controller"), turns: turn{},

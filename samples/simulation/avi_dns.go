@@ -42,6 +42,9 @@ func (s *dnsService) arrivals(m Moment) []arrival {
 	return all
 }
 
+// say implements talker.
+func (s *dnsService) say(_ Moment, at time.Time, out Output) { s.answer(Sites(), at, out) }
+
 // query that clients send. A {word} in the name stands for letters.
 type query struct {
 	often               int

@@ -48,6 +48,9 @@ func (s *httpService) arrivals(m Moment) []arrival {
 	return all
 }
 
+// say implements talker.
+func (s *httpService) say(m Moment, at time.Time, out Output) { s.browse(m, at, out) }
+
 // page that clients ask for. In path and query, {id} stands for a number, {uuid}
 // for a UUID, {word} for a word that is searched for, {secret} for what must
 // not leave the node.

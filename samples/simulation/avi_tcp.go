@@ -46,6 +46,9 @@ func (s *tcpService) arrivals(m Moment) []arrival {
 	return all
 }
 
+// say implements talker.
+func (s *tcpService) say(m Moment, at time.Time, out Output) { s.connect(m, false, at, out) }
+
 // connection of a client. Times are whole milliseconds.
 type connection struct {
 	entry

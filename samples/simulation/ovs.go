@@ -95,7 +95,7 @@ type vswitch struct {
 	modified int
 }
 
-func newVSwitch(o Options) Part {
+func newVSwitch(o Options) *vswitch {
 	return &vswitch{vlog: newVlog("ovs-vswitchd"), o: o, rng: o.Random("ovs-vswitchd"), turns: turn{}, ports: map[string]int{}, port: 10}
 }
 
@@ -225,7 +225,7 @@ type ovsdb struct {
 	rng *rand.Rand
 }
 
-func newOVSDB(o Options) Part {
+func newOVSDB(o Options) *ovsdb {
 	return &ovsdb{vlog: newVlog("ovsdb-server"), o: o, rng: o.Random("ovsdb-server")}
 }
 
