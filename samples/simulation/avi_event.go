@@ -110,7 +110,7 @@ func (c *controller) states(m Moment) (all []alert) {
 	case after == down && before != down:
 		all = append(all, alert{
 			medium, "Server-State", "POOL", Pool, uuid("pool", 1),
-			fmt.Sprintf("Server %s (%s:8080) of pool %s is down: no answer to GET /healthz?token=%s within 4s", server.Name, server.Address, Pool, secret(c.rng)),
+			fmt.Sprintf("Server %s (%s:8080) of pool %s is down: no answer to GET /healthz?token=%s within 4s", server.Name, server.Address, Pool, appendSecret(nil, c.rng)),
 			[]string{"SERVER_DOWN", "SERVER_DOWN_HA_COMPROMISED"},
 		})
 	case before == down && after != down:
@@ -183,11 +183,11 @@ const sent = "2006-01-02 15:04:05,000"
 // writeJSON has the head of SYSLOG_RFC5424, which is none of RFC 5424.
 func (c *controller) writeJSON(m Moment, at time.Time, a *alert, out Output) {
 	o := &c.text
-	o.text = fmt.Appendf(o.text[:0], "<142>%s controller-1 Avi-Controller - - - ", at.Format(sent))
+	o.text = append(at.AppendFormat(append(o.text[:0], "<142>"...), sent), " controller-1 Avi-Controller - - - "...)
 	o.start = len(o.text)
 	o.begin("", '{')
 	o.string("level", a.level)
-	o.string("timestamp", m.Time.Format("2006-01-02 15:04:05"))
+	o.layout("timestamp", m.Time, "2006-01-02 15:04:05")
 	o.string("obj_name", a.object)
 	o.string("obj_uuid", a.uuid)
 	o.string("tenant_uuid", "admin")
@@ -201,23 +201,25 @@ func (c *controller) writeJSON(m Moment, at time.Time, a *alert, out Output) {
 		o.string("obj_type", a.kind)
 		o.string("module", a.module())
 		o.string("event_description", a.text)
-		o.string("report_timestamp", m.Time.Format("2006-01-02T15:04:05Z"))
+		o.layout("report_timestamp", m.Time, "2006-01-02T15:04:05Z")
 		o.string("tenant", "admin")
 		o.end('}')
 	}
 	o.end(']')
 	o.end('}')
 	out.Line("avi-event", o.text)
-	countStream("avi-event", out, "level", a.level)
+	countStream("avi-event", out, &c.kept, "level", a.level)
 	for _, event := range a.events {
-		out.Count("corkline_virtualservice_events_total", labels("event", event, "level", a.level), 1)
+		out.Count("corkline_virtualservice_events_total", c.kept.labels("event", event, "level", a.level), 1)
 	}
 }
 
 func (c *controller) writeLegacy(m Moment, at time.Time, a *alert, out Output) {
-	c.text.text = fmt.Appendf(c.text.text[:0], "<142>[%s: Avi-Controller: INFO: ] [%s: reason: %s] At %s event %s occurred on object %s in tenant admin as %s",
-		at.Format(sent), a.object, a.name, m.Time.Format("2006-01-02 15:04:05+00:00"), a.events[0], a.object, a.text)
+	text := at.AppendFormat(append(c.text.text[:0], "<142>["...), sent)
+	text = appendf(text, ": Avi-Controller: INFO: ] [%s: reason: %s] At ", a.object, a.name)
+	text = m.Time.AppendFormat(text, "2006-01-02 15:04:05+00:00")
+	c.text.text = appendf(text, " event %s occurred on object %s in tenant admin as %s", a.events[0], a.object, a.text)
 	out.Line("avi-event", c.text.text)
-	countStream("avi-event", out, "level", "INFO")
-	out.Count("corkline_virtualservice_events_total", labels("event", a.events[0], "level", "INFO"), 1)
+	countStream("avi-event", out, &c.kept, "level", "INFO")
+	out.Count("corkline_virtualservice_events_total", c.kept.labels("event", a.events[0], "level", "INFO"), 1)
 }

@@ -215,7 +215,7 @@ func gslbObject() string {
 	o.begin("Members", '[')
 	for _, s := range Sites() {
 		o.begin("", '{')
-		o.string("IPAddr", s.Address.String())
+		o.address("IPAddr", s.Address)
 		o.number("Weight", s.Weight)
 		o.end('}')
 	}
