@@ -113,6 +113,7 @@ func newVirtualService(o Options, name string, number, port int) virtualService 
 	v := virtualService{
 		name: name, uuid: uuid("virtualservice", number), address: site().Address, port: port,
 		rng: o.Random("avi " + name), rate: o.Rate, streams: make([]stream, o.engines()),
+		text: object{clock: clock{layout: "2006-01-02T15:04:05."}},
 	}
 	for i := range v.streams {
 		v.streams[i].engine, v.streams[i].id = engineName(i), int64(v.rng.IntN(1_000_000))
@@ -323,14 +324,11 @@ func (v *virtualService) log(definition string, e *entry, out Output, members fu
 func (v *virtualService) head(to []byte, e *entry, s *stream) []byte {
 	to = appendf(to, "<%d>", e.kind().severity())
 	if v.rfc5424 {
-		to = e.at.AppendFormat(append(to, "1 "...), stampMicro)
-		return appendf(to, " %s %s %d %d - ", s.engine, v.name, e.engine, s.id)
+		to = v.text.clock.append(append(to, "1 "...), e.at)
+		return appendf(to, "Z %s %s %d %d - ", s.engine, v.name, e.engine, s.id)
 	}
 	return appendf(e.at.AppendFormat(to, time.Stamp), " AVI-CONTROLLER %s[0]: ", v.name)
 }
-
-// stampMicro is how Service Engines write times.
-const stampMicro = "2006-01-02T15:04:05.000000Z"
 
 func (v *virtualService) common(o *object, e *entry, s *stream) {
 	o.bool("adf", e.reasons != 0, v.rfc5424)
@@ -460,14 +458,15 @@ func daytime(m Moment) float64 {
 type object struct {
 	text  []byte
 	start int // of the JSON
+	clock clock
 }
 
 func (o *object) key(name string) {
 	if n := len(o.text); n > o.start && o.text[n-1] != '{' && o.text[n-1] != '[' {
 		o.text = append(o.text, ',')
 	}
-	if name != "" {
-		o.text = append(appendJSON(o.text, name), ':')
+	if name != "" { // none needs escapes
+		o.text = append(append(append(o.text, '"'), name...), `":`...)
 	}
 }
 
@@ -500,7 +499,13 @@ func (o *object) address(name string, value netip.Addr) {
 	o.end('"')
 }
 
-func (o *object) time(name string, value time.Time) { o.layout(name, value, stampMicro) }
+// time to the microsecond.
+func (o *object) time(name string, value time.Time) {
+	o.begin(name, '"')
+	o.text = append(o.clock.append(o.text, value), `Z"`...)
+}
+
+// layout is time in another one.
 
 func (o *object) layout(name string, value time.Time, layout string) {
 	o.begin(name, '"')
@@ -551,15 +556,19 @@ func (o *object) end(bracket byte) { o.text = append(o.text, bracket) }
 // appendJSON appends a text in JSON's quotes.
 func appendJSON[T string | []byte](to []byte, text T) []byte {
 	to = append(to, '"')
+	from := 0
 	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			to = append(to, '\\', c)
-		case c < ' ':
+		c := text[i]
+		if c != '"' && c != '\\' && c >= ' ' {
+			continue
+		}
+		to = append(to, text[from:i]...)
+		from = i + 1
+		if c < ' ' {
 			to = appendf(to, `\u%04x`, c)
-		default:
-			to = append(to, c)
+		} else {
+			to = append(to, '\\', c)
 		}
 	}
-	return append(to, '"')
+	return append(append(to, text[from:]...), '"')
 }

@@ -94,11 +94,14 @@ func NewGenerator(log Log) (*Generator, error) {
 	case "ovsdb-server":
 		g.talker = newOVSDB(o)
 	case "avi-application", "avi-waf":
-		g.talker = newHTTPService(o)
+		s := newHTTPService(o)
+		s.unthrottled, g.talker = true, s
 	case "avi-connection":
-		g.talker = newTCPService(o)
+		s := newTCPService(o)
+		s.unthrottled, g.talker = true, s
 	case "avi-dns":
-		g.talker = newDNSService(o)
+		s := newDNSService(o)
+		s.unthrottled, g.talker = true, s
 	case "avi-event":
 		g.talker, g.unit = newController(o), time.Millisecond
 	case "ako":

@@ -10,12 +10,13 @@ type klog struct {
 	schedule
 	definition string
 	metric     string // of its lines by level and category
+	clock      clock
 	line       []byte
 	kept       texts
 }
 
 func newKlog(definition, metric string) klog {
-	return klog{schedule: schedule{step: time.Microsecond}, definition: definition, metric: metric}
+	return klog{schedule: schedule{step: time.Microsecond}, definition: definition, metric: metric, clock: clock{layout: "0102 15:04:05."}}
 }
 
 // info, warn and fail say something at a time. The origin is file and line; a
@@ -47,7 +48,7 @@ func (k *klog) flush(out Output) {
 }
 
 func (k *klog) put(s said, out Output) {
-	k.line = s.at.AppendFormat(append(k.line[:0], s.level[0]), "0102 15:04:05.000000")
+	k.line = k.clock.append(append(k.line[:0], s.level[0]), s.at)
 	k.line = appendf(k.line, " %7d %s] %s", 1, s.origin, k.text(s))
 	out.Line(k.definition, k.line)
 	category, _, _ := strings.Cut(s.origin, ".go:")

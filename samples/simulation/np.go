@@ -21,6 +21,7 @@ type networkPolicy struct {
 	lines   []policyLine // of a second
 	texts   []byte       // of those
 	times   schedule
+	clock   clock
 	line    []byte
 }
 
@@ -130,7 +131,7 @@ func ingress(from, to Actor) func(Moment, *rand.Rand) (Pod, netip.Addr, netip.Ad
 func newNetworkPolicy(o Options, eras ...layout) *networkPolicy {
 	web := func(m Moment, rng *rand.Rand) Pod { return Web(rng.IntN(m.Replicas)) }
 	tcp := func(port int) []asked { return []asked{{port, "TCP", "60"}} }
-	p := &networkPolicy{o: o, rng: o.Random("antrea-networkpolicy"), layouts: eras, times: schedule{step: time.Microsecond}}
+	p := &networkPolicy{o: o, rng: o.Random("antrea-networkpolicy"), layouts: eras, times: schedule{step: time.Microsecond}, clock: clock{layout: "2006/01/02 15:04:05."}}
 	if len(eras) == 0 {
 		p.layouts = []layout{v113}
 	}
@@ -335,7 +336,7 @@ func (p *networkPolicy) mixed(m Moment) (mix [][]int) {
 
 func (p *networkPolicy) write(l policyLine, era layout, out Output) {
 	printed := &p.printed[l.flow][era]
-	p.line = l.at.AppendFormat(p.line[:0], "2006/01/02 15:04:05.000000 ")
+	p.line = append(p.clock.append(p.line[:0], l.at), ' ')
 	p.line = append(append(p.line, printed.head...), p.texts[l.from:l.to]...)
 	out.Line("antrea-networkpolicy", p.line)
 	out.Count("antrea-networkpolicy", printed.action, 1)
@@ -354,19 +355,25 @@ func (p *networkPolicy) decide(m Moment, flow int, era layout) policyLine {
 	}
 	l := policyLine{at: within(p.rng, m.Time), flow: flow, packets: 1, from: len(p.texts)}
 	text := p.texts
+	if era >= v113 {
+		text = append(append(append(text, " "+Namespace+"/"...), appliedTo.Name...), ' ')
+	} else {
+		text = append(text, ' ')
+	}
 	switch {
 	case era < v14:
-		text = appendf(text, " SRC: %s DEST: %s %s %s", src, dst, s.length, s.protocol)
+		text = dst.AppendTo(append(src.AppendTo(append(text, "SRC: "...)), " DEST: "...))
 	case era < v16:
-		text = appendf(text, " %s %s %s %s", src, dst, s.length, s.protocol)
+		text = dst.AppendTo(append(src.AppendTo(text), ' '))
 	default:
-		if era >= v113 {
-			text = appendf(text, " %s", appliedTo)
-		}
-		text = appendPort(src.AppendTo(append(text, ' ')), srcPort)
-		text = appendPort(dst.AppendTo(append(text, ' ')), s.port)
-		text = appendf(text, " %s %s", s.protocol, s.length)
+		text = append(appendPort(src.AppendTo(text), srcPort), ' ')
+		text = appendPort(dst.AppendTo(text), s.port)
 	}
+	first, last := s.protocol, s.length
+	if era < v16 {
+		first, last = last, first
+	}
+	text = append(append(append(append(text, ' '), first...), ' '), last...)
 	if era >= v112 {
 		text = append(append(text, ' '), orNil(f.label)...)
 	}

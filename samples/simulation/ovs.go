@@ -177,7 +177,11 @@ func (v *vswitch) handler(module string, thread int) string {
 func (v *vswitch) chat(m Moment, at time.Time, out Output) {
 	rng := v.rng
 	thread := 1 + rng.IntN(4)
-	chats := []share[func()]{
+	flood := 0.0
+	if _, told := m.Told(SYNFlood); told {
+		flood = 1
+	}
+	among(rng, []share[func()]{
 		{30, func() {
 			v.log(at, "connmgr", "INFO", "%s<->unix#%d: connected to read statistics", Bridge, 20+m.Second)
 		}},
@@ -201,21 +205,15 @@ func (v *vswitch) chat(m Moment, at time.Time, out Output) {
 		{0.5, func() {
 			v.log(at, v.handler("ofp_msgs", thread), "WARN", "bad message, its first bytes:\n00000000  04 0e 00 38 00 00 00 %02x-00 00 00 00 00 00 00 00 |...8............|", rng.IntN(256))
 		}},
-	}
-	if _, told := m.Told(SYNFlood); told {
-		chats = append(
-			chats,
-			share[func()]{25, func() {
-				v.log(at, v.handler("dpif", thread), "WARN", "system@ovs-system: lost packet on port channel %d of handler %d", 1+rng.IntN(12), thread)
-			}},
-			share[func()]{10, func() {
-				v.log(at, v.handler("dpif", thread), "WARN", "system@ovs-system: failed to put[create] (No space left on device) ufid:%08x tcp,nw_src=%s,nw_dst=%s,tp_dst=%d", rng.Uint32(), LoadTest.Pod().Address, Catalog.Pod().Address, CatalogPort)
-			}},
-			share[func()]{10, func() { v.dropped(at, rng, v.handler("dpif", thread), out) }},
-			share[func()]{4, func() { v.slow(at, rng) }},
-		)
-	}
-	among(rng, chats)()
+		{25 * flood, func() {
+			v.log(at, v.handler("dpif", thread), "WARN", "system@ovs-system: lost packet on port channel %d of handler %d", 1+rng.IntN(12), thread)
+		}},
+		{10 * flood, func() {
+			v.log(at, v.handler("dpif", thread), "WARN", "system@ovs-system: failed to put[create] (No space left on device) ufid:%08x tcp,nw_src=%s,nw_dst=%s,tp_dst=%d", rng.Uint32(), LoadTest.Pod().Address, Catalog.Pod().Address, CatalogPort)
+		}},
+		{10 * flood, func() { v.dropped(at, rng, v.handler("dpif", thread), out) }},
+		{4 * flood, func() { v.slow(at, rng) }},
+	})()
 }
 
 // ovsdb writes the log of the database server.

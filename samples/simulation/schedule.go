@@ -88,6 +88,25 @@ func (s *schedule) next(at, second time.Time) time.Time {
 	return at
 }
 
+// clock prints times to the microsecond.
+type clock struct {
+	layout string // of what stands before the fraction
+	second int64
+	text   []byte // of the second
+}
+
+func (c *clock) append(to []byte, at time.Time) []byte {
+	if second := at.Unix(); second != c.second || c.text == nil {
+		c.second, c.text = second, at.AppendFormat(c.text[:0], c.layout)
+	}
+	to = append(append(to, c.text...), "000000"...)
+	for i, left := len(to)-1, at.Nanosecond()/1000; left > 0; i-- {
+		to[i] = byte('0' + left%10)
+		left /= 10
+	}
+	return to
+}
+
 // often gives how often something happens in a second that happens so often in
 // the mean.
 func often(rng *rand.Rand, mean float64) int {

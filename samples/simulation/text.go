@@ -126,9 +126,19 @@ func (v verb) integer(to []byte, n int64) []byte {
 
 func appendText[T ~string | ~[]byte](to []byte, verb byte, text T) []byte {
 	if verb == 'q' {
-		return strconv.AppendQuote(to, string(text))
+		return appendQuoted(to, text)
 	}
 	return append(to, text...)
+}
+
+// appendQuoted does what strconv.AppendQuote does.
+func appendQuoted[T ~string | ~[]byte](to []byte, text T) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return strconv.AppendQuote(to, string(text))
+		}
+	}
+	return append(append(append(to, '"'), text...), '"')
 }
 
 // pad what is behind start to the width.
@@ -177,7 +187,7 @@ func (t *texts) labels(pairs ...string) string {
 			t.text = append(t.text, ',')
 		}
 		t.text = append(append(t.text, pairs[i]...), '=')
-		t.text = strconv.AppendQuote(t.text, pairs[i+1])
+		t.text = appendQuoted(t.text, pairs[i+1])
 	}
 	return t.keep()
 }
