@@ -19,3 +19,15 @@ func NetworkParts(o Options) []Part { return append(nodeParts(o), newAntreaContr
 
 // Rest is how many records are made that Next has not given yet.
 func (g *Generator) Rest() int { return len(g.ends) - g.given }
+
+// Appendf, AppendJSON and Texts are for tests.
+func Appendf(to []byte, format string, args ...any) []byte { return appendf(to, format, args...) }
+
+// AppendJSON quotes.
+func AppendJSON(to []byte, text string) []byte { return appendJSON(to, text) }
+
+// Texts are kept.
+type Texts struct{ texts }
+
+// Labels gives labels.
+func (t *Texts) Labels(pairs ...string) string { return t.labels(pairs...) }
