@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -49,7 +50,7 @@ func main() {
 		kong.Description("Network logs of Kubernetes nodes as Prometheus metrics and Loki streams."),
 		kong.UsageOnError(),
 		kong.Vars{
-			"version": version + " (" + commit + ")", "stories": storyNames(), "antrea": antreametrics.Newest,
+			"version": version + " (" + commit + ")", "stories": storyNames(), "logs": strings.Join(simulation.Sources(), ", "), "antrea": antreametrics.Newest,
 			"rotate": strconv.Itoa(simulation.DefaultRotateBytes),
 		},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: false}),
