@@ -28,8 +28,8 @@ type simulateCmd struct {
 	Dir           string        `type:"path" required:"" placeholder:"DIR" help:"Folder that gets the nodes' logs, a configuration for the agent of each, and what was written."`
 	Nodes         int           `default:"1" placeholder:"N" help:"Nodes of the cluster (default 1): node-1 and so on. The load balancer, its operators and Antrea's controller are on the first."`
 	Seed          uint64        `default:"1" placeholder:"N" help:"Decides every line, with --start, --rate and --stories (default 1)."`
-	Start         time.Time     `xor:"begin" format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"First second, such as 2026-01-02T03:04:05Z, in place of --history."`
-	History       time.Duration `default:"10m" xor:"begin" placeholder:"DURATION" help:"What has happened before now; its lines are written at once (default 10m, in which all stories are told)."`
+	Start         time.Time     `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"First second, such as 2026-01-02T03:04:05Z, in place of --history."`
+	History       time.Duration `default:"10m" placeholder:"DURATION" help:"What has happened before now; its lines are written at once (default 10m, in which all stories are told)."`
 	For           time.Duration `placeholder:"DURATION" help:"Stop by itself after this time, such as 30s. Without it, Ctrl-C stops it."`
 	Fast          bool          `help:"Write the time of --for as fast as possible, and stop. Without --start it ends now."`
 	Rate          float64       `default:"1" placeholder:"X" help:"How busy the cluster is: 1 is about a hundred lines a second (default 1)."`

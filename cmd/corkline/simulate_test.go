@@ -8,8 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/corkline/corkline/exporter"
 	"github.com/corkline/corkline/samples/simulation"
+	"github.com/corkline/corkline/samples/simulation/antreametrics"
 )
 
 // simulate gives the command with its defaults.
@@ -96,6 +100,29 @@ func TestSimulate_Logs(t *testing.T) {
 		if text == "" || text != all[path] {
 			t.Errorf("%s differs: %d bytes alone, %d among others", path, len(text), len(all[path]))
 		}
+	}
+}
+
+// What the flags' tags say is what play gets.
+func TestSimulate_Flags(t *testing.T) {
+	var c simulateCmd
+	parser, err := kong.New(&c, variables())
+	if err == nil {
+		_, err = parser.Parse([]string{"--dir=/a", "--start=2026-01-02T03:04:05Z", "--fast", "--for=1m", "--rate=1500", "--logs=avi,ako", "--stories=none"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := simulateCmd{
+		Dir: "/a", Nodes: 1, Seed: 1, Start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), History: 10 * time.Minute, For: time.Minute, Fast: true, Rate: 1500,
+		Logs: []string{"avi", "ako"}, Stories: []string{"none"}, AntreaVersion: antreametrics.Newest, Switch: "auto", RotateBytes: simulation.DefaultRotateBytes,
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	p, err := c.play(time.Now())
+	if err != nil || !p.Start.Equal(c.Start) || p.Seconds != 60 || !slices.Equal(p.Sources, c.Logs) {
+		t.Errorf("got %+v, %v", p, err)
 	}
 }
 
