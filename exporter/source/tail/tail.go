@@ -474,7 +474,7 @@ func (t *Tailer) succeeded(f *File) bool {
 
 // forget closes a finished file and drops its position.
 func (t *Tailer) forget(f *File) error {
-	t.positions.drop(f.mark)
+	t.positions.deliver(f, t.now())
 	return t.unfollow(f)
 }
 
