@@ -298,6 +298,28 @@ func TestReplay_AnyByteFlipped(t *testing.T) {
 			}
 		}
 	}
+	// Progress that is damaged is not taken for another, which would repeat lines.
+	r, err := NewReplay(t.Context(), NewLibrary(remote), s, "x")
+	if err == nil {
+		_, err = r.Run(t.Context(), newTarget().push, func(Counts) {})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, content := range remote.objects {
+		if !strings.Contains(key, "/replay-") {
+			continue
+		}
+		for i := range content {
+			content[i] ^= 1 << (i % 8)
+			r, err := NewReplay(t.Context(), NewLibrary(remote), s, "x")
+			if err != nil && !strings.Contains(err.Error(), "remove it and start with another --id") || err == nil && r.Plan.Skipped != 6 {
+				t.Errorf("byte %d of %s: %v", i, key, err)
+			}
+			content[i] ^= 1 << (i % 8)
+		}
+		delete(remote.objects, key)
+	}
 	// One that is gone, as well.
 	for key, content := range remote.objects {
 		if strings.HasSuffix(key, objectSuffix) {
