@@ -31,7 +31,8 @@ race: ## Run the unit tests, with the race detector where there are goroutines.
 .PHONY: integration
 integration: ## Run the binary against the real servers, in tests.
 	cd tests/expressions && go test ./...
-	$(MAKE) --no-print-directory -j 2 real-parts short-faults # they wait more than they compute
+	CGO_ENABLED=0 go build -o bin/tested ./cmd/corkline
+	CORKLINE_BINARY=$(CURDIR)/bin/tested $(MAKE) --no-print-directory -j 2 real-parts short-faults # they wait more than they compute
 
 .PHONY: real-parts
 real-parts:
@@ -79,6 +80,10 @@ generate: ## Write everything that is generated, the goldens too.
 .PHONY: generate-web
 generate-web: ## Build the viewer's page from dashboards/view/web, with Node.js and npm; make generate needs neither.
 	cd dashboards/view/web && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent check && npm run --silent build
+
+.PHONY: web-check
+web-check: generate-web ## Fail when the viewer's page is not, byte for byte, what its sources give.
+	git diff --exit-code dashboards/view
 
 .PHONY: generate-check
 generate-check: generate ## Fail when what is generated is not what is committed.
