@@ -38,9 +38,11 @@ type cluster struct {
 //
 //   - node-2 has a kernel's connection tracking table, whose connections are
 //     those of its scrapes;
-//   - the switch of node-3 stands still where its table is full, and its logs
-//     have a crash and a line that is none;
-//   - the switch of node-4 has gone, and so have the Pods of Antrea there;
+//   - the switch of node-3 is flooded until its table is full and stays so, and
+//     its logs have a crash and a line that is none;
+//   - the switch of node-4 has gone, and so have the Pods of Antrea; its agent may
+//     not read the kernel's table;
+//   - node-5 does not answer;
 //   - no alert waits for its time before it fires.
 func (c *cluster) grow(t *testing.T) {
 	t.Helper()
@@ -119,7 +121,7 @@ func (c *cluster) agent(t *testing.T, node, config string, prefix ...string) (a 
 // scraped from outside.
 func (c *cluster) kernelNode(t *testing.T) string {
 	t.Helper()
-	if err := lab.Install(t.Context(), map[string]string{"nft": "nftables", "ip": "iproute2", "unshare": "util-linux"}); err != nil {
+	if err := lab.Install(t.Context(), map[string]string{"nft": "nftables", "ip": "iproute2", "unshare": "util-linux", "setpriv": "util-linux"}); err != nil {
 		t.Fatal(err)
 	}
 	a, address := c.agent(t, "node-2", "sources: []\ncollectors: {conntrack: {table: kernel, interval: 1s, stream: true}}\n", "unshare", "--net", "sh", "-ec", `
@@ -156,8 +158,8 @@ func dialAt(pid int) func(ctx context.Context, network, address string) (net.Con
 	}
 }
 
-// emulated switch that has played all seconds up to one, and stands still.
-func emulated(t *testing.T, last int) *vswitch.Switch {
+// emulated switch of a node that has seen some seconds.
+func emulated(t *testing.T, seconds int) (*vswitch.Switch, simulation.Options) {
 	t.Helper()
 	v, err := vswitch.Start(t.Context(), vswitch.Options{Mode: vswitch.Emulated, Seed: 1})
 	if err != nil {
@@ -168,34 +170,65 @@ func emulated(t *testing.T, last int) *vswitch.Switch {
 			t.Error(err)
 		}
 	})
-	o := simulation.Options{Seed: 1, Start: time.Now().UTC().Add(-time.Duration(last) * time.Second), Rate: 1}
-	for second := range last {
+	o := simulation.Options{Seed: 1, Start: time.Now().UTC().Add(-time.Duration(seconds) * time.Second), Rate: 1}
+	for second := range seconds {
 		if err := v.Second(t.Context(), o.At(second)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return v
+	return v, o
 }
 
-const switchCollectors = "collectors: {conntrack: {enabled: true, table: ovs, interval: 2s}, ovs: {enabled: true, run_dir: %s, interval: 2s, full_interval: 4s}}\n"
+// floods goes on until the end of the test; the flood does not end before.
+func floods(t *testing.T, v *vswitch.Switch, o simulation.Options) {
+	t.Helper()
+	const last = 149
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	t.Cleanup(func() { cancel(); <-ended })
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				m := o.At(min(last, int(now.Sub(o.Start)/time.Second)))
+				m.Time = now.UTC()
+				if err := v.Second(ctx, m); err != nil && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	}()
+}
 
-// fullNode has a switch at the end of the flood.
+const switchCollector = "ovs: {enabled: true, run_dir: %s, interval: 2s, full_interval: 4s}"
+
+// fullNode has a switch whose table is flooded.
 func (c *cluster) fullNode(t *testing.T) string {
 	t.Helper()
-	v, logs, now := emulated(t, 150), t.TempDir(), time.Now().UTC()
+	v, o := emulated(t, 125)
+	floods(t, v, o)
+	logs, now := t.TempDir(), time.Now().UTC()
 	write(t, logs+"/np.log", "A line that is none.\n")
 	write(t, logs+"/controller.log", fmt.Sprintf("%s stderr F F%s       1 main.go:52] Error running controller: listen tcp :10349: bind: address already in use\n",
 		now.Format(time.RFC3339Nano), now.Format("0102 15:04:05.000000")))
 	_, address := c.agent(t, "node-3", fmt.Sprintf("loki: {url: %q}\nsources:\n  - {name: antrea-networkpolicy, definitions: [antrea-networkpolicy], files: [%[2]s/np.log]}\n"+
-		"  - {name: antrea-controller, definitions: [antrea-controller], files: [%[2]s/controller.log]}\n"+switchCollectors, c.loki, logs, v.Dir))
+		"  - {name: antrea-controller, definitions: [antrea-controller], files: [%[2]s/controller.log]}\n", c.loki, logs)+
+		fmt.Sprintf("collectors: {conntrack: {enabled: true, table: ovs, interval: 2s}, "+switchCollector+"}\n", v.Dir))
 	return address
 }
 
-// brokenNode has a switch that was there.
+// brokenNode has a switch that was there, and may not read the table's entries.
 func (c *cluster) brokenNode(t *testing.T) string {
 	t.Helper()
-	v := emulated(t, 2)
-	_, address := c.agent(t, "node-4", "sources: []\n"+fmt.Sprintf(switchCollectors, v.Dir))
+	v, _ := emulated(t, 2)
+	_, address := c.agent(t, "node-4", "sources: []\n"+fmt.Sprintf("collectors: {conntrack: {enabled: true, table: kernel, interval: 2s}, "+switchCollector+"}\n", v.Dir),
+		"setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
 	rig.Eventually(t, "the switch to be read", func(ctx context.Context) error {
 		all, err := rig.Get(ctx, "http://"+address+"/metrics", nil)
 		if err == nil && !regexp.MustCompile(`(?m)^corkline_ovs_up\{.*\} 1$`).Match(all) {
