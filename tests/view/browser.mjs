@@ -384,14 +384,16 @@ steps.push(['a graph has a tooltip', async () => {
 
 steps.push(['nothing overflows a small screen', async () => {
   const page = await open({ viewport: { width: 390, height: 800 } });
-  await page.goto(`${boards}/d/corkline-networkpolicy?from=now-15m&to=now&refresh=`);
-  await settled(page);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-  if (wide > 390) {
-    fault(`the page is ${wide} wide on a screen of 390`);
-  }
-  if (screenshots) {
-    await page.screenshot({ path: `${screenshots}/small.png` });
+  for (const { uid } of list) {
+    await page.goto(`${boards}/d/${uid}?from=now-15m&to=now&refresh=`);
+    await settled(page);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    if (wide > 390) {
+      fault(`${uid} is ${wide} wide on a screen of 390`);
+    }
+    if (screenshots) {
+      await page.screenshot({ path: `${screenshots}/${uid}-small.png` });
+    }
   }
   await page.close();
 }]);
