@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -38,8 +37,8 @@ type cluster struct {
 //
 //   - node-2 has a kernel's connection tracking table, whose connections are
 //     those of its scrapes;
-//   - the switch of node-3 is flooded until its table is full and stays so, and
-//     its logs have a crash and a line that is none;
+//   - the switch of node-3 is flooded until its table is full, and stands still
+//     then; its logs have a crash and a line that is none;
 //   - the switch of node-4 has gone, and so have the Pods of Antrea; its agent may
 //     not read the kernel's table;
 //   - node-5 does not answer;
@@ -158,8 +157,14 @@ func dialAt(pid int) func(ctx context.Context, network, address string) (net.Con
 	}
 }
 
-// emulated switch of a node that has seen some seconds.
-func emulated(t *testing.T, seconds int) (*vswitch.Switch, simulation.Options) {
+// emulated switch of a node.
+type emulated struct {
+	*vswitch.Switch
+	options simulation.Options
+	seconds int // that it has seen
+}
+
+func startEmulated(t *testing.T) *emulated {
 	t.Helper()
 	v, err := vswitch.Start(t.Context(), vswitch.Options{Mode: vswitch.Emulated, Seed: 1})
 	if err != nil {
@@ -170,72 +175,60 @@ func emulated(t *testing.T, seconds int) (*vswitch.Switch, simulation.Options) {
 			t.Error(err)
 		}
 	})
-	o := simulation.Options{Seed: 1, Start: time.Now().UTC().Add(-time.Duration(seconds) * time.Second), Rate: 1}
-	for second := range seconds {
-		if err := v.Second(t.Context(), o.At(second)); err != nil {
+	return &emulated{v, simulation.Options{Seed: 1, Start: time.Now().UTC(), Rate: 1}, 0}
+}
+
+// play what happens until a second. Time then stands still.
+func (e *emulated) play(t *testing.T, until int) {
+	t.Helper()
+	for ; e.seconds < until; e.seconds++ {
+		if err := e.Second(t.Context(), e.options.At(e.seconds)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return v, o
 }
 
-// floods goes on until the end of the test; the flood does not end before.
-func floods(t *testing.T, v *vswitch.Switch, o simulation.Options) {
+// read waits until an agent has a metric with a value, by a regular expression.
+func read(t *testing.T, address, metric string) {
 	t.Helper()
-	const last = 149
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	t.Cleanup(func() { cancel(); <-ended })
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-tick.C:
-				m := o.At(min(last, int(now.Sub(o.Start)/time.Second)))
-				m.Time = now.UTC()
-				if err := v.Second(ctx, m); err != nil && ctx.Err() == nil {
-					t.Error(err)
-					return
-				}
-			}
+	rig.Eventually(t, "the switch to be read", func(ctx context.Context) error {
+		all, err := rig.Get(ctx, "http://"+address+"/metrics", nil)
+		if err == nil && !regexp.MustCompile(`(?m)^`+metric+`$`).Match(all) {
+			err = fmt.Errorf("no %s", metric)
 		}
-	}()
+		return err
+	})
 }
 
 const switchCollector = "ovs: {enabled: true, run_dir: %s, interval: 2s, full_interval: 4s}"
 
-// fullNode has a switch whose table is flooded.
+// fullNode has a switch whose table a flood has filled, and keeps so.
 func (c *cluster) fullNode(t *testing.T) string {
 	t.Helper()
-	v, o := emulated(t, 125)
-	floods(t, v, o)
-	logs, now := t.TempDir(), time.Now().UTC()
+	v, logs, now := startEmulated(t), t.TempDir(), time.Now().UTC()
+	v.play(t, 30)
 	write(t, logs+"/np.log", "A line that is none.\n")
 	write(t, logs+"/controller.log", fmt.Sprintf("%s stderr F F%s       1 main.go:52] Error running controller: listen tcp :10349: bind: address already in use\n",
 		now.Format(time.RFC3339Nano), now.Format("0102 15:04:05.000000")))
 	_, address := c.agent(t, "node-3", fmt.Sprintf("loki: {url: %q}\nsources:\n  - {name: antrea-networkpolicy, definitions: [antrea-networkpolicy], files: [%[2]s/np.log]}\n"+
 		"  - {name: antrea-controller, definitions: [antrea-controller], files: [%[2]s/controller.log]}\n", c.loki, logs)+
-		fmt.Sprintf("collectors: {conntrack: {enabled: true, table: ovs, interval: 2s}, "+switchCollector+"}\n", v.Dir))
+		fmt.Sprintf("collectors: {conntrack: {enabled: true, table: ovs, interval: 1s}, "+switchCollector+"}\n", v.Dir))
+	read(t, address, `corkline_conntrack_entries [0-9]+`)
+	v.play(t, 60)
+	read(t, address, `corkline_conntrack_floods\{kind="flood"\} 1`)
+	v.play(t, 150)
+	read(t, address, `corkline_conntrack_forecast_full_seconds 0`)
 	return address
 }
 
 // brokenNode has a switch that was there, and may not read the table's entries.
 func (c *cluster) brokenNode(t *testing.T) string {
 	t.Helper()
-	v, _ := emulated(t, 2)
+	v := startEmulated(t)
+	v.play(t, 2)
 	_, address := c.agent(t, "node-4", "sources: []\n"+fmt.Sprintf("collectors: {conntrack: {enabled: true, table: kernel, interval: 2s}, "+switchCollector+"}\n", v.Dir),
 		"setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
-	rig.Eventually(t, "the switch to be read", func(ctx context.Context) error {
-		all, err := rig.Get(ctx, "http://"+address+"/metrics", nil)
-		if err == nil && !regexp.MustCompile(`(?m)^corkline_ovs_up\{.*\} 1$`).Match(all) {
-			err = errors.New("corkline_ovs_up is not 1")
-		}
-		return err
-	})
+	read(t, address, `corkline_ovs_up\{.*\} 1`)
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
