@@ -31,7 +31,8 @@ race: ## Run the unit tests, with the race detector where there are goroutines.
 .PHONY: integration
 integration: ## Run the binary against the real servers, in tests.
 	cd tests/expressions && go test ./...
-	$(MAKE) --no-print-directory -j 2 real-parts short-faults # they wait more than they compute
+	CGO_ENABLED=0 go build -o bin/tested ./cmd/corkline
+	CORKLINE_BINARY=$(CURDIR)/bin/tested $(MAKE) --no-print-directory -j 2 real-parts short-faults # they wait more than they compute
 
 .PHONY: real-parts
 real-parts:

@@ -111,7 +111,7 @@ func TestCost(t *testing.T) {
 	emptyTable(t)
 }
 
-func dumpOnly(t *testing.T, want uint64) time.Duration {
+func dumpOnly(t testing.TB, want uint64) time.Duration {
 	t.Helper()
 	conn, err := netlink.Dial()
 	if err != nil {
