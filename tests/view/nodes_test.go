@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/corkline/corkline/samples/simulation"
+	"github.com/corkline/corkline/samples/simulation/antreametrics"
 	"github.com/corkline/corkline/samples/simulation/vswitch"
 	"github.com/corkline/corkline/tests/ovs/lab"
 	"github.com/corkline/corkline/tests/rig"
@@ -36,7 +37,7 @@ type cluster struct {
 // every panel has something to show:
 //
 //   - node-2 has a kernel's connection tracking table, whose connections are
-//     those of its scrapes;
+//     those of its scrapes, and takes Pods away;
 //   - the switch of node-3 is flooded until its table is full, and stands still
 //     then; its logs have a crash and a line that is none;
 //   - the switch of node-4 has gone, and so have the Pods of Antrea; its agent may
@@ -47,7 +48,7 @@ func (c *cluster) grow(t *testing.T) {
 	t.Helper()
 	targets := map[string][]string{ // by job, each with its node
 		"corkline":          {c.kernelNode(t), "node-2", c.fullNode(t), "node-3", c.brokenNode(t), "node-4", nobody, "node-5"},
-		"antrea-agent":      {nobody, "node-4"},
+		"antrea-agent":      {antreaAgent(t), "node-2", nobody, "node-4"},
 		"antrea-controller": {nobody, "node-4"},
 	}
 	file := filepath.Join(c.dir, "prometheus.yaml")
@@ -157,6 +158,40 @@ func dialAt(pid int) func(ctx context.Context, network, address string) (net.Con
 	}
 }
 
+// told gives the seconds between which a story is told.
+func told(t *testing.T, s simulation.Story) (begin, end int) {
+	t.Helper()
+	begin = -1
+	for second := range 3600 {
+		switch _, told := (simulation.Options{}).At(second).Told(s); {
+		case told && begin < 0:
+			begin = second
+		case !told && begin >= 0:
+			return begin, second
+		}
+	}
+	t.Fatalf("%s is never told", s)
+	return 0, 0
+}
+
+// antreaAgent has the metrics of one that takes 99 Pods' flows away, some of which
+// fail; on node-1 that comes later.
+func antreaAgent(t *testing.T) string {
+	t.Helper()
+	begin, end := told(t, simulation.Scaling)
+	o := simulation.Options{Seed: 1, Rate: 1, Node: "node-2", Start: time.Now().UTC().Add(-time.Duration(begin+(end-begin)*2/3) * time.Second)}
+	metrics, err := antreametrics.Handler(func() int { return int(time.Since(o.Start) / time.Second) }, antreametrics.Options{Simulation: o, Version: antreametrics.Newest, FlowExporter: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Path = "/antrea-agent/metrics"
+		metrics.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
 // emulated switch of a node.
 type emulated struct {
 	*vswitch.Switch
@@ -206,17 +241,19 @@ const switchCollector = "ovs: {enabled: true, run_dir: %s, interval: 2s, full_in
 func (c *cluster) fullNode(t *testing.T) string {
 	t.Helper()
 	v, logs, now := startEmulated(t), t.TempDir(), time.Now().UTC()
-	v.play(t, 30)
+	begin, end := told(t, simulation.SYNFlood)
+	v.play(t, begin)
 	write(t, logs+"/np.log", "A line that is none.\n")
 	write(t, logs+"/controller.log", fmt.Sprintf("%s stderr F F%s       1 main.go:52] Error running controller: listen tcp :10349: bind: address already in use\n",
 		now.Format(time.RFC3339Nano), now.Format("0102 15:04:05.000000")))
+	write(t, logs+"/ovs-vswitchd.log", now.Format("2006-01-02T15:04:05.000Z")+"|00042|connmgr|INFO|br-int<->unix#3: 9 flow_mods in the last 10 s (4 adds, 3 deletes, 2 modifications)\n")
 	_, address := c.agent(t, "node-3", fmt.Sprintf("loki: {url: %q}\nsources:\n  - {name: antrea-networkpolicy, definitions: [antrea-networkpolicy], files: [%[2]s/np.log]}\n"+
-		"  - {name: antrea-controller, definitions: [antrea-controller], files: [%[2]s/controller.log]}\n", c.loki, logs)+
+		"  - {name: antrea-controller, definitions: [antrea-controller], files: [%[2]s/controller.log]}\n  - {name: ovs-vswitchd, definitions: [ovs-vswitchd], files: [%[2]s/ovs-vswitchd.log]}\n", c.loki, logs)+
 		fmt.Sprintf("collectors: {conntrack: {enabled: true, table: ovs, interval: 1s}, "+switchCollector+"}\n", v.Dir))
 	read(t, address, `corkline_conntrack_entries [0-9]+`)
-	v.play(t, 60)
+	v.play(t, (begin+end)/2)
 	read(t, address, `corkline_conntrack_floods\{kind="flood"\} 1`)
-	v.play(t, 150)
+	v.play(t, end)
 	read(t, address, `corkline_conntrack_forecast_full_seconds 0`)
 	return address
 }
