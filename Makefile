@@ -82,6 +82,10 @@ generate: ## Write everything that is generated, the goldens too.
 generate-web: ## Build the viewer's page from dashboards/view/web, with Node.js and npm; make generate needs neither.
 	cd dashboards/view/web && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent check && npm run --silent build
 
+.PHONY: web-check
+web-check: generate-web ## Fail when the viewer's page is not, byte for byte, what its sources give.
+	git diff --exit-code dashboards/view
+
 .PHONY: generate-check
 generate-check: generate ## Fail when what is generated is not what is committed.
 	git diff --exit-code

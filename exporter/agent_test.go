@@ -753,12 +753,12 @@ func TestAgent_StatusPageLinksToBoards(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, page)
 		}
 	}
-	// Nothing but the page's own style works.
+	// Nothing but the page's own style and script works.
 	_, style, _ := strings.Cut(page, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
 	sum := sha256.Sum256([]byte(style))
 	policy := recorder.Header().Get("Content-Security-Policy")
-	if want := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, want) {
+	if want := "script-src 'self'; connect-src 'self'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; "; !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, want) {
 		t.Errorf("the policy is %q, without %q", policy, want)
 	}
 }

@@ -154,6 +154,9 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 				break // all there was; let a batch gather until the next tick
 			}
 		}
+		if once && ctx.Err() == nil && p.tailer.Busy() {
+			continue // a packed file has yet to be looked into
+		}
 		if once || ctx.Err() != nil {
 			err := p.land(ctx, inFlight, ticker.C)
 			p.write()

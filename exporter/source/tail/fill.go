@@ -49,6 +49,7 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 		return fmt.Errorf("fill buffer: it holds %d bytes, but a line of source %q may have %d", room, t.source, t.maxLineBytes)
 	}
 	var errs []error
+	t.turn = turn{t.turnBytes, t.turnBytes * 2 / 3}
 	t.ready = t.ready[:0]
 	for _, chain := range t.chains {
 		ready, err := t.refresh(chain, c, drain)
@@ -76,7 +77,12 @@ func (t *Tailer) fill(b *Buffer, c Cursor, drain bool) error {
 				if t.waits(f, c) && t.unread(f, c, drain) {
 					break
 				}
-				if err := t.fillFrom(f, b, c, drain); err != nil {
+				err := t.fillFrom(f, b, c, drain)
+				if isBusy(err) { // what is behind it in the chain waits
+					t.busy = true
+					break
+				}
+				if err != nil {
 					errs = append(errs, err)
 				}
 				if b.full {
@@ -171,7 +177,7 @@ func (t *Tailer) Return(c *Chunk, n int, last, next int64) error {
 		c.tail, _, err = f.content.tail(c.cursor, c.End, t.scratch[:])
 	}
 	cur.moveTo(c.End, c.tail)
-	if isMoved(err) {
+	if isMoved(err) || isBusy(err) {
 		err = nil // the next Scan finds it
 	}
 	return err
@@ -238,7 +244,7 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) (err error) 
 	if f.packed() {
 		t.unpacking[c] = f
 		defer func() {
-			if err != nil || f.cursors[c].offset >= f.size {
+			if err != nil && !isBusy(err) || f.cursors[c].offset >= f.size {
 				t.unpacking[c] = nil
 				f.content.packed.release(c)
 			}
