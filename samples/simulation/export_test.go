@@ -16,3 +16,6 @@ func (s *Sender) Stop() error { return s.sender.stop() }
 
 // NetworkParts of a node: all but the load balancer's.
 func NetworkParts(o Options) []Part { return append(nodeParts(o), newAntreaController(o)) }
+
+// Rest is how many records are made that Next has not given yet.
+func (g *Generator) Rest() int { return len(g.ends) - g.given }
