@@ -17,16 +17,6 @@ import (
 	"github.com/corkline/corkline/tests/rig"
 )
 
-// build the binary.
-func build(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "corkline")
-	if err := rig.Build(t.Context(), rig.Root(), path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // forge half-open connections of many addresses to one port, whose SYN are
 // answered or not.
 func (t *table) forge(n int, answered bool) {
@@ -54,7 +44,7 @@ func TestAgent(t *testing.T) {
 	command(t, "ip", "link", "set", "lo", "up")
 	table := openTable(t)
 	table.fill(100)
-	binary, dir := build(t), t.TempDir()
+	dir := t.TempDir()
 	config := func(more string) {
 		t.Helper()
 		text := fmt.Sprintf("node: n1\nstate_dir: %s/state\nlisten: 127.0.0.1:0\npoll_interval: 50ms\nsources: []\ncollectors: {conntrack: {interval: 1s, stream: true, names: {198.51.100.9: shop/web-0}%s}}\n", dir, more)
@@ -63,7 +53,7 @@ func TestAgent(t *testing.T) {
 		}
 	}
 	config("")
-	agent := (&rig.Rig{Binary: binary}).Agent(t, dir+"/corkline.yaml")
+	agent := (&rig.Rig{Binary: corkline()}).Agent(t, dir+"/corkline.yaml")
 	agent.Start()
 	get := func(ctx context.Context, page string) (string, error) {
 		url, err := agent.URL()
@@ -113,14 +103,13 @@ func TestCommand(t *testing.T) {
 	table := openTable(t)
 	table.fill(50)
 	table.forge(30, false)
-	binary := build(t)
 	config := filepath.Join(t.TempDir(), "corkline.yaml")
 	if err := os.WriteFile(config, []byte("collectors: {conntrack: {names: {198.51.100.9: shop/web-0}}}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	run := func(args ...string) string {
 		t.Helper()
-		return command(t, binary, append(append([]string{"conntrack"}, args...), "--config", config)...)
+		return command(t, corkline(), append(append([]string{"conntrack"}, args...), "--config", config)...)
 	}
 	var report conntrack.Report
 	if err := json.Unmarshal([]byte(run("zones", "-o", "json")), &report); err != nil {
