@@ -1,7 +1,6 @@
 package conntrack
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
 	"math"
@@ -17,46 +16,48 @@ import (
 	"github.com/corkline/corkline/exporter/collector/conntrack"
 )
 
-// recordTo is where TestRamps writes what it recorded.
+// TestRamps writes what it recorded to a folder:
 //
-//	go test -run Ramps -record ../../exporter/collector/conntrack/analysis/testdata -last 240s ./conntrack
+//	go test -run Ramps -parallel 4 -record ../../exporter/collector/conntrack/analysis/testdata -last 240s ./conntrack
 var (
-	recordTo = flag.String("record", "", "folder to record ramps to")
-	last     = flag.Duration("last", 3*time.Second, "how long a ramp is recorded")
+	recordTo = flag.String("record", "", "folder to record ramps to")              //nolint:gochecknoglobals // a flag
+	last     = flag.Duration("last", 3*time.Second, "how long a ramp is recorded") //nolint:gochecknoglobals // a flag
 )
 
-// ramps are the new connections each second, as a function of the part of the
-// time that is over, and of the seconds.
-var ramps = map[string]func(part, at float64) float64{
-	// Three clients that begin one after the other, and do not close.
-	"linear": func(part, _ float64) float64 {
-		return 5 + 60*math.Floor(min(3, max(0, part-0.3)/0.02))
-	},
-	// Each connection leads to others.
-	"exponential": func(part, _ float64) float64 { return 4 + 2*math.Exp(max(0, part-0.25)*9) },
-	// A job that runs for a fifth of the time, each time a little more; time-outs
-	// end its connections.
-	"sawtooth": func(part, at float64) float64 {
-		_, tooth := math.Modf(part * 6)
-		if tooth > 0.6 {
-			return 2
-		}
-		return 60 + 15*math.Sin(at)
-	},
-	// Clients that come back, most of them before their connections time out.
-	"flat": func(_, at float64) float64 { return 200 + 60*math.Sin(at/3) + 40*math.Sin(at*1.7) },
+// played is a ramp of real connections.
+type played struct {
+	// rate is how many are opened each second, by the part of the time that is
+	// over and the seconds.
+	rate    func(part, at float64) float64
+	timeout int // of a connection, in seconds
+	// clients are how many connections there are before they come back, in turns
+	// of different lengths; 0 if they do not.
+	clients int
 }
 
-// clients are how many connections there are before they come back, in turns of
-// different lengths.
-var clients = map[string]int{"flat": 3000}
-
-// timeouts of the connections, in seconds.
-var timeouts = map[string]int{"linear": 3600, "exponential": 3600, "sawtooth": 9, "flat": 30}
+func ramps() map[string]played {
+	return map[string]played{
+		// Three clients that begin one after the other, and do not close.
+		"linear": {func(part, _ float64) float64 {
+			return 5 + 60*math.Floor(min(3, max(0, part-0.3)/0.02))
+		}, 3600, 0},
+		// Each connection leads to others.
+		"exponential": {func(part, _ float64) float64 { return 4 + 2*math.Exp(max(0, part-0.25)*9) }, 3600, 0},
+		// A job that runs six times; time-outs end its connections.
+		"sawtooth": {func(part, at float64) float64 {
+			if _, tooth := math.Modf(part * 6); tooth > 0.6 {
+				return 2
+			}
+			return 60 + 15*math.Sin(at)
+		}, 9, 0},
+		// Clients that come back, most of them before their connections time out.
+		"flat": {func(_, at float64) float64 { return 200 + 60*math.Sin(at/3) + 40*math.Sin(at*1.7) }, 30, 3000},
+	}
+}
 
 // The kernel's count of what comes and goes, for the forecasts to be tested with.
 func TestRamps(t *testing.T) {
-	for name := range ramps {
+	for name := range ramps() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in := holder(t)
@@ -93,16 +94,15 @@ const rampEnv = "CORKLINE_TEST_RAMP"
 
 // playRamp opens connections, and prints the kernel's count each second.
 func playRamp(t *testing.T, name string) {
+	ramp := ramps()[name]
 	command(t, "ip", "link", "set", "lo", "up")
 	command(t, "nft", "add table inet tracking; add chain inet tracking out { type filter hook output priority 0; }; add rule inet tracking out ct state new counter")
-	writeSysctl(t, "nf_conntrack_udp_timeout", fmt.Sprint(timeouts[name]))
+	writeSysctl(t, "nf_conntrack_udp_timeout", fmt.Sprint(ramp.timeout))
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
 	begin := time.Now()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
@@ -113,9 +113,9 @@ func playRamp(t *testing.T, name string) {
 		if part >= 1 {
 			return
 		}
-		for due += ramps[name](part, at) / 20; float64(opened) < due; opened++ {
+		for due += ramp.rate(part, at) / 20; float64(opened) < due; opened++ {
 			which := opened
-			if n := clients[name]; n > 0 {
+			if n := ramp.clients; n > 0 {
 				which = opened * opened % (n + opened/n%7*(n/60))
 			}
 			port := 1024 + which%60000
@@ -131,7 +131,7 @@ func playRamp(t *testing.T, name string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintln(out, n)
+			fmt.Println(n)
 		}
 	}
 }

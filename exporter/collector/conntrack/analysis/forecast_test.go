@@ -289,8 +289,8 @@ func second(at float64) time.Time {
 //
 //	go test -run 'TestForecast$' -v -seeds 7 -times 20
 var (
-	seeds = flag.Uint64("seeds", 4, "which ramps are replayed")
-	times = flag.Int("times", 1, "times as many ramps")
+	seeds = flag.Uint64("seeds", 4, "which ramps are replayed") //nolint:gochecknoglobals // a flag
+	times = flag.Int("times", 1, "times as many ramps")         //nolint:gochecknoglobals // a flag
 )
 
 // fewPolls of a ramp may be too few to see it.
