@@ -4,8 +4,10 @@ VERSION  = $(shell git describe --tags --always --dirty)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(shell git rev-parse HEAD)
 LINT     = go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 FUZZTIME ?= 10s
-# It computes for long, in one goroutine.
-ALONE    = ./exporter/collector/conntrack/analysis
+# What computes for long in one goroutine: packages, and tests of packages that
+# have goroutines, too.
+ALONE    = ./exporter/collector/conntrack/analysis ./parsers ./parsers/conntrack ./parsers/ovs ./samples/simulation/antreametrics
+HEAVY    = _Memory$$|^TestLoadBalancer|^TestParts$$|^TestSwitch_Stories$$
 ARGS     ?=
 
 .PHONY: help
@@ -25,13 +27,22 @@ unit: ## Run the unit tests.
 
 .PHONY: race
 race: ## Run the unit tests, with the race detector where there are goroutines.
+	$(MAKE) --no-print-directory -j 2 alone raced
+
+.PHONY: alone
+alone:
 	go test $(ALONE)
-	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v '$(ALONE:./%=%)$$')
+	go test -run '$(HEAVY)' ./exporter/collector/conntrack ./exporter/source/... ./samples/simulation/...
+
+.PHONY: raced
+raced:
+	CGO_ENABLED=1 go test -race -skip '$(HEAVY)' $$(go list ./... | grep -vxF "$$(go list $(ALONE))")
 
 .PHONY: integration
 integration: ## Run the binary against the real servers, in tests.
 	cd tests/expressions && go test ./...
-	$(MAKE) --no-print-directory -j 2 real-parts short-faults # they wait more than they compute
+	CGO_ENABLED=0 go build -o bin/tested ./cmd/corkline
+	CORKLINE_BINARY=$(CURDIR)/bin/tested $(MAKE) --no-print-directory -j 2 real-parts short-faults # they wait more than they compute
 
 .PHONY: real-parts
 real-parts:
@@ -79,6 +90,10 @@ generate: ## Write everything that is generated, the goldens too.
 .PHONY: generate-web
 generate-web: ## Build the viewer's page from dashboards/view/web, with Node.js and npm; make generate needs neither.
 	cd dashboards/view/web && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent check && npm run --silent build
+
+.PHONY: web-check
+web-check: generate-web ## Fail when the viewer's page is not, byte for byte, what its sources give.
+	git diff --exit-code dashboards/view
 
 .PHONY: generate-check
 generate-check: generate ## Fail when what is generated is not what is committed.

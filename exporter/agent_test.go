@@ -28,12 +28,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
+
+	"github.com/corkline/corkline/exporter/exportertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long a test waits for what must come.
-const patience = 30 * time.Second
 
 // bench is a folder with logs, a configuration and the state of an agent.
 type bench struct {
@@ -44,7 +43,7 @@ type bench struct {
 	max       int    // bytes of a line
 	conntrack string // keys of the collector
 	kinds     []collectorKind
-	log       *safeBuffer
+	log       *exportertest.Log
 	reload    chan os.Signal
 	agent     *Agent
 	cancel    context.CancelFunc
@@ -55,7 +54,7 @@ type bench struct {
 // Loki may be nil.
 func newBench(t *testing.T, loki *receiver, files ...string) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), loki: loki, max: 1024, conntrack: "enabled: false", log: &safeBuffer{}, reload: make(chan os.Signal, 1)}
+	b := &bench{t: t, dir: t.TempDir(), loki: loki, max: 1024, conntrack: "enabled: false", log: &exportertest.Log{}, reload: make(chan os.Signal, 1)}
 	b.keys = "sources:\n" + b.source("words", "words", append([]string{"w.log"}, files...)...)
 	t.Cleanup(func() {
 		b.stop()
@@ -138,7 +137,7 @@ func (b *bench) make(once bool) {
 func (b *bench) once() error {
 	b.t.Helper()
 	b.make(true)
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.t.Context(), exportertest.Patience)
 	defer cancel()
 	err := b.agent.Run(ctx)
 	if ctx.Err() != nil {
@@ -171,7 +170,7 @@ func (b *bench) stop() {
 		if err != nil {
 			b.t.Errorf("the agent ends with: %s", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(exportertest.Patience):
 		b.t.Fatal("the agent does not end")
 	}
 }
@@ -212,21 +211,7 @@ func (b *bench) balances(source string, want counts) {
 
 func (b *bench) eventually(what string, try func() error) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
-	defer cancel()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			b.t.Fatalf("%s: %s", what, err)
-		case <-ticker.C:
-		}
-	}
+	exportertest.Eventually(b.t, what, try)
 }
 
 // says waits until the agent's log holds a text.
@@ -249,24 +234,6 @@ func (b *bench) arrived(want ...string) {
 		}
 		return nil
 	})
-}
-
-// safeBuffer is what the agent logs to.
-type safeBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buffer.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buffer.String()
 }
 
 // numbered makes lines "word 1", "word 2" and so on.
@@ -427,10 +394,20 @@ func TestAgent_HugeLine(t *testing.T) {
 	loki := newReceiver(t)
 	b := newBench(t, loki)
 	b.append("w.log", "before 1")
-	if err := os.Truncate(b.path("w.log"), huge); err != nil { // a hole, which reads as NUL bytes
+	log, err := os.OpenFile(b.path("w.log"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	b.append("w.log", "end", "behind 2")
+	x := bytes.Repeat([]byte("x"), 1<<20)
+	for range huge / len(x) {
+		if _, err := log.Write(x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.append("w.log", "", "behind 2")
 	b.make(true)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -441,7 +418,7 @@ func TestAgent_HugeLine(t *testing.T) {
 	if used := after.TotalAlloc - before.TotalAlloc; used > huge/4 {
 		t.Errorf("%d bytes were allocated on the way", used)
 	}
-	want := []entry{{Line: "before 1"}, {Line: strings.Repeat("\x00", 1024), Metadata: "parse_error=true truncated=true"}, {Line: "behind 2"}}
+	want := []entry{{Line: "before 1"}, {Line: strings.Repeat("x", 1024), Metadata: "parse_error=true truncated=true"}, {Line: "behind 2"}}
 	if diff := cmp.Diff(want, loki.folded(), cmpopts.IgnoreFields(entry{}, "Time", "Stream")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -786,12 +763,12 @@ func TestAgent_StatusPageLinksToBoards(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, page)
 		}
 	}
-	// Nothing but the page's own style works.
+	// Nothing but the page's own style and script works.
 	_, style, _ := strings.Cut(page, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
 	sum := sha256.Sum256([]byte(style))
 	policy := recorder.Header().Get("Content-Security-Policy")
-	if want := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, want) {
+	if want := "script-src 'self'; connect-src 'self'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; "; !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, want) {
 		t.Errorf("the policy is %q, without %q", policy, want)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/corkline/corkline/exporter/exportertest"
 	"github.com/corkline/corkline/exporter/source/tail"
 )
 
@@ -86,7 +87,7 @@ func TestAgent_ForgetsUnusedSources(t *testing.T) {
 	f := func(at time.Duration, keys string, forgotten bool) {
 		t.Helper()
 		b.keys = keys
-		b.log = &safeBuffer{}
+		b.log = &exportertest.Log{}
 		b.make(true)
 		b.agent.now = func() time.Time { return time.Now().Add(at) }
 		if err := b.agent.Run(t.Context()); err != nil {

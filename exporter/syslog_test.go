@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/corkline/corkline/exporter/exportertest"
 )
 
 // newSyslogBench has a source "words" that receives syslog at all transports.
@@ -190,7 +192,7 @@ func TestAgent_SyslogReload(t *testing.T) {
 
 	b.keys = strings.Replace(first, "syslog: {", "syslog: {max_connections: 7, ", 1)
 	taken(func(c *Config) bool { return c.Sources[0].Syslog.MaxConnections == 7 })
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(exportertest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {

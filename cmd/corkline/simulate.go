@@ -22,11 +22,12 @@ type simulateCmd struct {
 	Dir           string        `type:"path" required:"" placeholder:"DIR" help:"Folder that gets the nodes' logs, a configuration for the agent of each, and what was written."`
 	Nodes         int           `default:"1" placeholder:"N" help:"Nodes of the cluster (default 1): node-1 and so on. The load balancer, its operators and Antrea's controller are on the first."`
 	Seed          uint64        `default:"1" placeholder:"N" help:"Decides every line, with --start, --rate and --stories (default 1)."`
-	Start         time.Time     `xor:"begin" format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"First second, such as 2026-01-02T03:04:05Z, in place of --history."`
-	History       time.Duration `default:"10m" xor:"begin" placeholder:"DURATION" help:"What has happened before now; its lines are written at once (default 10m, in which all stories are told)."`
+	Start         time.Time     `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"First second, such as 2026-01-02T03:04:05Z, in place of --history."`
+	History       time.Duration `default:"10m" placeholder:"DURATION" help:"What has happened before now; its lines are written at once (default 10m, in which all stories are told)."`
 	For           time.Duration `placeholder:"DURATION" help:"Stop by itself after this time, such as 30s. Without it, Ctrl-C stops it."`
 	Fast          bool          `help:"Write the time of --for as fast as possible, and stop. Without --start it ends now."`
 	Rate          float64       `default:"1" placeholder:"X" help:"How busy the cluster is: 1 is about a hundred lines a second (default 1)."`
+	Logs          []string      `placeholder:"NAME,…" help:"Logs that are written, by the agent's sources (default all): ${logs}."`
 	Stories       []string      `placeholder:"NAME,…" help:"Stories that are told (default all, none for an ordinary day): ${stories}."`
 	Syslog        string        `placeholder:"URL" help:"Send the load balancer's lines to this receiver, such as tcp://127.0.0.1:5515, in place of a file. With udp:// the kernel may drop some."`
 	Listen        string        `placeholder:"ADDRESS" help:"Serve the metrics that Antrea and the API server would, such as at 127.0.0.1:9090; port 0 chooses one."`
@@ -49,6 +50,8 @@ Examples:
   corkline simulate --dir=./cluster --nodes=3 --stories=scaling,rejected
   corkline simulate --dir=./cluster --syslog=tcp://127.0.0.1:5515 --listen=127.0.0.1:0
   corkline simulate --dir=./cluster --for=1h --fast --rate=10 --switch=off
+  corkline simulate --dir=./cluster --logs=antrea-networkpolicy --rate=1500 --history=0s
+                                          50,000 lines a second of one log
 
 DIR/written.json says what was written: instant queries in LogQL (at its time
 "at") and PromQL, with the values that they must have if one agent on each node
@@ -93,7 +96,12 @@ func (c *simulateCmd) play(now time.Time) (*simulation.Play, error) {
 	now = now.UTC().Truncate(time.Second)
 	p := &simulation.Play{
 		Options: simulation.Options{Seed: c.Seed, Start: c.Start.UTC().Truncate(time.Second), Rate: c.Rate},
-		Dir:     c.Dir, Nodes: c.Nodes, Fast: c.Fast, RotateBytes: c.RotateBytes,
+		Dir:     c.Dir, Nodes: c.Nodes, Fast: c.Fast, RotateBytes: c.RotateBytes, Sources: c.Logs,
+	}
+	for _, name := range c.Logs {
+		if !slices.Contains(simulation.Sources(), name) {
+			return nil, fmt.Errorf("--logs: there is no %q; there are %s", name, strings.Join(simulation.Sources(), ", "))
+		}
 	}
 	switch {
 	case c.Nodes < 1 || c.Nodes > 100:
@@ -184,7 +192,7 @@ func (s *simulated) describe(loki, version string) error {
 		nodes += " to " + simulation.NodeName(p.Nodes-1)
 	}
 	s.said("%s in %s: seed %d, start %s, rate %v, %s", nodes, p.Dir, p.Seed, p.Start.Format(time.RFC3339), p.Rate, stories)
-	s.said("logs      emulated, %s", strings.Join(simulation.Definitions(true), ", "))
+	s.said("logs      emulated, %s", strings.Join(s.definitions(0), ", "))
 	if p.Syslog != nil {
 		s.said("syslog    the load balancer's lines, to %s://%s", p.Syslog.Network, p.Syslog.Address)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -173,6 +174,14 @@ type simulatedCollectors struct {
 // agentPort of node-1; the other nodes' are those behind it.
 const agentPort = 9440
 
+// definitions of the logs of a node that are written.
+func (s *simulated) definitions(node int) []string {
+	names := simulation.Definitions(node == 0)
+	return slices.DeleteFunc(names, func(name string) bool {
+		return s.play.Sources != nil && !slices.Contains(s.play.Sources, simulation.Source(name))
+	})
+}
+
 // configuration of a node's agent.
 func (s *simulated) configuration(node int) (*simulatedConfig, error) {
 	set, err := parsers.Shipped()
@@ -186,7 +195,7 @@ func (s *simulated) configuration(node int) (*simulatedConfig, error) {
 		Listen: fmt.Sprintf("127.0.0.1:%d", agentPort+node),
 	}
 	loadBalancer := simulatedSource{Name: simulation.Source("avi-application")}
-	for _, definition := range simulation.Definitions(node == 0) {
+	for _, definition := range s.definitions(node) {
 		if simulation.IsLoadBalancer(definition) {
 			loadBalancer.Definitions = append(loadBalancer.Definitions, definition)
 			continue

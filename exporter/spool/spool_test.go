@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,50 +18,35 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/corkline/corkline/exporter/exportertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must come.
-const patience = 30 * time.Second
-
 // bench is a spool with a clock of its own.
 type bench struct {
 	testing.TB
+	exportertest.Clock
 	dir     string
 	limit   int64
 	metrics Metrics
-	log     *safeBuffer
+	log     exportertest.Log
 	spool   *Spool
-
-	mu    sync.Mutex
-	ahead time.Duration // of the spool's clock
 }
 
 func newBench(tb testing.TB) *bench {
 	number := func() prometheus.Gauge { return prometheus.NewGauge(prometheus.GaugeOpts{Name: "a"}) }
 	return &bench{
-		TB: tb, dir: filepath.Join(tb.TempDir(), "spool"), limit: 64 << 20, log: &safeBuffer{},
+		TB: tb, dir: filepath.Join(tb.TempDir(), "spool"), limit: 64 << 20,
 		metrics: Metrics{Bytes: number(), Limit: number(), WriteFailures: prometheus.NewCounter(prometheus.CounterOpts{Name: "b"})},
 	}
-}
-
-func (b *bench) now() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return time.Now().Add(b.ahead)
-}
-
-func (b *bench) advance(d time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ahead += d
 }
 
 func (b *bench) open() {
 	b.Helper()
 	var err error
-	b.spool, err = Open(Options{Dir: b.dir, Limit: b.limit, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.now})
+	b.spool, err = Open(Options{Dir: b.dir, Limit: b.limit, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(&b.log, nil)), Now: b.Now})
 	b.do(err)
 }
 
@@ -70,25 +54,6 @@ func (b *bench) do(err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
-	}
-}
-
-func (b *bench) eventually(what string, try func() error) {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), patience)
-	defer cancel()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			b.Fatalf("%s: %s", what, err)
-		case <-ticker.C:
-		}
 	}
 }
 
@@ -120,24 +85,6 @@ func (b *bench) arrives(want ...string) {
 	}
 }
 
-// safeBuffer is what a spool logs to.
-type safeBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buffer.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buffer.String()
-}
-
 // deliver reads the files that are not written to any more, and deletes them.
 func (b *bench) deliver() (messages []string) {
 	b.Helper()
@@ -154,7 +101,7 @@ func (b *bench) deliver() (messages []string) {
 }
 
 func (b *bench) deliverAll() []string {
-	b.advance(idleTime)
+	b.Advance(idleTime)
 	return b.deliver()
 }
 
@@ -242,7 +189,7 @@ func TestSpool_DiskFull(t *testing.T) {
 	b.spool.mu.Unlock()
 	done := make(chan error, 2)
 	go func() { done <- b.spool.Append(t.Context(), []byte("<2>b\n")) }()
-	b.eventually("failures", func() error {
+	exportertest.Eventually(b, "failures", func() error {
 		if testutil.ToFloat64(b.metrics.WriteFailures) == 0 {
 			return errors.New("none are counted")
 		}
@@ -271,14 +218,14 @@ func TestSpool_HalfWritten(t *testing.T) {
 	want := strings.Repeat(strings.Repeat("x", 99)+"\n", 1000)
 	done := make(chan error, 2)
 	go func() { done <- b.spool.Append(t.Context(), []byte(want)) }()
-	b.eventually("a failure", func() error {
+	exportertest.Eventually(b, "a failure", func() error {
 		if testutil.ToFloat64(b.metrics.WriteFailures) == 0 {
 			return errors.New("none is counted")
 		}
 		return nil
 	})
 	go func() { done <- b.spool.Append(t.Context(), []byte("last\n")) }()
-	b.advance(idleTime)
+	b.Advance(idleTime)
 	if size, _ := b.spool.Size(); size != 64<<10 || b.spool.Finished("pipe", size) {
 		t.Errorf("a file with half a line is finished at %d bytes", size)
 	}
@@ -290,6 +237,25 @@ func TestSpool_HalfWritten(t *testing.T) {
 		t.Error("lines are not as they were appended")
 	}
 	b.do(errors.Join(read.Close(), write.Close()))
+}
+
+// What could not be synced is tried again, and not taken for synced.
+func TestSpool_SyncFails(t *testing.T) {
+	b := newBench(t)
+	b.open()
+	b.do(b.spool.Append(t.Context(), []byte("a\n")))
+	file := b.spool.active
+	closed, err := os.Open(os.DevNull)
+	b.do(err)
+	b.do(closed.Close())
+	b.spool.active = closed // whatever it is asked fails
+	for range 2 {
+		if err := b.spool.Sync(); err == nil {
+			t.Error("Sync says that it has synced")
+		}
+	}
+	b.spool.active = file
+	b.do(b.spool.Close())
 }
 
 // A folder's name is no pattern.

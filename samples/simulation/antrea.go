@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -18,7 +17,7 @@ type agent struct {
 	flows int // connections told so far
 }
 
-func newAgent(o Options) Part {
+func newAgent(o Options) *agent {
 	return &agent{
 		klog: newKlog("antrea-agent", "corkline_agent_log_messages_total"),
 		o:    o, rng: o.Random("antrea-agent"), turns: turn{}, ports: 10,
@@ -57,9 +56,15 @@ func (a *agent) Second(m Moment, out Output) {
 		}
 	}
 	for range often(a.rng, 4*a.o.Rate) {
-		a.chat(m)
+		a.chat(m, within(a.rng, m.Time))
 	}
 	a.write(m.Time, out)
+}
+
+// say implements talker.
+func (a *agent) say(m Moment, at time.Time, out Output) {
+	a.chat(m, at)
+	a.flush(out)
 }
 
 func (a *agent) container(pod Pod) string { return a.o.id("container " + pod.Name) }
@@ -105,14 +110,14 @@ func (a *agent) policy(m Moment, policy, rule string, flows int) {
 }
 
 // chat is what an agent says on an ordinary day.
-func (a *agent) chat(m Moment) {
-	at, rng := within(a.rng, m.Time), a.rng
+func (a *agent) chat(m Moment, at time.Time) {
+	rng := a.rng
 	among(rng, []share[func()]{
 		{30, func() {
-			a.info(at, "proxier.go:1041", `"Proxy rules are synchronised" took=%q services=23 endpoints=%d`, took(rng, 3*time.Millisecond), 41+m.Replicas)
+			a.info(at, "proxier.go:1041", `"Proxy rules are synchronised" took=%q services=23 endpoints=%d`, jitter(rng, 3*time.Millisecond), 41+m.Replicas)
 		}},
 		{20, func() {
-			a.info(at, "ofctrl_bridge.go:573", `"Bundle is committed" bridge=%q mods=%d took=%q`, Bridge, 1+rng.IntN(8), took(rng, 900*time.Microsecond))
+			a.info(at, "ofctrl_bridge.go:573", `"Bundle is committed" bridge=%q mods=%d took=%q`, Bridge, 1+rng.IntN(8), jitter(rng, 900*time.Microsecond))
 		}},
 		{14, func() {
 			flows := 380 + 12*m.Replicas + rng.IntN(60)
@@ -120,13 +125,13 @@ func (a *agent) chat(m Moment) {
 		}},
 		{16, func() { a.flow(at, m) }},
 		{12, func() {
-			a.info(at, "collector.go:166", `"Statistics of policies are reported" rules=%d took=%q`, 12+rng.IntN(4), took(rng, 2*time.Millisecond))
+			a.info(at, "collector.go:166", `"Statistics of policies are reported" rules=%d took=%q`, 12+rng.IntN(4), jitter(rng, 2*time.Millisecond))
 		}},
 		{10, func() {
 			a.info(at, "node_route_controller.go:611", `"Routes of a Node are in place" node="node-%d" podCIDR="192.0.2.128/26"`, 2+rng.IntN(4))
 		}},
 		{6, func() {
-			a.info(at, "cluster.go:255", `"Member answers" node="node-%d" rtt=%q`, 2+rng.IntN(4), took(rng, 400*time.Microsecond))
+			a.info(at, "cluster.go:255", `"Member answers" node="node-%d" rtt=%q`, 2+rng.IntN(4), jitter(rng, 400*time.Microsecond))
 		}},
 		{3, func() {
 			a.warn(at, "reflector.go:561", "object-cache: watch of *v1beta2.AddressGroup has ended with: the resource version is too old")
@@ -178,12 +183,11 @@ func (a *agent) flow(at time.Time, m Moment) {
 
 // stack as Go's runtime prints it.
 func stack(rng *rand.Rand) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "goroutine %d [running]:", 20+rng.IntN(900))
+	text := appendf(nil, "goroutine %d [running]:", 20+rng.IntN(900))
 	for _, f := range [...]string{"net.(*Table).At", "net.(*Table).Walk", "agent.(*Monitor).loop"} {
-		fmt.Fprintf(&b, "\nsimulated.example/%s(0xc%09x)\n\t/src/%s.go:%d +0x%x", f, rng.Uint32(), strings.ToLower(f[:3]), 20+rng.IntN(400), rng.IntN(4096))
+		text = appendf(text, "\nsimulated.example/%s(0xc%09x)\n\t/src/%s.go:%d +0x%x", f, rng.Uint32(), strings.ToLower(f[:3]), 20+rng.IntN(400), rng.IntN(4096))
 	}
-	return b.String()
+	return string(text)
 }
 
 // antreaController writes the log of the Antrea controller.
@@ -195,7 +199,7 @@ type antreaController struct {
 	turns turn
 }
 
-func newAntreaController(o Options) Part {
+func newAntreaController(o Options) *antreaController {
 	return &antreaController{
 		klog: newKlog("antrea-controller", "corkline_controller_log_messages_total"),
 		o:    o, rng: o.Random("antrea-controller"), turns: turn{},
@@ -227,22 +231,28 @@ func (c *antreaController) Second(m Moment, out Output) {
 		}
 	}
 	for range often(c.rng, 3*c.o.Rate) {
-		c.chat(m)
+		c.chat(within(c.rng, m.Time))
 	}
 	c.write(m.Time, out)
 }
 
+// say implements talker.
+func (c *antreaController) say(_ Moment, at time.Time, out Output) {
+	c.chat(at)
+	c.flush(out)
+}
+
 func (c *antreaController) group(at time.Time, kind, name string, members int) {
-	c.info(at, "networkpolicy_controller.go:1264", `"%s is synchronised" name=%q members=%d nodes=1 took=%q`, kind, name, members, took(c.rng, time.Duration(100+3*members)*time.Microsecond))
+	c.info(at, "networkpolicy_controller.go:1264", `"%s is synchronised" name=%q members=%d nodes=1 took=%q`, kind, name, members, jitter(c.rng, time.Duration(100+3*members)*time.Microsecond))
 }
 
 func (c *antreaController) policy(at time.Time, policy string) {
-	c.info(at, "networkpolicy_controller.go:1502", `"NetworkPolicy is synchronised" policy=%q rules=%d nodes=1 took=%q`, policy, 1+c.rng.IntN(3), took(c.rng, 400*time.Microsecond))
+	c.info(at, "networkpolicy_controller.go:1502", `"NetworkPolicy is synchronised" policy=%q rules=%d nodes=1 took=%q`, policy, 1+c.rng.IntN(3), jitter(c.rng, 400*time.Microsecond))
 }
 
 // chat is what a controller says on an ordinary day.
-func (c *antreaController) chat(m Moment) {
-	at, rng := within(c.rng, m.Time), c.rng
+func (c *antreaController) chat(at time.Time) {
+	rng := c.rng
 	policy := pick(rng, []string{"shop/web", "shop/web-np", "shop/catalog", "shop/payments-np", "shop/egress", "tenants", "l7"})
 	among(rng, []share[func()]{
 		{30, func() { c.policy(at, policy) }},

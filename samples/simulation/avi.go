@@ -3,25 +3,21 @@ package simulation
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
-// LoadBalancer gives the parts of the load balancer, NSX ALB (AVI), in the site
-// dublin of the GSLB service: its Service Engines, its Controller, and the
-// operators AKO and AMKO.
+// The load balancer is NSX ALB (AVI), in the site dublin of the GSLB service: its
+// Service Engines, its Controller, and the operators AKO and AMKO.
 //
 // Lines of avi-* are syslog messages with their head. They are one stream:
 // log_id runs through all that a Service Engine logs of a virtual service. Lines
 // of ako and amko are those of containers' files, with the runtime's stamp; a
 // record may have several, parted by line ends.
-func LoadBalancer(o Options) []Part {
-	return []Part{newServiceEngines(o), newController(o), newAKO(o), newAMKO(o)}
-}
 
 // site of the load balancer.
 func site() Site { return Sites()[1] }
@@ -43,18 +39,24 @@ func (o Options) changed(m Moment, s Story) (began, ended bool) {
 
 // serviceEngines log requests, connections and queries, as the profiles of
 // their virtual services stream them.
-type serviceEngines struct{ services []service }
+type serviceEngines struct {
+	services []service
+	all      []arrival // of a second
+}
 
 // service is a virtual service.
 type service interface {
-	// arrivals of a second, in any order.
-	arrivals(m Moment) []arrival
+	// arrivals of a second, in any order, behind others.
+	arrivals(m Moment, all []arrival) []arrival
+	// arrive is what ends in a moment, and is logged then.
+	arrive(m Moment, what int, at time.Time, out Output)
 }
 
-// arrival is what ends in a moment, and is logged then.
+// arrival at a virtual service.
 type arrival struct {
 	after time.Duration // since the second's begin
-	log   func(at time.Time, out Output)
+	at    service
+	what  int // a service's own number
 }
 
 func newServiceEngines(o Options) *serviceEngines {
@@ -62,13 +64,13 @@ func newServiceEngines(o Options) *serviceEngines {
 }
 
 func (s *serviceEngines) Second(m Moment, out Output) {
-	var all []arrival
+	s.all = s.all[:0]
 	for _, service := range s.services {
-		all = append(all, service.arrivals(m)...)
+		s.all = service.arrivals(m, s.all)
 	}
-	slices.SortStableFunc(all, func(a, b arrival) int { return int(a.after - b.after) })
-	for _, a := range all {
-		a.log(m.Time.Add(a.after), out)
+	slices.SortStableFunc(s.all, func(a, b arrival) int { return int(a.after - b.after) })
+	for _, a := range s.all {
+		a.at.arrive(m, a.what, m.Time.Add(a.after), out)
 	}
 }
 
@@ -97,16 +99,20 @@ type virtualService struct {
 	streams []stream // one for each Service Engine
 	pace    pace
 	dealt   int // arrivals, to the Service Engines in turn
-	text    object
+	// unthrottled Service Engines send all logs.
+	unthrottled bool
+	text        object
+	kept        texts
 }
 
 func newVirtualService(o Options, name string, number, port int) virtualService {
 	v := virtualService{
 		name: name, uuid: uuid("virtualservice", number), address: site().Address, port: port,
 		rng: o.Random("avi " + name), rate: o.Rate, streams: make([]stream, o.engines()),
+		text: object{clock: clock{layout: "2006-01-02T15:04:05."}},
 	}
 	for i := range v.streams {
-		v.streams[i].id = int64(v.rng.IntN(1_000_000))
+		v.streams[i].engine, v.streams[i].id = engineName(i), int64(v.rng.IntN(1_000_000))
 	}
 	return v
 }
@@ -114,6 +120,11 @@ func newVirtualService(o Options, name string, number, port int) virtualService 
 // uuid of an object of the Controller.
 func uuid(kind string, number int) string {
 	return fmt.Sprintf("%s-5a3c0e1e-7d4b-4c55-9b1f-0000000c0%03d", kind, number)
+}
+
+// sourceAddress that servers see of a Service Engine.
+func sourceAddress(engine int) netip.Addr {
+	return netip.AddrFrom4([4]byte{198, 51, 100, byte(2 + engine%50)})
 }
 
 // kind of a log: why it is sent.
@@ -130,6 +141,7 @@ func (k kind) severity() int { return 16*8 + [...]int{ordinary: 6, filtered: 5, 
 
 // stream is what a Service Engine logs of a virtual service.
 type stream struct {
+	engine  string
 	id      int64 // of the last log
 	begun   bool
 	missing int // since the last log that was sent
@@ -138,12 +150,12 @@ type stream struct {
 }
 
 // take a number for a log; false when the log is throttled.
-func (s *stream) take(k kind, second int64) bool {
+func (s *stream) take(k kind, second int64, unthrottled bool) bool {
 	if second != s.second {
 		s.second, s.sent = second, [significant + 1]int{}
 	}
 	s.id++
-	if s.sent[k] == throttle {
+	if s.sent[k] == throttle && !unthrottled {
 		s.missing++
 		return false
 	}
@@ -215,19 +227,33 @@ func (r reason) describe() (name, text string) {
 	}
 }
 
+// reasons of a log, by their bits.
+type reasons uint64
+
+func (r *reasons) add(one reason) { *r |= 1 << one }
+
+// each of them.
+func (r reasons) each(yield func(reason) bool) {
+	for left := uint64(r); left != 0; left &= left - 1 {
+		if !yield(reason(bits.TrailingZeros64(left))) {
+			return
+		}
+	}
+}
+
 // entry is what all logs have.
 type entry struct {
 	engine     int
 	at         time.Time
 	client     client
 	clientPort int
-	reasons    []reason
+	reasons    reasons
 	filter     string // of the user's that it passes
 }
 
 func (e *entry) kind() kind {
 	switch {
-	case len(e.reasons) > 0:
+	case e.reasons != 0:
 		return significant
 	case e.filter != "":
 		return filtered
@@ -238,16 +264,12 @@ func (e *entry) kind() kind {
 
 // countStream counts a line by its stream labels: names and values. All avi-*
 // are one source, so those count, too, that a definition does not have.
-func countStream(definition string, out Output, pairs ...string) {
-	var all []string
-	for _, name := range [...]string{"code_class", "level", "protocol", "rcode", "status"} {
-		value := ""
-		if i := slices.Index(pairs, name); i >= 0 {
-			value = pairs[i+1]
-		}
-		all = append(all, name, value)
+func countStream(definition string, out Output, kept *texts, pairs ...string) {
+	all := [...]string{"code_class", "", "level", "", "protocol", "", "rcode", "", "status", ""}
+	for i := 0; i < len(pairs); i += 2 {
+		all[slices.Index(all[:], pairs[i])+1] = pairs[i+1]
 	}
-	out.Count(definition, labels(all...), 1)
+	out.Count(definition, kept.labels(all[:]...), 1)
 }
 
 // log writes a line unless it is throttled, and counts what all of them add.
@@ -255,19 +277,19 @@ func countStream(definition string, out Output, pairs ...string) {
 // the names and values of its labels.
 func (v *virtualService) log(definition string, e *entry, out Output, members func(*object), stream ...string) bool {
 	s := &v.streams[e.engine]
-	if !s.take(e.kind(), e.at.Unix()) {
+	if !s.take(e.kind(), e.at.Unix(), v.unthrottled) {
 		return false
 	}
 	o := &v.text
-	o.text = v.head(o.text[:0], e, s.id)
+	o.text = v.head(o.text[:0], e, s)
 	o.start = len(o.text)
 	o.begin("", '{')
-	v.common(o, e, s.id)
+	v.common(o, e, s)
 	members(o)
 	if e.client.address.Is6() {
-		o.string("vs_ip6", v.address6.String())
+		o.address("vs_ip6", v.address6)
 	} else {
-		o.string("vs_ip", v.address.String())
+		o.address("vs_ip", v.address)
 	}
 	if v.rfc5424 {
 		o.string("vs_name", v.name)
@@ -278,9 +300,9 @@ func (v *virtualService) log(definition string, e *entry, out Output, members fu
 		line = slices.Delete(line[:len(line)-1], o.start, o.start+1)
 	}
 	out.Line(definition, line)
-	countStream(definition, out, stream...)
+	countStream(definition, out, &v.kept, stream...)
 
-	of := labels("service_engine", engineName(e.engine), "virtualservice", v.name)
+	of := v.kept.labels("service_engine", s.engine, "virtualservice", v.name)
 	if s.begun && s.missing > 0 {
 		out.Count("corkline_virtualservice_missing_logs_total", of, float64(s.missing))
 	}
@@ -295,33 +317,28 @@ func (v *virtualService) log(definition string, e *entry, out Output, members fu
 	return true
 }
 
-func (v *virtualService) head(to []byte, e *entry, id int64) []byte {
+func (v *virtualService) head(to []byte, e *entry, s *stream) []byte {
+	to = appendf(to, "<%d>", e.kind().severity())
 	if v.rfc5424 {
-		return fmt.Appendf(to, "<%d>1 %s %s %s %d %d - ", e.kind().severity(), e.at.Format(stampMicro), engineName(e.engine), v.name, e.engine, id)
+		to = v.text.clock.append(append(to, "1 "...), e.at)
+		return appendf(to, "Z %s %s %d %d - ", s.engine, v.name, e.engine, s.id)
 	}
-	return fmt.Appendf(to, "<%d>%s AVI-CONTROLLER %s[0]: ", e.kind().severity(), e.at.Format(time.Stamp), v.name)
+	return appendf(e.at.AppendFormat(to, time.Stamp), " AVI-CONTROLLER %s[0]: ", v.name)
 }
 
-// stampMicro is how Service Engines write times.
-const stampMicro = "2006-01-02T15:04:05.000000Z"
-
-func (v *virtualService) common(o *object, e *entry, id int64) {
-	bits := uint64(0)
-	for _, r := range e.reasons {
-		bits |= 1 << r
-	}
-	o.bool("adf", len(e.reasons) > 0, v.rfc5424)
-	o.raw("significant", strconv.FormatUint(bits, 10))
+func (v *virtualService) common(o *object, e *entry, s *stream) {
+	o.bool("adf", e.reasons != 0, v.rfc5424)
+	o.number("significant", int(e.reasons))
 	o.bool("udf", e.filter != "", v.rfc5424)
 	o.string("virtualservice", v.uuid)
-	o.string("report_timestamp", e.at.Format(stampMicro))
-	o.string("service_engine", engineName(e.engine))
+	o.time("report_timestamp", e.at)
+	o.string("service_engine", s.engine)
 	o.number("vcpu_id", e.clientPort%2)
-	o.number("log_id", int(id))
+	o.number("log_id", int(s.id))
 	if e.client.address.Is6() {
-		o.string("client_ip6", e.client.address.String())
+		o.address("client_ip6", e.client.address)
 	} else {
-		o.string("client_ip", e.client.address.String())
+		o.address("client_ip", e.client.address)
 	}
 	o.number("client_src_port", e.clientPort)
 	o.number("client_dest_port", v.port)
@@ -329,21 +346,30 @@ func (v *virtualService) common(o *object, e *entry, id int64) {
 	if e.filter != "" {
 		o.string("client_log_filter_name", e.filter)
 	}
-	if len(e.reasons) > 0 {
-		texts, names := make([]string, len(e.reasons)), make([]string, len(e.reasons))
-		for i, r := range e.reasons {
-			names[i], texts[i] = r.describe()
-		}
-		o.string("significance", strings.Join(texts, ", "))
-		o.strings("significant_log", names...)
+	if e.reasons == 0 {
+		return
 	}
+	o.begin("significance", '"')
+	comma := ""
+	for r := range e.reasons.each {
+		_, text := r.describe()
+		o.text = append(append(o.text, comma...), text...)
+		comma = ", "
+	}
+	o.end('"')
+	o.begin("significant_log", '[')
+	for r := range e.reasons.each {
+		name, _ := r.describe()
+		o.string("", name)
+	}
+	o.end(']')
 }
 
 // countReasons counts why a log is significant.
 func (v *virtualService) countReasons(e *entry, metric string, out Output) {
-	for _, r := range e.reasons {
+	for r := range e.reasons.each {
 		name, _ := r.describe()
-		out.Count(metric, labels("significance", name, "virtualservice", v.name), 1)
+		out.Count(metric, v.kept.labels("significance", name, "virtualservice", v.name), 1)
 	}
 }
 
@@ -373,19 +399,6 @@ const clients = 240
 
 // clientOf gives a client by its number, some of them with IPv6 where the service has it.
 func clientOf(number int, ipv6 bool) client {
-	places := [...]client{
-		{location: "IE", rtt: 4},
-		{location: "GB", rtt: 12},
-		{location: "IE", rtt: 6},
-		{location: "DE", rtt: 24},
-		{location: "FR", rtt: 21},
-		{location: "GB", rtt: 15},
-		{location: "NL", rtt: 19},
-		{location: "NO", rtt: 37},
-		{location: "US", rtt: 91},
-		{location: "IE", rtt: 3},
-		{location: "JP", rtt: 228},
-	}
 	c := places[number%len(places)]
 	if !ipv6 || number%5 > 0 {
 		c.address = netip.AddrFrom4([4]byte{203, 0, 113, byte(number%clients + 1)})
@@ -393,6 +406,21 @@ func clientOf(number int, ipv6 bool) client {
 		c.address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0x51, 14: byte(number >> 8), 15: byte(number)})
 	}
 	return c
+}
+
+// places that clients come from.
+var places = [...]client{
+	{location: "IE", rtt: 4},
+	{location: "GB", rtt: 12},
+	{location: "IE", rtt: 6},
+	{location: "DE", rtt: 24},
+	{location: "FR", rtt: 21},
+	{location: "GB", rtt: 15},
+	{location: "NL", rtt: 19},
+	{location: "NO", rtt: 37},
+	{location: "US", rtt: 91},
+	{location: "IE", rtt: 3},
+	{location: "JP", rtt: 228},
 }
 
 // anyMicrosecond of a second.
@@ -422,31 +450,19 @@ func daytime(m Moment) float64 {
 	return 1 + 0.2*math.Sin((hour-9)*math.Pi/12) + 0.1*math.Sin(float64(m.Second)*2*math.Pi/170)
 }
 
-// labels as PromQL has them, of names and values.
-func labels(pairs ...string) string {
-	var text []byte
-	for i := 0; i < len(pairs); i += 2 {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = append(append(text, pairs[i]...), '=')
-		text = strconv.AppendQuote(text, pairs[i+1])
-	}
-	return string(text)
-}
-
 // object is JSON in the making, behind the head of a line.
 type object struct {
 	text  []byte
 	start int // of the JSON
+	clock clock
 }
 
 func (o *object) key(name string) {
 	if n := len(o.text); n > o.start && o.text[n-1] != '{' && o.text[n-1] != '[' {
 		o.text = append(o.text, ',')
 	}
-	if name != "" {
-		o.text = append(appendJSON(o.text, name), ':')
+	if name != "" { // none needs escapes
+		o.text = append(append(append(o.text, '"'), name...), `":`...)
 	}
 }
 
@@ -468,7 +484,50 @@ func (o *object) strings(name string, values ...string) {
 	o.end(']')
 }
 
-func (o *object) number(name string, value int) { o.raw(name, strconv.Itoa(value)) }
+func (o *object) number(name string, value int) {
+	o.key(name)
+	o.text = strconv.AppendInt(o.text, int64(value), 10)
+}
+
+func (o *object) address(name string, value netip.Addr) {
+	o.begin(name, '"')
+	o.text = value.AppendTo(o.text)
+	o.end('"')
+}
+
+// time to the microsecond.
+func (o *object) time(name string, value time.Time) {
+	o.begin(name, '"')
+	o.text = append(o.clock.append(o.text, value), `Z"`...)
+}
+
+// layout is time in another one.
+
+func (o *object) layout(name string, value time.Time, layout string) {
+	o.begin(name, '"')
+	o.text = value.AppendFormat(o.text, layout)
+	o.end('"')
+}
+
+// words is string for a text in two parts.
+func (o *object) words(name, begin, end string) {
+	o.begin(name, '"')
+	o.text = append(append(o.text, begin...), end...)
+	o.end('"')
+}
+
+// format is string for what needs no escapes.
+func (o *object) format(name, format string, args ...any) {
+	o.begin(name, '"')
+	o.text = appendf(o.text, format, args...)
+	o.end('"')
+}
+
+// bytes is string for what is in the making, too.
+func (o *object) bytes(name string, value []byte) {
+	o.key(name)
+	o.text = appendJSON(o.text, value)
+}
 
 // bool writes 1 and 0 where a stream has numbers.
 func (o *object) bool(name string, value, number bool) {
@@ -482,7 +541,7 @@ func (o *object) bool(name string, value, number bool) {
 	}
 }
 
-// begin an object or a list.
+// begin an object, a list or a text.
 func (o *object) begin(name string, bracket byte) {
 	o.key(name)
 	o.text = append(o.text, bracket)
@@ -491,17 +550,21 @@ func (o *object) begin(name string, bracket byte) {
 func (o *object) end(bracket byte) { o.text = append(o.text, bracket) }
 
 // appendJSON appends a text in JSON's quotes.
-func appendJSON(to []byte, text string) []byte {
+func appendJSON[T string | []byte](to []byte, text T) []byte {
 	to = append(to, '"')
-	for _, c := range []byte(text) {
-		switch {
-		case c == '"' || c == '\\':
+	from := 0
+	for i := range len(text) {
+		c := text[i]
+		if c != '"' && c != '\\' && c >= ' ' {
+			continue
+		}
+		to = append(to, text[from:i]...)
+		from = i + 1
+		if c < ' ' {
+			to = appendf(to, `\u%04x`, c)
+		} else {
 			to = append(to, '\\', c)
-		case c < ' ':
-			to = fmt.Appendf(to, `\u%04x`, c)
-		default:
-			to = append(to, c)
 		}
 	}
-	return append(to, '"')
+	return append(append(to, text[from:]...), '"')
 }

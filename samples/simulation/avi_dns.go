@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,11 +12,16 @@ type dnsService struct {
 	virtualService
 	options Options
 	queries []int       // of the table, each as often as its share
+	sites   []Site      // all of them
+	up      []Site      // that are answered
 	turns   [][]float64 // of the sites, at each Service Engine
+	last    entry
+	asked   []byte // name of a query
+	gslb    string // UUID of the GSLB service
 }
 
 func newDNSService(o Options) *dnsService {
-	s := &dnsService{virtualService: newVirtualService(o, DNSService, 3, 53), options: o}
+	s := &dnsService{virtualService: newVirtualService(o, DNSService, 3, 53), options: o, sites: Sites(), up: Sites(), gslb: uuid("gslbservice", 1)}
 	s.rfc5424, s.address, s.address6 = true, netip.MustParseAddr("198.51.100.53"), netip.MustParseAddr("2001:db8:62::53")
 	for i, q := range queries {
 		for range q.often {
@@ -33,14 +37,18 @@ func newDNSService(o Options) *dnsService {
 // Queries in a second at rate 1.
 const dnsRate = 7
 
-func (s *dnsService) arrivals(m Moment) []arrival {
-	up := s.options.sitesUp(m)
-	var all []arrival
+func (s *dnsService) arrivals(m Moment, all []arrival) []arrival {
+	s.up = s.options.sitesUp(m)
 	for range s.pace.take(s.rng, dnsRate*s.rate*daytime(m)) {
-		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.answer(up, at, out) }})
+		all = append(all, arrival{after: anyMicrosecond(s.rng), at: s})
 	}
 	return all
 }
+
+func (s *dnsService) arrive(_ Moment, _ int, at time.Time, out Output) { s.answer(at, out) }
+
+// say implements talker.
+func (s *dnsService) say(_ Moment, at time.Time, out Output) { s.answer(at, out) }
 
 // query that clients send. A {word} in the name stands for letters.
 type query struct {
@@ -68,30 +76,31 @@ var queries = [...]query{
 }
 
 // answer a query, with one of the sites that are up.
-func (s *dnsService) answer(up []Site, at time.Time, out Output) {
+func (s *dnsService) answer(at time.Time, out Output) {
 	q := &queries[s.queries[s.rng.IntN(len(s.queries))]]
-	e := s.next()
+	e := &s.last
+	*e = s.next()
 	e.at = at
 	if q.reason != 0 {
-		e.reasons = append(e.reasons, q.reason)
+		e.reasons.add(q.reason)
 	}
 	var site *Site
 	if q.source == gslbEntry && q.qtype == "A" {
-		site = s.turn(up, e.engine)
+		site = s.turn(e.engine)
 	}
-	if !s.log("avi-dns", &e, out, func(o *object) { s.members(o, &e, q, site) }, "rcode", q.code) {
+	if !s.log("avi-dns", e, out, func(o *object) { s.members(o, e, q, site) }, "rcode", q.code) {
 		return
 	}
 	gslb := ""
 	if q.source == gslbEntry {
 		gslb = GSLBService
 	}
-	out.Count("corkline_dns_queries_total", labels("gslbservice", gslb, "qtype", q.qtype, "rcode", q.code, "virtualservice", s.name), 1)
+	out.Count("corkline_dns_queries_total", s.kept.labels("gslbservice", gslb, "qtype", q.qtype, "rcode", q.code, "virtualservice", s.name), 1)
 	if site != nil {
-		out.Count("corkline_dns_answers_total", labels("gslbservice", gslb, "member", site.Address.String()), 1)
-		out.Count("corkline_dns_site_answers_total", labels("gslbservice", gslb, "site", site.Name), 1)
+		out.Count("corkline_dns_answers_total", s.kept.labels("gslbservice", gslb, "member", s.kept.sprintf("%s", site.Address)), 1)
+		out.Count("corkline_dns_site_answers_total", s.kept.labels("gslbservice", gslb, "site", site.Name), 1)
 	}
-	s.countReasons(&e, "corkline_dns_significant_queries_total", out)
+	s.countReasons(e, "corkline_dns_significant_queries_total", out)
 }
 
 // sitesUp tells which sites are answered: not the first one, once the monitors
@@ -118,12 +127,12 @@ func (o Options) siteShare(m Moment) float64 {
 
 // turn of the next site at a Service Engine: each is as far behind its weight as
 // it has been answered too seldom, so that the weights hold exactly.
-func (s *dnsService) turn(up []Site, engine int) *Site {
-	sites := Sites()
+func (s *dnsService) turn(engine int) *Site {
+	sites := s.sites
 	turns := s.turns[engine]
 	sum, next := 0.0, -1
 	for i := range sites {
-		if !slices.Contains(up, sites[i]) {
+		if !slices.Contains(s.up, sites[i]) {
 			turns[i] = 0
 			continue
 		}
@@ -138,20 +147,20 @@ func (s *dnsService) turn(up []Site, engine int) *Site {
 }
 
 func (s *dnsService) members(o *object, e *entry, q *query, site *Site) {
-	name := q.name
+	s.asked = append(s.asked[:0], q.name...)
 	if q.code == "NXDOMAIN" {
-		name = fmt.Sprintf("%s-%d.%s", [...]string{"cdn", "img", "mail", "dev"}[s.rng.IntN(4)], s.rng.IntN(90), GSLBName)
+		s.asked = appendf(s.asked[:0], "%s-%d.%s", [...]string{"cdn", "img", "mail", "dev"}[s.rng.IntN(4)], s.rng.IntN(90), GSLBName)
 	}
 	address := q.address
 	if site != nil {
-		address = site.Address.String()
+		address = s.kept.sprintf("%s", site.Address)
 	}
-	asked, answers, took := 33+len(name), 0, time.Duration(40+s.rng.IntN(300))*time.Microsecond
+	asked, answers, took := 33+len(s.asked), 0, time.Duration(40+s.rng.IntN(300))*time.Microsecond
 	answered := asked
 	if address != "" {
 		answers, answered = 1, asked+16
 	}
-	o.string("start_timestamp", e.at.Add(-took).Format(stampMicro))
+	o.time("start_timestamp", e.at.Add(-took))
 	o.number("connection_ended", 1)
 	o.number("rx_bytes", asked)
 	o.number("rx_pkts", 1)
@@ -163,14 +172,14 @@ func (s *dnsService) members(o *object, e *entry, q *query, site *Site) {
 	if s.rng.IntN(40) == 0 {
 		transport = "TCP"
 	}
-	o.string("protocol", "PROTOCOL_"+transport)
-	o.string("dns_fqdn", name)
-	o.string("dns_qtype", "DNS_RECORD_"+q.qtype)
+	o.words("protocol", "PROTOCOL_", transport)
+	o.bytes("dns_fqdn", s.asked)
+	o.words("dns_qtype", "DNS_RECORD_", q.qtype)
 	if q.source != "" {
-		o.string("dns_etype", "DNS_ENTRY_"+q.source)
+		o.words("dns_etype", "DNS_ENTRY_", q.source)
 	}
 	if q.source == gslbEntry {
-		o.string("gslbservice", uuid("gslbservice", 1))
+		o.string("gslbservice", s.gslb)
 		o.string("gslbservice_name", GSLBService)
 	}
 	if site != nil {
@@ -192,7 +201,7 @@ func (s *dnsService) members(o *object, e *entry, q *query, site *Site) {
 	o.string("opcode", "DNS_OPCODE_QUERY")
 	o.end('}')
 	o.begin("dns_response", '{')
-	o.string("response_code", "DNS_RCODE_"+q.code)
+	o.words("response_code", "DNS_RCODE_", q.code)
 	o.string("opcode", "DNS_OPCODE_QUERY")
 	o.number("question_count", 1)
 	o.number("answer_records_count", answers)

@@ -12,11 +12,23 @@ type controller struct {
 	options Options
 	rng     *rand.Rand
 	slow    state
+	day     []alert // of which an ordinary day consists
 	text    object
+	kept    texts
 }
 
 func newController(o Options) *controller {
-	return &controller{options: o, rng: o.Random("avi controller")}
+	return &controller{options: o, rng: o.Random("avi controller"), day: []alert{
+		login,
+		profile,
+		poolUpdated(Members),
+		serverUp(Member(0)),
+		{
+			medium, "Service-Engine-Load", "SEVM", engineName(0), uuid("se", 1),
+			"Service Engine " + engineName(0) + " uses 81% of its CPU",
+			[]string{"SE_CPU_HIGH"},
+		},
+	}}
 }
 
 // alert on an object, raised by events.
@@ -36,10 +48,37 @@ func (c *controller) Second(m Moment, out Output) {
 		return at
 	}
 	for _, a := range c.states(m) {
-		c.writeJSON(m, next(), a, out)
+		c.writeJSON(m, next(), &a, out)
 	}
 	for _, a := range c.changes(m) {
-		c.writeLegacy(m, next(), a, out)
+		c.writeLegacy(m, next(), &a, out)
+	}
+}
+
+// say implements talker.
+func (c *controller) say(m Moment, at time.Time, out Output) {
+	if a := &c.day[c.rng.IntN(len(c.day))]; a.level == "" {
+		c.writeLegacy(m, at, a, out)
+	} else {
+		c.writeJSON(m, at, a, out)
+	}
+}
+
+// What comes now and again.
+var (
+	login   = alert{name: "User-Access", object: "operator", text: `User operator logged in from 192.0.2.200 as member of ["network-admins"]`, events: []string{"USER_LOGIN"}}
+	profile = alert{name: "Config-Change", object: "shop-analytics", text: "Analytics profile shop-analytics was updated by user operator", events: []string{"CONFIG_UPDATE"}}
+)
+
+func poolUpdated(servers int) alert {
+	return alert{name: "Config-Change", object: Pool, text: fmt.Sprintf("Pool %s was updated to %d servers by user ako", Pool, servers), events: []string{"CONFIG_UPDATE"}}
+}
+
+func serverUp(server Pod) alert {
+	return alert{
+		low, "Server-State", "POOL", Pool, uuid("pool", 1),
+		fmt.Sprintf("Server %s (%s:8080) of pool %s is up", server.Name, server.Address, Pool),
+		[]string{"SERVER_UP"},
 	}
 }
 
@@ -71,15 +110,11 @@ func (c *controller) states(m Moment) (all []alert) {
 	case after == down && before != down:
 		all = append(all, alert{
 			medium, "Server-State", "POOL", Pool, uuid("pool", 1),
-			fmt.Sprintf("Server %s (%s:8080) of pool %s is down: no answer to GET /healthz?token=%s within 4s", server.Name, server.Address, Pool, secret(c.rng)),
+			fmt.Sprintf("Server %s (%s:8080) of pool %s is down: no answer to GET /healthz?token=%s within 4s", server.Name, server.Address, Pool, appendSecret(nil, c.rng)),
 			[]string{"SERVER_DOWN", "SERVER_DOWN_HA_COMPROMISED"},
 		})
 	case before == down && after != down:
-		all = append(all, alert{
-			low, "Server-State", "POOL", Pool, uuid("pool", 1),
-			fmt.Sprintf("Server %s (%s:8080) of pool %s is up", server.Name, server.Address, Pool),
-			[]string{"SERVER_UP"},
-		})
+		all = append(all, serverUp(server))
 	}
 	all = append(all, c.payments(m)...)
 	site := Sites()[0]
@@ -131,13 +166,13 @@ func (c *controller) payments(m Moment) (all []alert) {
 // changes of the configuration, and who logged in.
 func (c *controller) changes(m Moment) (all []alert) {
 	if servers, synced := c.options.synced(m); synced {
-		all = append(all, alert{name: "Config-Change", object: Pool, text: fmt.Sprintf("Pool %s was updated to %d servers by user ako", Pool, servers), events: []string{"CONFIG_UPDATE"}})
+		all = append(all, poolUpdated(servers))
 	}
 	switch m.Second % 300 {
 	case 33:
-		all = append(all, alert{name: "User-Access", object: "operator", text: `User operator logged in from 192.0.2.200 as member of ["network-admins"]`, events: []string{"USER_LOGIN"}})
+		all = append(all, login)
 	case 52:
-		all = append(all, alert{name: "Config-Change", object: "shop-analytics", text: "Analytics profile shop-analytics was updated by user operator", events: []string{"CONFIG_UPDATE"}})
+		all = append(all, profile)
 	}
 	return all
 }
@@ -146,13 +181,13 @@ func (c *controller) changes(m Moment) (all []alert) {
 const sent = "2006-01-02 15:04:05,000"
 
 // writeJSON has the head of SYSLOG_RFC5424, which is none of RFC 5424.
-func (c *controller) writeJSON(m Moment, at time.Time, a alert, out Output) {
+func (c *controller) writeJSON(m Moment, at time.Time, a *alert, out Output) {
 	o := &c.text
-	o.text = fmt.Appendf(o.text[:0], "<142>%s controller-1 Avi-Controller - - - ", at.Format(sent))
+	o.text = append(at.AppendFormat(append(o.text[:0], "<142>"...), sent), " controller-1 Avi-Controller - - - "...)
 	o.start = len(o.text)
 	o.begin("", '{')
 	o.string("level", a.level)
-	o.string("timestamp", m.Time.Format("2006-01-02 15:04:05"))
+	o.layout("timestamp", m.Time, "2006-01-02 15:04:05")
 	o.string("obj_name", a.object)
 	o.string("obj_uuid", a.uuid)
 	o.string("tenant_uuid", "admin")
@@ -166,23 +201,25 @@ func (c *controller) writeJSON(m Moment, at time.Time, a alert, out Output) {
 		o.string("obj_type", a.kind)
 		o.string("module", a.module())
 		o.string("event_description", a.text)
-		o.string("report_timestamp", m.Time.Format("2006-01-02T15:04:05Z"))
+		o.layout("report_timestamp", m.Time, "2006-01-02T15:04:05Z")
 		o.string("tenant", "admin")
 		o.end('}')
 	}
 	o.end(']')
 	o.end('}')
 	out.Line("avi-event", o.text)
-	countStream("avi-event", out, "level", a.level)
+	countStream("avi-event", out, &c.kept, "level", a.level)
 	for _, event := range a.events {
-		out.Count("corkline_virtualservice_events_total", labels("event", event, "level", a.level), 1)
+		out.Count("corkline_virtualservice_events_total", c.kept.labels("event", event, "level", a.level), 1)
 	}
 }
 
-func (c *controller) writeLegacy(m Moment, at time.Time, a alert, out Output) {
-	c.text.text = fmt.Appendf(c.text.text[:0], "<142>[%s: Avi-Controller: INFO: ] [%s: reason: %s] At %s event %s occurred on object %s in tenant admin as %s",
-		at.Format(sent), a.object, a.name, m.Time.Format("2006-01-02 15:04:05+00:00"), a.events[0], a.object, a.text)
+func (c *controller) writeLegacy(m Moment, at time.Time, a *alert, out Output) {
+	text := at.AppendFormat(append(c.text.text[:0], "<142>["...), sent)
+	text = appendf(text, ": Avi-Controller: INFO: ] [%s: reason: %s] At ", a.object, a.name)
+	text = m.Time.AppendFormat(text, "2006-01-02 15:04:05+00:00")
+	c.text.text = appendf(text, " event %s occurred on object %s in tenant admin as %s", a.events[0], a.object, a.text)
 	out.Line("avi-event", c.text.text)
-	countStream("avi-event", out, "level", "INFO")
-	out.Count("corkline_virtualservice_events_total", labels("event", a.events[0], "level", "INFO"), 1)
+	countStream("avi-event", out, &c.kept, "level", "INFO")
+	out.Count("corkline_virtualservice_events_total", c.kept.labels("event", a.events[0], "level", "INFO"), 1)
 }

@@ -1,8 +1,9 @@
 package simulation
 
 import (
-	"fmt"
+	"bytes"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,10 +15,14 @@ type httpService struct {
 	options Options
 	pages   []int   // of the table, each as often as its share
 	share   float64 // of the clients that this site gets, compared with an ordinary day
+	only    string  // definition that reads what browsing leads to; empty for both
+	pool    string  // its UUID
+	last    request
+	secrets [3][]byte // of its headers
 }
 
 func newHTTPService(o Options) *httpService {
-	s := &httpService{virtualService: newVirtualService(o, VirtualService, 1, 443), options: o, share: 1}
+	s := &httpService{virtualService: newVirtualService(o, VirtualService, 1, 443), options: o, share: 1, pool: uuid("pool", 1)}
 	for i, p := range pages {
 		for range p.often {
 			s.pages = append(s.pages, i)
@@ -26,27 +31,53 @@ func newHTTPService(o Options) *httpService {
 	return s
 }
 
+// keep to what one definition reads.
+func (s *httpService) keep(definition string) {
+	s.only = definition
+	s.pages = slices.DeleteFunc(s.pages, func(i int) bool { return pages[i].inspected != (definition == "avi-waf") })
+}
+
 // headerBytes are what responses have beside the body.
 const headerBytes = 284
 
 // Requests in a second at rate 1.
 const httpRate = 10
 
-func (s *httpService) arrivals(m Moment) []arrival {
+// What arrives at the shop.
+const (
+	browsing = iota
+	scanned
+	watched
+)
+
+func (s *httpService) arrivals(m Moment, all []arrival) []arrival {
 	// Clients follow the answers of the DNS as their caches run out.
 	s.share += (s.options.siteShare(m) - s.share) / 15
-	var all []arrival
 	for range s.pace.take(s.rng, httpRate*s.rate*daytime(m)*s.share) {
-		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.browse(m, at, out) }})
+		all = append(all, arrival{anyMicrosecond(s.rng), s, browsing})
 	}
 	for range scans(m, s.rng) {
-		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.scan(m, at, out) }})
+		all = append(all, arrival{anyMicrosecond(s.rng), s, scanned})
 	}
 	if m.Second%30 == 7 {
-		all = append(all, arrival{anyMicrosecond(s.rng), func(at time.Time, out Output) { s.watch(m, at, out) }})
+		all = append(all, arrival{anyMicrosecond(s.rng), s, watched})
 	}
 	return all
 }
+
+func (s *httpService) arrive(m Moment, what int, at time.Time, out Output) {
+	switch what {
+	case browsing:
+		s.browse(m, at, out)
+	case scanned:
+		s.scan(m, at, out)
+	case watched:
+		s.watch(m, at, out)
+	}
+}
+
+// say implements talker.
+func (s *httpService) say(m Moment, at time.Time, out Output) { s.browse(m, at, out) }
 
 // page that clients ask for. In path and query, {id} stands for a number, {uuid}
 // for a UUID, {word} for a word that is searched for, {secret} for what must
@@ -115,30 +146,31 @@ var words = [...]string{"rope", "net", "float+%28cork%29", "anchor", "lead+line"
 // Secret begins all values in lines that the agent hides.
 const Secret = "hidden-"
 
-// secret gives one, which no other line has.
-func secret(rng *rand.Rand) string { return fmt.Sprintf("%s%016x", Secret, rng.Uint64()) }
+// appendSecret appends one, which no other line has.
+func appendSecret(to []byte, rng *rand.Rand) []byte {
+	return appendf(to, "%s%016x", Secret, rng.Uint64())
+}
 
 // fill in what stands for values.
-func fill(rng *rand.Rand, text string) string {
-	var full strings.Builder
+func fill(to []byte, rng *rand.Rand, text string) []byte {
 	for {
 		before, rest, more := strings.Cut(text, "{")
-		full.WriteString(before)
+		to = append(to, before...)
 		if !more {
-			return full.String()
+			return to
 		}
 		name, after, _ := strings.Cut(rest, "}")
 		switch name {
 		case "id":
-			full.WriteString(strconv.Itoa(1000 + rng.IntN(400)))
+			to = strconv.AppendInt(to, int64(1000+rng.IntN(400)), 10)
 		case "page":
-			full.WriteString(strconv.Itoa(1 + rng.IntN(20)))
+			to = strconv.AppendInt(to, int64(1+rng.IntN(20)), 10)
 		case "word":
-			full.WriteString(words[rng.IntN(len(words))])
+			to = append(to, words[rng.IntN(len(words))]...)
 		case "secret":
-			full.WriteString(secret(rng))
+			to = appendSecret(to, rng)
 		case "uuid":
-			fmt.Fprintf(&full, "%08x-7c1d-4e9a-8b11-%012x", rng.Uint32(), rng.Uint64()>>16)
+			to = appendf(to, "%08x-7c1d-4e9a-8b11-%012x", rng.Uint32(), rng.Uint64()>>16)
 		}
 		text = after
 	}
@@ -148,7 +180,7 @@ func fill(rng *rand.Rand, text string) string {
 type request struct {
 	entry
 	page             *page
-	path, query      string
+	path, query      []byte
 	agent            *userAgent
 	content          string
 	server           int // of the pool; -1 where the Service Engine answers by itself
@@ -160,16 +192,18 @@ type request struct {
 	serverLast       int
 	first, last      int // until the bytes to the client
 	policy           string
-	redirect         string
+	redirect         []byte
 	verdict          verdict
 }
 
 // begin a request for a page.
 func (s *httpService) begin(e entry, p *page, at time.Time) *request {
 	e.at, e.filter = at, p.filter
-	r := &request{
-		entry: e, page: p, path: fill(s.rng, p.path), query: fill(s.rng, p.query), agent: &agents[e.clientPort%len(agents)], content: p.content,
+	r := &s.last
+	*r = request{
+		entry: e, page: p, path: fill(r.path[:0], s.rng, p.path), query: fill(r.query[:0], s.rng, p.query), agent: &agents[e.clientPort%len(agents)], content: p.content,
 		server: -1, length: int(around(s.rng, 620, 0.3)), clientRTT: int(around(s.rng, e.client.rtt, 0.1)),
+		redirect: r.redirect[:0], verdict: verdict{value: r.verdict.value[:0]},
 	}
 	if p.method == "POST" || p.method == "PUT" {
 		r.length += int(around(s.rng, 400, 0.5))
@@ -180,20 +214,20 @@ func (s *httpService) begin(e entry, p *page, at time.Time) *request {
 // browse is what an ordinary client does.
 func (s *httpService) browse(m Moment, at time.Time, out Output) {
 	p := &pages[s.pages[s.rng.IntN(len(s.pages))]]
-	if s.rng.IntN(400) == 0 {
+	if s.rng.IntN(400) == 0 && s.only != "avi-application" {
 		p = &bigUpload
 	}
 	r := s.begin(s.next(), p, at)
 	switch chance := s.rng.Float64(); {
-	case chance < 0.004:
+	case chance < 0.004 && s.only != "avi-waf":
 		r.refuse(429, "limit-clients", rateLimited)
 	case p == &bigUpload:
 		r.verdict.status = bypassed
 		r.length = 200<<10 + s.rng.IntN(600<<10)
 		s.serve(m, r)
-	case p.inspected && strings.Contains(r.query, "%27") && s.rng.IntN(3) == 0:
-		r.verdict = falsePositive(r.query)
-		r.reasons = append(r.reasons, wafMatch)
+	case p.inspected && bytes.Contains(r.query, []byte("%27")) && s.rng.IntN(3) == 0:
+		r.verdict.suspect(r.query)
+		r.reasons.add(wafMatch)
 		s.serve(m, r)
 	default:
 		if p.inspected {
@@ -213,11 +247,17 @@ func (s *httpService) watch(m Moment, at time.Time, out Output) {
 	s.write(r, out)
 }
 
+// begins tells how the path does.
+func (r *request) begins(with string) bool { return bytes.HasPrefix(r.path, []byte(with)) }
+
 // refuse a request without a server.
 func (r *request) refuse(code int, policy string, reasons ...reason) {
 	r.code, r.policy, r.size, r.content = code, policy, 166, html
 	r.first, r.last = 1, 1
-	r.reasons = append(append(r.reasons, reasons...), code4xx)
+	for _, reason := range reasons {
+		r.reasons.add(reason)
+	}
+	r.reasons.add(code4xx)
 }
 
 // serve a request by a member of the pool.
@@ -243,11 +283,11 @@ func (s *httpService) serve(m Moment, r *request) {
 		r.code, r.size = 500, 1240
 	case chance < 0.03 && strings.Contains(r.page.path, "{id}"):
 		r.code, r.size = 404, 2140
-	case chance < 0.1 && r.path == "/login":
+	case chance < 0.1 && string(r.path) == "/login":
 		r.code, r.size = 401, 2310
 	}
 	if r.code == 302 {
-		r.redirect = "https://" + GSLBName + "/account?session=" + secret(s.rng)
+		r.redirect = appendSecret(append(r.redirect, "https://"+GSLBName+"/account?session="...), s.rng)
 	}
 	r.serverCode = r.code
 	r.serverFirst = r.serverRTT + max(1, int(takes))
@@ -256,7 +296,7 @@ func (s *httpService) serve(m Moment, r *request) {
 	r.last = max(r.first, r.serverLast) + int(around(s.rng, float64(r.size)/6000, 0.3))
 	if s.rng.IntN(350) == 0 { // the client leaves
 		r.code, r.size, r.last = 0, r.size/3, r.first+r.size/20000
-		r.reasons = append(r.reasons, clientAborted)
+		r.reasons.add(clientAborted)
 	}
 	r.judge()
 }
@@ -266,7 +306,7 @@ func (s *httpService) timeOut(r *request) {
 	r.code, r.size, r.content = 504, 208, html
 	r.first = 5000 + s.rng.IntN(40)
 	r.last = r.first
-	r.reasons = append(r.reasons, serverTimeout)
+	r.reasons.add(serverTimeout)
 	r.judge()
 }
 
@@ -280,15 +320,15 @@ const (
 func (r *request) judge() {
 	switch r.code / 100 {
 	case 4:
-		r.reasons = append(r.reasons, code4xx)
+		r.reasons.add(code4xx)
 	case 5:
-		r.reasons = append(r.reasons, code5xx)
+		r.reasons.add(code5xx)
 	}
 	if r.total() > clientThreshold {
-		r.reasons = append(r.reasons, clientSlow)
+		r.reasons.add(clientSlow)
 	}
 	if r.serverFirst > serverThreshold {
-		r.reasons = append(r.reasons, serverSlow)
+		r.reasons.add(serverSlow)
 	}
 }
 
@@ -346,20 +386,23 @@ func (s *httpService) write(r *request, out Output) {
 		pool, server = Pool, Member(r.server).Name
 	}
 	if r.code > 0 {
-		class = fmt.Sprintf("%dxx", r.code/100)
+		class = [...]string{2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}[r.code/100]
 	}
 	if !s.log(definition, &r.entry, out, func(o *object) { s.members(o, r) }, "code_class", class, "status", r.verdict.status) {
 		return
 	}
-	out.Count("corkline_virtualservice_requests_total", labels("code_class", class, "pool", pool, "server", server, "virtualservice", s.name), 1)
+	out.Count("corkline_virtualservice_requests_total", s.kept.labels("code_class", class, "pool", pool, "server", server, "virtualservice", s.name), 1)
 	if r.serverCode > 0 {
-		out.Count("corkline_virtualservice_server_seconds_total", labels("pool", pool, "server", server, "virtualservice", s.name), float64(r.serverFirst)*0.001)
+		out.Count("corkline_virtualservice_server_seconds_total", s.kept.labels("pool", pool, "server", server, "virtualservice", s.name), float64(r.serverFirst)*0.001)
 	}
-	of := labels("pool", pool, "virtualservice", s.name)
+	of := s.kept.labels("pool", pool, "virtualservice", s.name)
 	out.Count("corkline_virtualservice_request_bytes_total", of, float64(r.length))
 	out.Count("corkline_virtualservice_response_bytes_total", of, float64(r.size+headerBytes))
-	for _, histogram := range [...]string{"request_duration", "response_first_byte", "response_last_byte", "client_rtt"} {
-		out.Count("corkline_virtualservice_"+histogram+"_seconds_count", of, 1)
+	for _, histogram := range [...]string{
+		"corkline_virtualservice_request_duration_seconds_count", "corkline_virtualservice_response_first_byte_seconds_count",
+		"corkline_virtualservice_response_last_byte_seconds_count", "corkline_virtualservice_client_rtt_seconds_count",
+	} {
+		out.Count(histogram, of, 1)
 	}
 	if r.server >= 0 {
 		out.Count("corkline_virtualservice_server_rtt_seconds_count", of, 1)
@@ -368,7 +411,7 @@ func (s *httpService) write(r *request, out Output) {
 		out.Count("corkline_virtualservice_server_response_seconds_count", of, 1)
 	}
 	s.countReasons(&r.entry, "corkline_virtualservice_significant_requests_total", out)
-	r.verdict.count(s.name, out)
+	r.verdict.count(s.name, out, &s.kept)
 }
 
 // members of the object, in the order in which Service Engines write them.
@@ -382,9 +425,9 @@ func (s *httpService) members(o *object, r *request) {
 		o.number("http2_stream_id", 1+2*s.rng.IntN(60))
 	}
 	o.string("method", r.page.method)
-	o.string("uri_path", r.path)
-	o.string("uri_query", r.query)
-	if strings.HasPrefix(r.path, "/static/") {
+	o.bytes("uri_path", r.path)
+	o.bytes("uri_query", r.query)
+	if r.begins("/static/") {
 		o.string("referer", "https://"+GSLBName+"/products")
 	}
 	o.string("user_agent", r.agent.text)
@@ -396,12 +439,12 @@ func (s *httpService) members(o *object, r *request) {
 	o.string("host", GSLBName)
 	o.string("response_content_type", r.content)
 	o.number("request_length", r.length)
-	o.bool("cacheable", strings.HasPrefix(r.path, "/static/"), false)
+	o.bool("cacheable", r.begins("/static/"), false)
 	if r.policy != "" {
 		o.string("http_security_policy_rule_name", r.policy)
 	}
-	if r.redirect != "" {
-		o.string("redirected_uri", r.redirect)
+	if len(r.redirect) > 0 {
+		o.bytes("redirected_uri", r.redirect)
 	}
 	if r.server >= 0 {
 		s.serverMembers(o, r)
@@ -422,24 +465,24 @@ func (s *httpService) members(o *object, r *request) {
 		s.headers(o, r)
 	}
 	r.verdict.write(o, s.rng)
-	o.string("request_id", requestID(s.rng))
+	o.requestID(s.rng)
 	o.begin("jwt_log", '{')
 	o.bool("is_jwt_verified", false, false)
 	o.end('}')
 }
 
 func (s *httpService) serverMembers(o *object, r *request) {
-	if strings.HasPrefix(r.path, "/account") || strings.HasPrefix(r.path, "/cart") {
-		o.string("user_id", fmt.Sprintf("customer-%d", 10000+r.clientPort%977))
+	if r.begins("/account") || r.begins("/cart") {
+		o.format("user_id", "customer-%d", 10000+r.clientPort%977)
 		o.bool("persistence_used", true, false)
-		o.raw("persistent_session_id", strconv.FormatUint(s.rng.Uint64()>>2|1<<61, 10))
+		o.number("persistent_session_id", int(s.rng.Uint64()>>2|1<<61))
 	}
-	o.string("pool", uuid("pool", 1))
+	o.string("pool", s.pool)
 	o.string("pool_name", Pool)
 	member := Member(r.server)
-	o.string("server_ip", member.Address.String())
+	o.address("server_ip", member.Address)
 	o.string("server_name", member.Name)
-	o.string("server_conn_src_ip", fmt.Sprintf("198.51.100.%d", 2+r.engine%50))
+	o.address("server_conn_src_ip", sourceAddress(r.engine))
 	o.number("server_dest_port", 8080)
 	o.number("server_src_port", 10000+s.rng.IntN(50000))
 	o.number("server_rtt", r.serverRTT)
@@ -456,28 +499,33 @@ func (s *httpService) serverMembers(o *object, r *request) {
 
 // headers are those of the log filters that ask for all of them.
 func (s *httpService) headers(o *object, r *request) {
-	cookie, bearer, set := "shop_session="+secret(s.rng)+"; theme=dark", "Bearer "+secret(s.rng), "shop_session="+secret(s.rng)+"; Path=/; Secure; HttpOnly"
+	cookie, bearer, set := &s.secrets[0], &s.secrets[1], &s.secrets[2]
+	for i, before := range [...]string{"shop_session=", "Bearer ", "shop_session="} {
+		s.secrets[i] = appendSecret(append(s.secrets[i][:0], before...), s.rng)
+	}
+	*cookie = append(*cookie, "; theme=dark"...)
+	*set = append(*set, "; Path=/; Secure; HttpOnly"...)
 	request := func(name string) {
 		o.begin(name, '{')
 		o.string("Host", GSLBName)
 		o.string("User-Agent", r.agent.text)
 		o.string("Accept", "*/*")
-		o.string("Cookie", cookie)
-		o.string("Authorization", bearer)
+		o.bytes("Cookie", *cookie)
+		o.bytes("Authorization", *bearer)
 	}
 	response := func(name string) {
 		o.begin(name, '{')
 		o.string("Content-Type", r.page.content)
 		o.number("Content-Length", r.size)
-		o.string("Set-Cookie", set)
+		o.bytes("Set-Cookie", *set)
 		o.end('}')
 	}
 	request("all_request_headers")
-	o.string("X-CSRF-Token", secret(s.rng))
+	o.format("X-CSRF-Token", "%s%016x", Secret, s.rng.Uint64())
 	o.end('}')
 	response("all_response_headers")
 	request("headers_sent_to_server")
-	o.string("X-Forwarded-For", r.client.address.String())
+	o.address("X-Forwarded-For", r.client.address)
 	o.end('}')
 	if r.serverCode > 0 {
 		response("headers_received_from_server")
@@ -485,14 +533,14 @@ func (s *httpService) headers(o *object, r *request) {
 }
 
 // requestID in the form of AVI's.
-func requestID(rng *rand.Rand) string {
+func (o *object) requestID(rng *rand.Rand) {
 	const letters = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
-	id := make([]byte, 0, 13)
+	o.begin("request_id", '"')
 	for i := range 11 {
 		if i == 3 || i == 7 {
-			id = append(id, '-')
+			o.text = append(o.text, '-')
 		}
-		id = append(id, letters[rng.IntN(len(letters))])
+		o.text = append(o.text, letters[rng.IntN(len(letters))])
 	}
-	return string(id)
+	o.end('"')
 }

@@ -3,7 +3,6 @@ package simulation
 import (
 	"math/rand/v2"
 	"net/netip"
-	"strconv"
 	"time"
 )
 
@@ -20,7 +19,7 @@ const (
 type verdict struct {
 	status  string
 	element string // that matched
-	value   string
+	value   []byte
 	rules   []rule
 }
 
@@ -111,15 +110,17 @@ func (s *httpService) scan(m Moment, at time.Time, out Output) {
 	} else {
 		s.serve(m, r)
 	}
-	r.reasons = append(r.reasons, wafMatch)
-	r.verdict = verdict{a.status, a.element, fill(s.rng, a.value), a.rules}
+	r.reasons.add(wafMatch)
+	r.verdict = verdict{a.status, a.element, fill(r.verdict.value, s.rng, a.value), a.rules}
 	s.write(r, out)
 }
 
-// falsePositive is what the firewall has against an apostrophe in a name.
-func falsePositive(query string) verdict {
-	return verdict{flagged, "ARGS:q", query, []rule{sqlInjection}}
+// suspect a query, as the firewall does that has an apostrophe in a name.
+func (v *verdict) suspect(query []byte) {
+	*v = verdict{flagged, "ARGS:q", append(v.value, query...), injections}
 }
+
+var injections = []rule{sqlInjection}
 
 // write what the firewall did. Its latencies are microseconds.
 func (v *verdict) write(o *object, rng *rand.Rand) {
@@ -155,33 +156,34 @@ func (v *verdict) write(o *object, rng *rand.Rand) {
 }
 
 func (v *verdict) writeRule(o *object, r rule) {
-	element, value := v.element, v.value
-	if r.id == scanner.id {
-		element, value = "REQUEST_HEADERS:User-Agent", scannerAgent
-	}
 	o.begin("", '{')
 	o.string("rule_group", r.group)
-	o.raw("rule_id", strconv.Itoa(r.id))
+	o.number("rule_id", r.id)
 	o.string("rule_name", r.name)
 	o.string("msg", r.message)
 	o.string("phase", r.phase)
 	o.strings("tags", r.tags...)
 	o.begin("matches", '[')
 	o.begin("", '{')
-	o.string("match_element", element)
-	o.string("match_value", value)
+	if r.id == scanner.id {
+		o.string("match_element", "REQUEST_HEADERS:User-Agent")
+		o.string("match_value", scannerAgent)
+	} else {
+		o.string("match_element", v.element)
+		o.bytes("match_value", v.value)
+	}
 	o.bool("is_internal", false, false)
 	o.end('}')
 	o.end(']')
 	o.end('}')
 }
 
-func (v *verdict) count(service string, out Output) {
+func (v *verdict) count(service string, out Output, kept *texts) {
 	if v.status == "" {
 		return
 	}
-	out.Count("corkline_virtualservice_waf_requests_total", labels("status", v.status, "virtualservice", service), 1)
+	out.Count("corkline_virtualservice_waf_requests_total", kept.labels("status", v.status, "virtualservice", service), 1)
 	for _, r := range v.rules {
-		out.Count("corkline_virtualservice_waf_rule_group_hits_total", labels("rule_group", r.group, "status", v.status, "virtualservice", service), 1)
+		out.Count("corkline_virtualservice_waf_rule_group_hits_total", kept.labels("rule_group", r.group, "status", v.status, "virtualservice", service), 1)
 	}
 }

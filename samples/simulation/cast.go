@@ -68,9 +68,15 @@ func (a Actor) Pod() Pod {
 }
 
 // Web gives a replica of shop/web, from 0.
-func Web(replica int) Pod {
-	return Pod{Name: fmt.Sprintf("web-%d", replica), Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + replica)})}
-}
+func Web(replica int) Pod { return webs[replica] }
+
+// webs are all that there may be.
+var webs = func() (all [156]Pod) {
+	for i := range all {
+		all[i] = Pod{Name: fmt.Sprintf("web-%d", i), Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)})}
+	}
+	return all
+}()
 
 // Pods on the node in a moment.
 func (m Moment) Pods() []Pod {
@@ -82,9 +88,7 @@ func (m Moment) Pods() []Pod {
 }
 
 // Member of the pool shop-web-pool; the third one is slow in the story.
-func Member(i int) Pod {
-	return Pod{Name: fmt.Sprintf("web-%d", i), Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)})}
-}
+func Member(i int) Pod { return Web(i) }
 
 // Members of the pool.
 const (

@@ -1,9 +1,9 @@
 package simulation
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 )
 
@@ -14,7 +14,13 @@ type operator struct {
 	options  Options
 	rng      *rand.Rand
 	pace     pace
+	day      []message // of which an ordinary day consists
+	rate     float64   // of those in a second
 	messages func(m Moment, r *operator) []message
+	said     []message // in a second
+	text     []byte
+	record   []byte
+	kept     texts
 }
 
 // message of an operator.
@@ -49,48 +55,68 @@ const (
 )
 
 func newAKO(o Options) *operator {
-	return &operator{name: "ako", options: o, rng: o.Random("ako"), messages: akoMessages}
+	return &operator{name: "ako", options: o, rng: o.Random("ako"), day: akoOrdinary[:], rate: akoRate, messages: akoMessages}
 }
 
 func newAMKO(o Options) *operator {
-	return &operator{name: "amko", options: o, rng: o.Random("amko"), messages: amkoMessages}
+	return &operator{name: "amko", options: o, rng: o.Random("amko"), day: amkoOrdinary[:], rate: amkoRate, messages: amkoMessages}
 }
 
+// Second implements Part.
 func (p *operator) Second(m Moment, out Output) {
 	all := p.messages(m, p)
-	var text, record []byte
+	p.said = all[:0]
 	for i, message := range all {
 		// Each in a part of the second of its own.
 		slot := 1_000_000 / len(all)
 		at := m.Time.Add(time.Duration(i*slot+p.rng.IntN(max(1, slot-100))) * time.Microsecond)
-		text = text[:0]
-		if message.klog {
-			text = fmt.Appendf(text, "%c%s %7d %s] %s", message.level.String()[0], at.Format("0102 15:04:05.000000"), 1, message.file, message.text)
-		} else {
-			text = fmt.Appendf(text, "%s\t\x1b[%dm%s\x1b[0m\t%s\t%s", at.Format("2006-01-02T15:04:05.000Z"), message.level.colour(), message.level, message.file, message.text)
-		}
-		record = record[:0]
-		for n, line := range strings.Split(string(text), "\n") {
-			if n > 0 {
-				record = append(record, '\n')
-			}
-			stamp := at.Add(time.Duration(n)*time.Microsecond + time.Duration(p.rng.IntN(1000)))
-			record = fmt.Appendf(record, "%s stdout F %s", stamp.Format("2006-01-02T15:04:05.000000000Z"), line)
-		}
-		out.Line(p.name, record)
-		out.Count(p.name, labels("level", message.level.String(), "operator", p.name), 1)
-		out.Count("corkline_operator_log_messages_total", labels("level", message.level.String(), "object_kind", message.kind, "operator", p.name), 1)
+		p.write(message, at, out)
 	}
 }
 
-// ordinary picks messages of an ordinary second. Warnings are rare.
-func (p *operator) ordinary(rate float64, from []message) (all []message) {
-	for range p.pace.take(p.rng, rate*p.options.Rate) {
-		picked := from[p.rng.IntN(len(from))]
-		for picked.level == warn && p.rng.IntN(12) > 0 {
-			picked = from[p.rng.IntN(len(from))]
+// say implements talker.
+func (p *operator) say(_ Moment, at time.Time, out Output) { p.write(p.ordinary(), at, out) }
+
+func (p *operator) write(message message, at time.Time, out Output) {
+	text := p.text[:0]
+	if message.klog {
+		text = append(text, message.level.String()[0])
+		text = at.AppendFormat(text, "0102 15:04:05.000000")
+		text = appendf(text, " %7d %s] %s", 1, message.file, message.text)
+	} else {
+		text = at.AppendFormat(text, "2006-01-02T15:04:05.000Z")
+		text = appendf(text, "\t\x1b[%dm%s\x1b[0m\t%s\t%s", message.level.colour(), message.level, message.file, message.text)
+	}
+	p.text, p.record = text, p.record[:0]
+	n := 0
+	for line := range bytes.SplitSeq(text, []byte{'\n'}) {
+		if n > 0 {
+			p.record = append(p.record, '\n')
 		}
-		all = append(all, picked)
+		stamp := at.Add(time.Duration(n)*time.Microsecond + time.Duration(p.rng.IntN(1000)))
+		p.record = stamp.AppendFormat(p.record, "2006-01-02T15:04:05.000000000Z")
+		p.record = append(append(p.record, " stdout F "...), line...)
+		n++
+	}
+	out.Line(p.name, p.record)
+	out.Count(p.name, p.kept.labels("level", message.level.String(), "operator", p.name), 1)
+	out.Count("corkline_operator_log_messages_total", p.kept.labels("level", message.level.String(), "object_kind", message.kind, "operator", p.name), 1)
+}
+
+// ordinary picks a message of an ordinary day. Warnings are rare.
+func (p *operator) ordinary() message {
+	picked := p.day[p.rng.IntN(len(p.day))]
+	for picked.level == warn && p.rng.IntN(12) > 0 {
+		picked = p.day[p.rng.IntN(len(p.day))]
+	}
+	return picked
+}
+
+// ordinarily picks those of a second.
+func (p *operator) ordinarily() []message {
+	all := p.said[:0]
+	for range p.pace.take(p.rng, p.rate*p.options.Rate) {
+		all = append(all, p.ordinary())
 	}
 	return all
 }
@@ -130,7 +156,7 @@ var akoOrdinary = [...]message{
 }
 
 func akoMessages(m Moment, p *operator) []message {
-	all := p.ordinary(akoRate, akoOrdinary[:])
+	all := p.ordinarily()
 	if before, now := poolServers(p.options.At(m.Second-1)), poolServers(m); before != now {
 		change := "added"
 		if before > now {
@@ -189,7 +215,7 @@ func gslbObject() string {
 	o.begin("Members", '[')
 	for _, s := range Sites() {
 		o.begin("", '{')
-		o.string("IPAddr", s.Address.String())
+		o.address("IPAddr", s.Address)
 		o.number("Weight", s.Weight)
 		o.end('}')
 	}
@@ -199,7 +225,7 @@ func gslbObject() string {
 }
 
 func amkoMessages(m Moment, p *operator) []message {
-	all := p.ordinary(amkoRate, amkoOrdinary[:])
+	all := p.ordinarily()
 	if m.Second%60 == 3 {
 		all = append(all, message{info, "admin", "cache/gs_cache.go:186", fmt.Sprintf("key: admin/%s, cacheKey: {admin %s}, value: %s, msg: added to the cache", GSLBName, GSLBService, gslbObject()), false})
 	}

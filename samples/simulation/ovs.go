@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ type vlog struct {
 	definition string
 	sequence   map[string]int // of each thread
 	line       []byte
+	kept       texts
 }
 
 func newVlog(definition string) vlog {
@@ -22,7 +22,7 @@ func newVlog(definition string) vlog {
 // log says something at a time; module may name the thread in brackets.
 func (v *vlog) log(at time.Time, module, level, text string, args ...any) {
 	module, thread, _ := strings.Cut(strings.TrimSuffix(module, ")"), "(")
-	v.say(said{at: at.Truncate(time.Millisecond), level: level, origin: module, thread: thread, text: fmt.Sprintf(text, args...)})
+	v.say(said{at: at.Truncate(time.Millisecond), level: level, origin: module, thread: thread}, text, args...)
 }
 
 // dropped says how many messages of a module a rate limit left out.
@@ -30,7 +30,7 @@ func (v *vlog) dropped(at time.Time, rng *rand.Rand, module string, out Output) 
 	n, seconds := 2+rng.IntN(40), 11+rng.IntN(50)
 	v.log(at, module, "WARN", "Dropped %d log messages in last %d seconds (most recently, %d seconds ago) due to excessive rate", n, seconds, 1+rng.IntN(10))
 	name, _, _ := strings.Cut(module, "(")
-	out.Count("corkline_ovs_log_suppressed_messages_total", fmt.Sprintf("module=%q", name), float64(n))
+	out.Count("corkline_ovs_log_suppressed_messages_total", v.kept.sprintf("module=%q", name), float64(n))
 }
 
 // slow says that the main loop took long, which the rest of the time's module
@@ -55,18 +55,29 @@ func (v *vlog) coverage(m Moment, at time.Time, rng *rand.Rand, events []string)
 // write what is due.
 func (v *vlog) write(second time.Time, out Output) {
 	for _, s := range v.due(second) {
-		v.sequence[s.thread]++
-		v.line = s.at.AppendFormat(v.line[:0], "2006-01-02T15:04:05.000Z")
-		v.line = fmt.Appendf(v.line, "|%05d|%s", v.sequence[s.thread], s.origin)
-		if s.thread != "" {
-			v.line = fmt.Appendf(v.line, "(%s)", s.thread)
-		}
-		v.line = fmt.Appendf(v.line, "|%s|%s", s.level, s.text)
-		out.Line(v.definition, v.line)
-		out.Count(v.definition, fmt.Sprintf("level=%q", s.level), 1)
-		if s.origin != "coverage" { // rows of a table are no messages
-			out.Count("corkline_ovs_log_messages_total", fmt.Sprintf("level=%q, module=%q", s.level, s.origin), 1)
-		}
+		v.put(s, out)
+	}
+}
+
+// flush writes all that is said.
+func (v *vlog) flush(out Output) {
+	for _, s := range v.all() {
+		v.put(s, out)
+	}
+}
+
+func (v *vlog) put(s said, out Output) {
+	v.sequence[s.thread]++
+	v.line = s.at.AppendFormat(v.line[:0], "2006-01-02T15:04:05.000Z")
+	v.line = appendf(v.line, "|%05d|%s", v.sequence[s.thread], s.origin)
+	if s.thread != "" {
+		v.line = appendf(v.line, "(%s)", s.thread)
+	}
+	v.line = appendf(v.line, "|%s|%s", s.level, v.text(s))
+	out.Line(v.definition, v.line)
+	out.Count(v.definition, v.kept.sprintf("level=%q", s.level), 1)
+	if s.origin != "coverage" { // rows of a table are no messages
+		out.Count("corkline_ovs_log_messages_total", v.kept.sprintf("level=%q, module=%q", s.level, s.origin), 1)
 	}
 }
 
@@ -84,7 +95,7 @@ type vswitch struct {
 	modified int
 }
 
-func newVSwitch(o Options) Part {
+func newVSwitch(o Options) *vswitch {
 	return &vswitch{vlog: newVlog("ovs-vswitchd"), o: o, rng: o.Random("ovs-vswitchd"), turns: turn{}, ports: map[string]int{}, port: 10}
 }
 
@@ -124,9 +135,15 @@ func (v *vswitch) Second(m Moment, out Output) {
 		mean += 2
 	}
 	for range often(v.rng, mean*v.o.Rate) {
-		v.chat(m, out)
+		v.chat(m, within(v.rng, m.Time), out)
 	}
 	v.write(m.Time, out)
+}
+
+// say implements talker.
+func (v *vswitch) say(m Moment, at time.Time, out Output) {
+	v.chat(m, at, out)
+	v.flush(out)
 }
 
 // summary of the changes of flows; parts that are 0 are left out.
@@ -141,8 +158,8 @@ func (v *vswitch) summary(m Moment, out Output) {
 		{v.modified, "modifications", "corkline_ovs_log_flow_modifications_total"},
 	} {
 		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
-			out.Count(p.metric, fmt.Sprintf("bridge=%q", Bridge), float64(p.n))
+			parts = append(parts, v.kept.sprintf("%d %s", p.n, p.what))
+			out.Count(p.metric, v.kept.sprintf("bridge=%q", Bridge), float64(p.n))
 		}
 	}
 	if n := v.added + v.deleted + v.modified; n > 0 {
@@ -151,12 +168,20 @@ func (v *vswitch) summary(m Moment, out Output) {
 	v.added, v.deleted, v.modified = 0, 0, 0
 }
 
+// handler of packets, with a module.
+func (v *vswitch) handler(module string, thread int) string {
+	return v.kept.sprintf("%s(handler%d)", module, thread)
+}
+
 // chat is what the switch daemon says on an ordinary day, and in a flood.
-func (v *vswitch) chat(m Moment, out Output) {
-	at, rng := within(v.rng, m.Time), v.rng
+func (v *vswitch) chat(m Moment, at time.Time, out Output) {
+	rng := v.rng
 	thread := 1 + rng.IntN(4)
-	handler := fmt.Sprintf("(handler%d)", thread)
-	chats := []share[func()]{
+	flood := 0.0
+	if _, told := m.Told(SYNFlood); told {
+		flood = 1
+	}
+	among(rng, []share[func()]{
 		{30, func() {
 			v.log(at, "connmgr", "INFO", "%s<->unix#%d: connected to read statistics", Bridge, 20+m.Second)
 		}},
@@ -170,31 +195,25 @@ func (v *vswitch) chat(m Moment, out Output) {
 			v.log(at, "netdev_linux", "INFO", "ioctl(SIOCGIFINDEX) on antrea-gw0: the index is 7")
 		}},
 		{5, func() {
-			v.log(at, "ofproto_dpif_xlate"+handler, "WARN", "over 4096 resubmit actions on bridge %s while processing arp,in_port=%d", Bridge, 1+rng.IntN(20))
+			v.log(at, v.handler("ofproto_dpif_xlate", thread), "WARN", "over 4096 resubmit actions on bridge %s while processing arp,in_port=%d", Bridge, 1+rng.IntN(20))
 		}},
-		{4, func() { v.dropped(at, rng, "ofproto_dpif_xlate"+handler, out) }},
+		{4, func() { v.dropped(at, rng, v.handler("ofproto_dpif_xlate", thread), out) }},
 		{1, func() { v.slow(at, rng) }},
 		{0.4, func() {
 			v.coverage(m, at, rng, []string{"bridge_reconfigure", "xlate_actions", "rev_flow_table", "flow_extract", "dpif_flow_put", "netlink_sent"})
 		}},
 		{0.5, func() {
-			v.log(at, "ofp_msgs"+handler, "WARN", "bad message, its first bytes:\n00000000  04 0e 00 38 00 00 00 %02x-00 00 00 00 00 00 00 00 |...8............|", rng.IntN(256))
+			v.log(at, v.handler("ofp_msgs", thread), "WARN", "bad message, its first bytes:\n00000000  04 0e 00 38 00 00 00 %02x-00 00 00 00 00 00 00 00 |...8............|", rng.IntN(256))
 		}},
-	}
-	if _, told := m.Told(SYNFlood); told {
-		chats = append(
-			chats,
-			share[func()]{25, func() {
-				v.log(at, "dpif"+handler, "WARN", "system@ovs-system: lost packet on port channel %d of handler %d", 1+rng.IntN(12), thread)
-			}},
-			share[func()]{10, func() {
-				v.log(at, "dpif"+handler, "WARN", "system@ovs-system: failed to put[create] (No space left on device) ufid:%08x tcp,nw_src=%s,nw_dst=%s,tp_dst=%d", rng.Uint32(), LoadTest.Pod().Address, Catalog.Pod().Address, CatalogPort)
-			}},
-			share[func()]{10, func() { v.dropped(at, rng, "dpif"+handler, out) }},
-			share[func()]{4, func() { v.slow(at, rng) }},
-		)
-	}
-	among(rng, chats)()
+		{25 * flood, func() {
+			v.log(at, v.handler("dpif", thread), "WARN", "system@ovs-system: lost packet on port channel %d of handler %d", 1+rng.IntN(12), thread)
+		}},
+		{10 * flood, func() {
+			v.log(at, v.handler("dpif", thread), "WARN", "system@ovs-system: failed to put[create] (No space left on device) ufid:%08x tcp,nw_src=%s,nw_dst=%s,tp_dst=%d", rng.Uint32(), LoadTest.Pod().Address, Catalog.Pod().Address, CatalogPort)
+		}},
+		{10 * flood, func() { v.dropped(at, rng, v.handler("dpif", thread), out) }},
+		{4 * flood, func() { v.slow(at, rng) }},
+	})()
 }
 
 // ovsdb writes the log of the database server.
@@ -204,7 +223,7 @@ type ovsdb struct {
 	rng *rand.Rand
 }
 
-func newOVSDB(o Options) Part {
+func newOVSDB(o Options) *ovsdb {
 	return &ovsdb{vlog: newVlog("ovsdb-server"), o: o, rng: o.Random("ovsdb-server")}
 }
 
@@ -217,28 +236,34 @@ func (d *ovsdb) Second(m Moment, out Output) {
 		d.log(within(d.rng, m.Time), "ovsdb(compaction)", "INFO", "Open_vSwitch: Database compaction took %dms", 3+m.Replicas/4+d.rng.IntN(6))
 	}
 	for range often(d.rng, d.o.Rate) {
-		d.chat(m, out)
+		d.chat(m, within(d.rng, m.Time), out)
 	}
 	d.write(m.Time, out)
 }
 
+// say implements talker.
+func (d *ovsdb) say(m Moment, at time.Time, out Output) {
+	d.chat(m, at, out)
+	d.flush(out)
+}
+
 // chat is what the database server says on an ordinary day.
-func (d *ovsdb) chat(m Moment, out Output) {
-	at, rng := within(d.rng, m.Time), d.rng
-	client := fmt.Sprintf("unix#%d", 30+m.Second+rng.IntN(5))
+func (d *ovsdb) chat(m Moment, at time.Time, out Output) {
+	rng := d.rng
+	client := 30 + m.Second + rng.IntN(5)
 	among(rng, []share[func()]{
 		{30, func() {
-			d.log(at, "jsonrpc", "INFO", `%s: received request, method="transact", params=["Open_vSwitch"], id=%d`, client, m.Second)
+			d.log(at, "jsonrpc", "INFO", `unix#%d: received request, method="transact", params=["Open_vSwitch"], id=%d`, client, m.Second)
 		}},
 		{20, func() {
 			d.log(at, "memory", "INFO", "atoms:%d cells:%d monitors:%d sessions:%d", 900+40*m.Replicas, 800+36*m.Replicas, 2+rng.IntN(2), 3+rng.IntN(4))
 		}},
-		{10, func() { d.log(at, "jsonrpc", "WARN", "%s: receive error: Connection reset by peer", client) }},
+		{10, func() { d.log(at, "jsonrpc", "WARN", "unix#%d: receive error: Connection reset by peer", client) }},
 		{10, func() {
-			d.log(at, "reconnect", "WARN", "%s: connection dropped (Connection reset by peer)", client)
+			d.log(at, "reconnect", "WARN", "unix#%d: connection dropped (Connection reset by peer)", client)
 		}},
 		{3, func() {
-			d.log(at, "reconnect", "ERR", "%s: no response to inactivity probe after 5 seconds, disconnecting", client)
+			d.log(at, "reconnect", "ERR", "unix#%d: no response to inactivity probe after 5 seconds, disconnecting", client)
 		}},
 		{3, func() { d.dropped(at, rng, "jsonrpc", out) }},
 		{1, func() { d.slow(at, rng) }},

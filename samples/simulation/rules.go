@@ -37,6 +37,10 @@ func Rules() []Rule {
 			ID: 13, Table: "AntreaPolicyIngressRule", Priority: 14600, Policy: RejectPolicy, Name: RejectRule,
 			Direction: "Ingress", Action: "Reject", From: []Pod{Frontend.Pod()}, To: []Pod{Catalog.Pod()}, Protocol: "tcp", Port: CatalogPort, Story: Rejected,
 		},
+		{ // which nobody needs any more
+			ID: 14, Table: "AntreaPolicyIngressRule", Priority: 14300, Policy: "AntreaNetworkPolicy:shop/payments-legacy", Name: "allow-old-port",
+			Direction: "Ingress", Action: "Allow", To: []Pod{Payments.Pod()}, Protocol: "tcp", Port: 8182,
+		},
 	}
 }
 

@@ -13,20 +13,53 @@ type said struct {
 	level  string
 	origin string // file and line, or module
 	thread string
-	text   string
+
+	from, to int // of the text, in the schedule's
 }
 
 // schedule keeps what is said until its second comes.
 type schedule struct {
 	waiting []said
+	gone    int    // of those that wait, which are due
+	texts   []byte // of those that wait
 	last    time.Time
 	step    time.Duration // between two times, at least; 0 lets them be equal
 }
 
-func (s *schedule) say(what said) { s.waiting = append(s.waiting, what) }
+// say something with a text as appendf makes it.
+func (s *schedule) say(what said, text string, args ...any) {
+	s.forget()
+	what.from = len(s.texts)
+	s.texts = appendf(s.texts, text, args...)
+	what.to = len(s.texts)
+	s.waiting = append(s.waiting, what)
+}
+
+// text of what is said, until the next say.
+func (s *schedule) text(what said) []byte { return s.texts[what.from:what.to] }
+
+// forget what was due.
+func (s *schedule) forget() {
+	if s.gone == 0 {
+		return
+	}
+	s.waiting = slices.Delete(s.waiting, 0, s.gone)
+	s.gone = 0
+	if len(s.waiting) == 0 {
+		s.texts = s.texts[:0]
+	}
+}
+
+// all gives all that is said.
+func (s *schedule) all() []said {
+	s.forget()
+	s.gone = len(s.waiting)
+	return s.waiting
+}
 
 // due gives what is said in a second, in order, each within it.
 func (s *schedule) due(second time.Time) []said {
+	s.forget()
 	slices.SortStableFunc(s.waiting, func(a, b said) int { return a.at.Compare(b.at) })
 	end := second.Add(time.Second)
 	n := 0
@@ -34,9 +67,8 @@ func (s *schedule) due(second time.Time) []said {
 		what := &s.waiting[n]
 		what.at = s.next(what.at, second)
 	}
-	due := s.waiting[:n:n]
-	s.waiting = slices.Clone(s.waiting[n:])
-	return due
+	s.gone = n
+	return s.waiting[:n]
 }
 
 // next time that a line may have: not before the one wanted, nor before the
@@ -54,6 +86,25 @@ func (s *schedule) next(at, second time.Time) time.Time {
 	}
 	s.last = at
 	return at
+}
+
+// clock prints times to the microsecond.
+type clock struct {
+	layout string // of what stands before the fraction
+	second int64
+	text   []byte // of the second
+}
+
+func (c *clock) append(to []byte, at time.Time) []byte {
+	if second := at.Unix(); second != c.second || c.text == nil {
+		c.second, c.text = second, at.AppendFormat(c.text[:0], c.layout)
+	}
+	to = append(append(to, c.text...), "000000"...)
+	for i, left := len(to)-1, at.Nanosecond()/1000; left > 0; i-- {
+		to[i] = byte('0' + left%10)
+		left /= 10
+	}
+	return to
 }
 
 // often gives how often something happens in a second that happens so often in
@@ -76,9 +127,6 @@ func often(rng *rand.Rand, mean float64) int {
 func within(rng *rand.Rand, second time.Time) time.Time {
 	return second.Add(time.Duration(rng.Int64N(998_000)) * time.Microsecond)
 }
-
-// took is a duration around a mean, as Go prints it.
-func took(rng *rand.Rand, mean time.Duration) string { return jitter(rng, mean).String() }
 
 // jitter is a duration between a half and twice of a mean.
 func jitter(rng *rand.Rand, mean time.Duration) time.Duration {

@@ -17,35 +17,54 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/corkline/corkline/tests/ovs/lab"
+	"github.com/corkline/corkline/tests/rig"
 )
 
-// inside tells that the process is in a network namespace of its own.
+// inside names corkline to the process that is in a network namespace of its own.
 const inside = "CORKLINE_TEST_NAMESPACE"
 
 // TestMain runs the tests in a new network namespace, which goes with them.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if os.Getenv(inside) != "" {
+	if corkline() != "" {
 		os.Exit(m.Run())
 	}
-	err := lab.Install(context.Background(), map[string]string{"conntrack": "conntrack", "nft": "nftables", "ip": "iproute2", "setpriv": "util-linux"})
-	if err != nil {
+	if err := run(); err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			os.Exit(exit.ExitCode())
+		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	cmd := exec.Command(os.Args[0], os.Args[1:]...) //nolint:noctx // lives as long as the tests
-	cmd.Env = append(os.Environ(), inside+"=1")
+}
+
+// corkline is the path of the binary.
+func corkline() string { return os.Getenv(inside) }
+
+// run this process again, in a namespace.
+func run() error {
+	ctx := context.Background()
+	if err := lab.Install(ctx, map[string]string{"conntrack": "conntrack", "nft": "nftables", "ip": "iproute2", "setpriv": "util-linux"}); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "corkline-conntrack-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	binary, err := rig.Binary(ctx, dir)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, os.Args[0], os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"="+binary)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		os.Exit(exit.ExitCode())
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("run in a network namespace: %w", err)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "run in a network namespace:", err)
-		os.Exit(1)
-	}
+	return nil
 }
 
 // command runs a program and gives its standard output.
@@ -266,10 +285,20 @@ func (t *table) fill(n int) {
 func (t *table) more(first, n int) {
 	t.Helper()
 	for i := first; i < first+n; i++ {
-		t.create(&connection{
-			src: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), dst: netip.AddrFrom4([4]byte{198, 51, 100, 7}),
-			protocol: unix.IPPROTO_TCP, srcPort: uint16(20000 + i%40000), dstPort: 443, state: 3, status: seenReply | assured, timeout: 3600,
-		})
+		t.create(established(i))
 	}
 	t.flush()
+}
+
+// remove one of them.
+func (t *table) remove(i int) {
+	t.Helper()
+	t.request(2, unix.NLM_F_ACK, established(i))
+}
+
+func established(i int) *connection {
+	return &connection{
+		src: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), dst: netip.AddrFrom4([4]byte{198, 51, 100, 7}),
+		protocol: unix.IPPROTO_TCP, srcPort: uint16(20000 + i%40000), dstPort: 443, state: 3, status: seenReply | assured, timeout: 3600,
+	}
 }

@@ -14,7 +14,6 @@ import (
 // The table of Open vSwitch's userspace datapath is shown as the kernel's is,
 // with the pods that the ports are for.
 func TestSwitch(t *testing.T) {
-	binary := build(t) // before there are entries, which time out
 	s := lab.Start(t, lab.Options{})
 	client := s.AddPod("client", 1, "192.0.2.1/24")
 	s.AddPod("server", 2, "192.0.2.2/24")
@@ -37,13 +36,13 @@ table=1,priority=80,ip,actions=NORMAL
 	}
 	want := strings.Count(s.Appctl("dpctl/dump-conntrack"), "zone=65520")
 	var report conntrack.Report
-	if err := json.Unmarshal([]byte(command(t, binary, "conntrack", "-o", "json", "--config", config)), &report); err != nil {
+	if err := json.Unmarshal([]byte(command(t, corkline(), "conntrack", "-o", "json", "--config", config)), &report); err != nil {
 		t.Fatal(err)
 	}
 	if want == 0 || report.Read != uint64(want) || report.Entries != uint64(want) || report.Limit == 0 || len(report.Zones) != 1 || report.Zones[0].Zone != "antrea" {
 		t.Errorf("%+v, want %d entries", report, want)
 	}
-	out := command(t, binary, "conntrack", "flows", "-o", "json", "--pod", "shop/web-0", "--protocol", "udp", "--config", config)
+	out := command(t, corkline(), "conntrack", "flows", "-o", "json", "--pod", "shop/web-0", "--protocol", "udp", "--config", config)
 	var flow conntrack.Flow
 	if err := json.Unmarshal([]byte(strings.SplitAfter(out, "\n")[0]), &flow); err != nil {
 		t.Fatalf("%s\n%s", err, out)

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,10 +10,11 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/corkline/corkline/exporter/exportertest"
 )
 
 // Agent is one that a test starts and ends, again and again.
@@ -33,7 +33,7 @@ type Agent struct {
 	PeakRSS int64
 
 	tb      testing.TB
-	said    Log
+	said    exportertest.Log
 	process *process // nil when none runs
 }
 
@@ -272,22 +272,4 @@ func (a *Agent) Balances(source string, n int) (all Metrics) {
 		return nil
 	})
 	return all
-}
-
-// Log is a buffer that is written to while it is read.
-type Log struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(p)
-}
-
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
 }

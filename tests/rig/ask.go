@@ -167,7 +167,10 @@ func LogQL(ctx context.Context, loki, query string, from, to time.Time) (all []E
 // EachEntry is LogQL for more entries than memory has room for.
 func EachEntry(ctx context.Context, loki, query string, from, to time.Time, each func(Entry)) error {
 	const limit = 4000
-	for at := from.UnixNano(); ; {
+	// Loki reads far ahead of a page in a long span.
+	span := time.Minute
+	for at, until := from.UnixNano(), to.UnixNano(); at < until; {
+		end := min(at+int64(span), until)
 		var answer struct {
 			Data struct {
 				Result []struct {
@@ -178,7 +181,7 @@ func EachEntry(ctx context.Context, loki, query string, from, to time.Time, each
 		}
 		values := url.Values{
 			"query": {query}, "direction": {"forward"}, "limit": {strconv.Itoa(limit)},
-			"start": {strconv.FormatInt(at, 10)}, "end": {strconv.FormatInt(to.UnixNano(), 10)},
+			"start": {strconv.FormatInt(at, 10)}, "end": {strconv.FormatInt(end, 10)},
 		}
 		header := http.Header{"X-Loki-Response-Encoding-Flags": {"categorize-labels"}}
 		if err := GetJSON(ctx, loki+"/loki/api/v1/query_range?"+values.Encode(), header, &answer); err != nil {
@@ -203,19 +206,21 @@ func EachEntry(ctx context.Context, loki, query string, from, to time.Time, each
 				page = append(page, e)
 			}
 		}
-		final := len(page) < limit
-		if !final && last == at {
+		full := len(page) == limit
+		if full && last == at {
 			return fmt.Errorf("%d entries and more have the time %d", limit, at)
 		}
 		// The next page begins at the last time, of which this one may lack some.
 		for _, e := range page {
-			if e.Time < last || final {
+			if e.Time < last || !full {
 				each(e)
 			}
 		}
-		if final {
-			return nil
+		if full {
+			at, span = last, max(span/2, time.Millisecond)
+		} else {
+			at, span = end, 2*span
 		}
-		at = last
 	}
+	return nil
 }

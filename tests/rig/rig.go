@@ -23,7 +23,7 @@
 // they said. Agent.Prefix runs one elsewhere, such as in a network namespace;
 // it is asked through loopback all the same, so there it needs to be asked by
 // commands of the test's own. A package whose TestMain has other things to do
-// calls Build, and makes agents with (&Rig{Binary: path}).Agent. Nothing here
+// calls Binary, and makes agents with (&Rig{Binary: path}).Agent. Nothing here
 // knows of single sources.
 package rig
 
@@ -46,7 +46,7 @@ import (
 type Rig struct {
 	// Dir is removed at the end.
 	Dir string
-	// Binary is corkline, built from this tree.
+	// Binary is corkline.
 	Binary string
 
 	atEnd []func() error
@@ -76,8 +76,7 @@ func (r *Rig) run(m *testing.M, setUp func(context.Context, *Rig) error) (code i
 		return 0, err
 	}
 	r.AtEnd(func() error { return os.RemoveAll(r.Dir) })
-	r.Binary = filepath.Join(r.Dir, "corkline")
-	if err := Build(ctx, Root(), r.Binary); err != nil {
+	if r.Binary, err = Binary(ctx, r.Dir); err != nil {
 		return 0, err
 	}
 	if err := setUp(ctx, r); err != nil {
@@ -97,6 +96,20 @@ func (r *Rig) Stack(ctx context.Context, scrape ...string) (*local.Stack, error)
 		r.AtEnd(stack.Stop)
 	}
 	return stack, err
+}
+
+// binary names the one that is tested, which make integration builds for all
+// packages: linking it takes seconds.
+const binary = "CORKLINE_BINARY"
+
+// Binary is corkline, the one that the environment names, or built from this
+// tree into a folder.
+func Binary(ctx context.Context, dir string) (path string, err error) {
+	if path = os.Getenv(binary); path != "" {
+		return path, nil
+	}
+	path = filepath.Join(dir, "corkline")
+	return path, Build(ctx, Root(), path)
 }
 
 // Build makes a static binary of the tree with the root.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/corkline/corkline/tests/rig"
 )
 
 const limit = 15 * time.Minute // on a busy machine; a quiet one takes two
@@ -27,61 +29,24 @@ func TestBoards(t *testing.T) {
 	defer cancel()
 	chromium := findChromium(ctx, t)
 	install(ctx, t, ".")
-	binary := filepath.Join(t.TempDir(), "corkline")
+	dir, binary := t.TempDir(), filepath.Join(t.TempDir(), "corkline")
 	command(ctx, t, "../..", "go", "build", "-o", binary, "./cmd/corkline")
 
-	page := start(ctx, t, binary, "quickstart", "--dir", t.TempDir())
+	page := start(ctx, t, binary, "quickstart", "--dir", dir)
 	found := page.await(ctx, t, `(?s)boards +(http://\S+)/\?.*agent +(http://\S+)/.*Loki +(http://\S+).*Prometheus +(http://\S+).*Ctrl-C stops everything`)
+	c := &cluster{rig.Rig{Binary: binary}, dir, found[3], found[4]}
+	c.grow(t)
 	features := start(ctx, t, binary, "view", "--listen=127.0.0.1:0", "--dashboards=testdata", "--loki="+found[3], "--prometheus="+found[4])
 	board := features.await(ctx, t, `1 boards: (http://\S+)/ `)
 
 	look := exec.CommandContext(ctx, "node", "browser.mjs", found[1], found[2], board[1], os.Getenv("CORKLINE_SCREENSHOTS"))
 	look.Env = append(os.Environ(), "CHROMIUM="+chromium)
-	var faults, steps bytes.Buffer
-	look.Stdout, look.Stderr = &faults, &steps
+	var faults bytes.Buffer
+	look.Stdout, look.Stderr = &faults, t.Output()
 	err := look.Run()
-	t.Logf("steps:\n%s", steps.String())
 	if err != nil {
 		t.Errorf("the boards are not right: %v\n%s", err, faults.String())
 	}
-}
-
-// TestBundleIsOfItsSources builds the page again, from the pinned packages, and
-// holds it to the committed one.
-func TestBundleIsOfItsSources(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	const web = "../../dashboards/view/web"
-	install(ctx, t, web)
-	command(ctx, t, web, "npm", "run", "--silent", "check")
-	built := t.TempDir()
-	for _, entry := range entries(t, web+"/../bundle") {
-		// What holds the same is left as it is packed, so that another zlib is
-		// no difference.
-		text, err := os.ReadFile(filepath.Join(web, "..", "bundle", entry))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(built, entry), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out := command(ctx, t, web, "node", "build.mjs", built); strings.TrimSpace(out) != "" {
-		t.Errorf("the committed page is not what its sources give; run make generate-web:\n%s", out)
-	}
-}
-
-func entries(t *testing.T, dir string) []string {
-	t.Helper()
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := make([]string, len(list))
-	for i, e := range list {
-		names[i] = e.Name()
-	}
-	return names
 }
 
 // findChromium gives the browser's binary, installed now if need be.

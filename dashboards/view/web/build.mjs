@@ -1,14 +1,16 @@
-// Builds the bundle that the Go package embeds: node build.mjs [folder].
-// The same sources and package-lock.json give the same bytes.
+// Builds the bundle that the Go package embeds. The same sources and
+// package-lock.json give the same bytes. Of what it was built, and what came of
+// it, is in bundle.sha256 (sha256sum -c), which a test of the Go package reads.
 import { build } from 'esbuild';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(here, 'node_modules');
-const out = resolve(process.argv[2] ?? join(here, '..', 'bundle'));
+const out = join(here, '..', 'bundle');
 
 // Icons that Grafana's components ask for by name, in the boards' page. The
 // test in a browser fails when one is asked for that is not here.
@@ -131,3 +133,12 @@ for (const name of readdirSync(out)) {
     console.log(`removed ${name}`);
   }
 }
+
+// filesOf a folder and of those in it, but of packages.
+const filesOf = (dir) =>
+  readdirSync(dir, { withFileTypes: true }).flatMap((e) => (e.name === 'node_modules' ? [] : e.isDirectory() ? filesOf(join(dir, e.name)) : [join(dir, e.name)]));
+const sums = [...filesOf(here), ...filesOf(out)]
+  .map((path) => [relative(dirname(out), path).split(sep).join('/'), createHash('sha256').update(readFileSync(path)).digest('hex')])
+  .sort(([a], [b]) => (a < b ? -1 : 1))
+  .map(([path, sum]) => `${sum}  ${path}\n`);
+writeFileSync(out + '.sha256', sums.join(''));

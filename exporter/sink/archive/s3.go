@@ -42,7 +42,8 @@ type S3Options struct {
 	// AccessKeyFile and SecretKeyFile hold the keys, and may change at any time.
 	// Without them the keys are those of the environment
 	// (CORKLINE_S3_ACCESS_KEY and CORKLINE_S3_SECRET_KEY, or the names of AWS
-	// or MinIO, each also with _FILE), or those of the machine's role.
+	// or MinIO, each also with _FILE), or else of a role: for the token in
+	// AWS_WEB_IDENTITY_TOKEN_FILE, of the container, or of the machine.
 	AccessKeyFile, SecretKeyFile string
 	// CAFile has the PEM of authorities beside the system's.
 	CAFile string
@@ -53,6 +54,7 @@ type S3Options struct {
 // S3 is a Store in a bucket. Each call is one try.
 type S3 struct {
 	client         *minio.Client
+	keys           *credentials.Credentials
 	transport      *http.Transport
 	where          string // for messages
 	bucket, prefix string
@@ -78,8 +80,9 @@ func NewS3(o S3Options) (*S3, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys := credentials.New(keysOf(o))
 	client, err := minio.New(u.Host, &minio.Options{
-		Creds:      credentials.New(keys(o)),
+		Creds:      keys,
 		Secure:     u.Scheme == "https",
 		Region:     o.Region,
 		Transport:  transport,
@@ -88,7 +91,7 @@ func NewS3(o S3Options) (*S3, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the S3 client: %w", err)
 	}
-	s := &S3{client: client, transport: transport, where: o.Bucket + " at " + u.Host, bucket: o.Bucket, prefix: o.Prefix, timeout: o.Timeout}
+	s := &S3{client: client, keys: keys, transport: transport, where: o.Bucket + " at " + u.Host, bucket: o.Bucket, prefix: o.Prefix, timeout: o.Timeout}
 	if s.prefix != "" && !strings.HasSuffix(s.prefix, "/") {
 		s.prefix += "/"
 	}
@@ -181,6 +184,10 @@ func (s *S3) explain(verb string, err error) error {
 		return nil
 	}
 	answer := minio.ToErrorResponse(err)
+	switch answer.Code {
+	case "ExpiredToken", "InvalidToken", "InvalidTokenId", minio.InvalidAccessKeyID:
+		s.keys.Expire() // before their time: the next try has others
+	}
 	remedy := ""
 	var (
 		wrapped   *url.Error
@@ -205,75 +212,3 @@ func (s *S3) explain(verb string, err error) error {
 	}
 	return fmt.Errorf("%s bucket %s: %w%s", verb, s.where, err, remedy)
 }
-
-// keys of the store. Only one provider is asked: what is configured and does
-// not work must not turn into a request without keys.
-func keys(o S3Options) credentials.Provider {
-	if o.AccessKeyFile != "" || o.SecretKeyFile != "" {
-		return &fileKeys{access: o.AccessKeyFile, secret: o.SecretKeyFile}
-	}
-	for _, names := range [...][3]string{
-		{"CORKLINE_S3_ACCESS_KEY", "CORKLINE_S3_SECRET_KEY", "CORKLINE_S3_SESSION_TOKEN"},
-		{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"},
-		{"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", ""},
-		{"MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", ""},
-	} {
-		if p := keysFromEnv(names); p != nil {
-			return p
-		}
-	}
-	return &credentials.IAM{}
-}
-
-// keysFromEnv is nil when these variables are not set.
-func keysFromEnv(names [3]string) credentials.Provider {
-	files := &fileKeys{access: os.Getenv(names[0] + "_FILE"), secret: os.Getenv(names[1] + "_FILE")}
-	if files.access != "" && files.secret != "" {
-		return files
-	}
-	if os.Getenv(names[0]) == "" || os.Getenv(names[1]) == "" {
-		return nil
-	}
-	token := ""
-	if names[2] != "" {
-		token = os.Getenv(names[2])
-	}
-	return &credentials.Static{Value: credentials.Value{
-		AccessKeyID: os.Getenv(names[0]), SecretAccessKey: os.Getenv(names[1]), SessionToken: token, SignerType: credentials.SignatureV4,
-	}}
-}
-
-// fileKeys reads the keys from files, again when they may have changed.
-type fileKeys struct {
-	access, secret string
-	read           time.Time
-}
-
-const keysLast = 30 * time.Second
-
-// Retrieve implements credentials.Provider.
-func (k *fileKeys) Retrieve() (credentials.Value, error) {
-	v := credentials.Value{SignerType: credentials.SignatureV4}
-	for _, f := range []struct {
-		path string
-		into *string
-	}{{k.access, &v.AccessKeyID}, {k.secret, &v.SecretAccessKey}} {
-		text, err := os.ReadFile(f.path)
-		if err != nil {
-			return credentials.Value{}, fmt.Errorf("read a key of S3: %w", err)
-		}
-		if *f.into = strings.TrimSpace(string(text)); *f.into == "" {
-			return credentials.Value{}, fmt.Errorf("read a key of S3: %q is empty", f.path)
-		}
-	}
-	k.read = time.Now()
-	return v, nil
-}
-
-// RetrieveWithCredContext implements credentials.Provider.
-func (k *fileKeys) RetrieveWithCredContext(*credentials.CredContext) (credentials.Value, error) {
-	return k.Retrieve()
-}
-
-// IsExpired implements credentials.Provider.
-func (k *fileKeys) IsExpired() bool { return time.Since(k.read) > keysLast }

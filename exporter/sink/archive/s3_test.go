@@ -206,12 +206,7 @@ func TestNewS3(t *testing.T) {
 
 // Keys come from files that may change, or from the environment.
 func TestKeys(t *testing.T) {
-	for _, name := range []string{
-		"CORKLINE_S3_ACCESS_KEY", "CORKLINE_S3_SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY",
-	} {
-		t.Setenv(name, "")
-		t.Setenv(name+"_FILE", "")
-	}
+	noKeys(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -222,7 +217,7 @@ func TestKeys(t *testing.T) {
 	}
 	f := func(o S3Options, access, secret string) {
 		t.Helper()
-		v, err := keys(o).RetrieveWithCredContext(nil)
+		v, err := keysOf(o).RetrieveWithCredContext(nil)
 		if err != nil || v.AccessKeyID != access || v.SecretAccessKey != secret {
 			t.Errorf("got %q and %q, %v, want %q and %q", v.AccessKeyID, v.SecretAccessKey, err, access, secret)
 		}
@@ -241,7 +236,7 @@ func TestKeys(t *testing.T) {
 	write("e", "g")
 	f(o, "g", "f")
 	o.SecretKeyFile = filepath.Join(dir, "none")
-	if _, err := keys(o).RetrieveWithCredContext(nil); err == nil { // and not another's keys
+	if _, err := keysOf(o).RetrieveWithCredContext(nil); err == nil { // and not another's keys
 		t.Error("a file that is not there is taken for keys")
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/corkline/corkline/exporter/exportertest"
 )
 
 // deliver reads the files that are not written to any more, and deletes them.
@@ -47,7 +49,7 @@ func TestSpool_Full(t *testing.T) {
 		_, err := io.WriteString(conn, strings.Join(want, "\n")+"\n")
 		sent <- err
 	}()
-	b.eventually("the spool", func() error {
+	exportertest.Eventually(b, "the spool", func() error {
 		if bytes, limit := b.spool.Size(); bytes < limit-2*readBytes {
 			return fmt.Errorf("has %d bytes only", bytes)
 		}
@@ -58,12 +60,12 @@ func TestSpool_Full(t *testing.T) {
 		t.Errorf("%d of %d bytes in the spool, and all is sent: %t", bytes, limit, len(sent) > 0)
 	}
 	var got []string
-	b.eventually("all messages", func() error {
+	exportertest.Eventually(b, "all messages", func() error {
 		if bytes, limit := b.spool.Size(); bytes > limit {
 			return fmt.Errorf("%d of %d bytes", bytes, limit)
 		}
 		if got = append(got, b.deliver()...); len(sent) > 0 {
-			b.advance(time.Minute)
+			b.Advance(time.Minute)
 		}
 		if len(got) < len(want) {
 			return fmt.Errorf("%d came", len(got))
@@ -93,15 +95,15 @@ func TestSpool_FullDropsUDP(t *testing.T) {
 	for i := range sent {
 		b.send(conn, fmt.Sprintf("<1>%d %s", i, strings.Repeat("x", 3000)))
 	}
-	b.eventually("drops", func() error {
+	exportertest.Eventually(b, "drops", func() error {
 		if testutil.ToFloat64(b.metrics.dropped) == 0 {
 			return errors.New("none are counted")
 		}
 		return nil
 	})
 	var got []string
-	b.eventually("all messages", func() error {
-		b.advance(time.Minute)
+	exportertest.Eventually(b, "all messages", func() error {
+		b.Advance(time.Minute)
 		got = append(got, b.deliver()...)
 		if dropped := int(testutil.ToFloat64(b.metrics.dropped)); len(got)+dropped != sent {
 			return fmt.Errorf("%d came and %d were dropped of %d", len(got), dropped, sent)
@@ -227,7 +229,7 @@ func (b *bench) killed(connection int, text func(connection, i int) string) {
 			}
 		}
 	}()
-	b.eventually("messages in the spool", func() error {
+	exportertest.Eventually(b, "messages in the spool", func() error {
 		for _, message := range b.spooled() {
 			if strings.HasPrefix(message, fmt.Sprintf("<%d>%d ", connection, 100*connection)) {
 				return nil

@@ -31,69 +31,53 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"github.com/corkline/corkline/exporter/exportertest"
 	"github.com/corkline/corkline/exporter/spool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must come.
-const patience = 30 * time.Second
-
 // bench is a receiver on loopback with its spool.
 type bench struct {
 	testing.TB
+	exportertest.Clock
 	dir      string
 	options  Options
 	limit    int64
 	metrics  *SourceMetrics
-	log      *safeBuffer
+	log      exportertest.Log
 	spool    *spool.Spool
 	receiver *Receiver
 	cancel   context.CancelFunc
 	ended    chan error
-
-	mu    sync.Mutex
-	ahead time.Duration // of the spool's clock
 }
 
 func newBench(tb testing.TB) *bench {
 	b := &bench{
-		TB: tb, dir: filepath.Join(tb.TempDir(), "spool"), limit: 64 << 20, log: &safeBuffer{},
+		TB: tb, dir: filepath.Join(tb.TempDir(), "spool"), limit: 64 << 20,
 		metrics: NewMetrics(prometheus.NewRegistry()).Source("avi"),
-		options: Options{Source: "avi", MaxConnections: 16, IdleTimeout: patience, MaxLineBytes: 4096},
+		options: Options{Source: "avi", MaxConnections: 16, IdleTimeout: exportertest.Patience, MaxLineBytes: 4096},
 	}
 	tb.Cleanup(func() {
 		b.stop()
 		if tb.Failed() {
-			tb.Logf("the receiver said:\n%s", b.log)
+			tb.Logf("the receiver said:\n%s", &b.log)
 		}
 	})
 	return b
 }
 
-func (b *bench) now() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return time.Now().Add(b.ahead)
-}
-
-func (b *bench) advance(d time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ahead += d
-}
-
 func (b *bench) open() {
 	b.Helper()
 	var err error
-	b.spool, err = spool.Open(spool.Options{Dir: b.dir, Limit: b.limit, Metrics: b.metrics.Spool(), Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.now})
+	b.spool, err = spool.Open(spool.Options{Dir: b.dir, Limit: b.limit, Metrics: b.metrics.Spool(), Log: slog.New(slog.NewTextHandler(&b.log, nil)), Now: b.Now})
 	b.do(err)
 }
 
 func (b *bench) start() {
 	b.Helper()
 	b.open()
-	b.options.Spool, b.options.Metrics, b.options.Log = b.spool, b.metrics, slog.New(slog.NewTextHandler(b.log, nil))
+	b.options.Spool, b.options.Metrics, b.options.Log = b.spool, b.metrics, slog.New(slog.NewTextHandler(&b.log, nil))
 	var err error
 	b.receiver, err = Listen(b.Context(), b.options)
 	b.do(err)
@@ -115,7 +99,7 @@ func (b *bench) stop() {
 		if err != nil {
 			b.Errorf("the receiver ends with: %s", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(exportertest.Patience):
 		b.Fatal("the receiver does not end")
 	}
 }
@@ -141,29 +125,10 @@ func (b *bench) send(conn io.Writer, text string) {
 	b.do(err)
 }
 
-func (b *bench) eventually(what string, try func() error) {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), patience)
-	defer cancel()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			b.Fatalf("%s: %s", what, err)
-		case <-ticker.C:
-		}
-	}
-}
-
 // counts waits until a metric has a value.
 func (b *bench) counts(metric prometheus.Collector, want float64) {
 	b.Helper()
-	b.eventually("a metric", func() error {
+	exportertest.Eventually(b, "a metric", func() error {
 		if got := testutil.ToFloat64(metric); got != want {
 			return fmt.Errorf("is %v, want %v", got, want)
 		}
@@ -200,30 +165,12 @@ func decode(text []byte) (messages []string) {
 // arrives waits until the spool has just these messages.
 func (b *bench) arrives(want ...string) {
 	b.Helper()
-	b.eventually("messages in the spool", func() error {
+	exportertest.Eventually(b, "messages in the spool", func() error {
 		if diff := cmp.Diff(want, b.spooled()); diff != "" {
 			return errors.New("(-want +got):\n" + diff)
 		}
 		return nil
 	})
-}
-
-// safeBuffer is what a receiver logs to.
-type safeBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buffer.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buffer.String()
 }
 
 const loopback = "127.0.0.1:0"
@@ -325,7 +272,7 @@ func TestTCP_Property(t *testing.T) {
 			})
 		}
 		work.Wait()
-		b.eventually("messages of each connection", func() error {
+		exportertest.Eventually(b, "messages of each connection", func() error {
 			got := map[string][]string{}
 			for _, message := range b.spooled() {
 				got[message[:3]] = append(got[message[:3]], message)
@@ -381,7 +328,7 @@ func TestTCP_Framing(t *testing.T) {
 // isClosed waits for the receiver to close a connection.
 func (b *bench) isClosed(conn net.Conn) {
 	b.Helper()
-	b.do(conn.SetReadDeadline(time.Now().Add(patience)))
+	b.do(conn.SetReadDeadline(time.Now().Add(exportertest.Patience)))
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		b.Fatalf("the connection is open: %v", err)
 	}
@@ -409,7 +356,7 @@ func TestTCP_TooMany(t *testing.T) {
 	b.counts(b.metrics.refusedLimit, 1)
 	b.do(first.Close())
 	b.counts(b.metrics.tcp.connections, 0)
-	b.eventually("a free place", func() error {
+	exportertest.Eventually(b, "a free place", func() error {
 		if n := b.receiver.Status().Connections; n > 0 {
 			return fmt.Errorf("%d connections", n)
 		}

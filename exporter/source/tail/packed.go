@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 
@@ -15,9 +16,33 @@ import (
 // errPartial marks a packed file without an end: it may still be being written.
 var errPartial = errors.New("it has no end")
 
+// errBusy marks a packed file that takes more than this turn to look into.
+var errBusy = errors.New("it takes more than one turn to decompress")
+
+// turn is how much may still be decompressed by one Scan or Fill, in bytes, in
+// order to look into files and not to hand it out; share bounds what one file
+// takes at once.
+type turn struct{ left, share int64 }
+
+// take from a turn what one file may have of it; without a turn, all.
+func (t *turn) take() int64 {
+	if t == nil {
+		return math.MaxInt64
+	}
+	return min(t.left, t.share)
+}
+
+func (t *turn) spend(n int64) {
+	if t != nil {
+		t.left -= n
+	}
+}
+
 // packed reads what a gzip file holds. Offsets are those of the decompressed
 // bytes.
 type packed struct {
+	turn    *turn // nil: no bound
+	long    bool  // it has taken more than a turn
 	file    *os.File
 	rest    io.Reader // what lies behind head; nil once all of it was inspected
 	size    int64     // bytes that can be read, as far as they were inspected
@@ -52,13 +77,20 @@ func unpack(file *os.File) (*packed, error) {
 	return p, p.end(err)
 }
 
-// inspect what was not read yet to its end, or as far as can be.
+// inspect what was not read yet to its end, or as far as can be. It fails with
+// errBusy when the turn ends before, and goes on there the next time.
 func (p *packed) inspect() error {
 	if p.rest == nil {
 		return nil
 	}
-	rest, err := io.Copy(io.Discard, p.rest)
-	p.size, p.rest = p.size+rest, nil
+	n, err := io.CopyN(io.Discard, p.rest, p.turn.take())
+	p.turn.spend(n)
+	p.size += n
+	if err == nil {
+		p.long = true
+		return errBusy
+	}
+	p.rest = nil
 	return p.end(err)
 }
 
@@ -89,7 +121,9 @@ func (p *packed) readAt(cursor Cursor, b []byte, offset int64) (int, error) {
 	if offset >= p.size {
 		return 0, io.EOF
 	}
-	return p.readers[cursor].readAt(b[:min(int64(len(b)), p.size-offset)], offset)
+	n, err := p.readers[cursor].readAt(b[:min(int64(len(b)), p.size-offset)], offset, p.turn)
+	p.long = p.long || errors.Is(err, errBusy)
+	return n, err
 }
 
 // release gives the memory back that a cursor took.
@@ -104,8 +138,13 @@ type inflater struct {
 	window []byte       // the last of it
 }
 
-func (z *inflater) readAt(b []byte, offset int64) (int, error) {
+// readAt fails with errBusy when it comes to the end of the turn before it comes
+// to offset, and goes on there the next time.
+func (z *inflater) readAt(b []byte, offset int64, turn *turn) (int, error) {
 	start := z.end - int64(len(z.window))
+	if offset >= start && offset+int64(len(b)) <= z.end {
+		return copy(b, z.window[offset-start:]), nil
+	}
 	if z.gzip == nil || offset < start {
 		reader, err := gzip.NewReader(source(z.file))
 		if err != nil {
@@ -115,10 +154,15 @@ func (z *inflater) readAt(b []byte, offset int64) (int, error) {
 	}
 	// What lies just before is kept for the tail.
 	if drop := max(0, offset-fingerprintBytes) - start; drop > int64(len(z.window)) {
-		skipped, err := io.CopyN(io.Discard, z.gzip, drop-int64(len(z.window)))
+		skip := drop - int64(len(z.window))
+		skipped, err := io.CopyN(io.Discard, z.gzip, min(skip, turn.take()))
+		turn.spend(skipped)
 		z.end, z.window = z.end+skipped, z.window[:0]
 		if err != nil {
 			return 0, err
+		}
+		if skipped < skip {
+			return 0, errBusy
 		}
 		start = z.end
 	} else if drop > 0 {

@@ -24,11 +24,23 @@ func (t *Tailer) open(path string) (*content, error) {
 	c, err := open(path)
 	if err != nil {
 		t.positions.descriptors.give()
+		return nil, err
 	}
-	return c, err
+	if c.packed != nil {
+		return t.inspect(c)
+	}
+	return c, nil
 }
 
+// close a file, unless it is to be looked into further.
 func (t *Tailer) close(c *content) error {
+	if c.packed != nil && t.keep(c) {
+		return nil
+	}
+	return t.shut(c)
+}
+
+func (t *Tailer) shut(c *content) error {
 	t.positions.descriptors.give()
 	return c.close()
 }
@@ -145,6 +157,7 @@ func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
 		// Perhaps it was compressed.
 		s, _, err := t.search(old.evidence(), nil, old.target)
 		if err != nil {
+			t.moving[path] = t.moving[path] || passing(err)
 			return []error{err}
 		}
 		known = append(known, s.id)
@@ -157,7 +170,7 @@ func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
 	for _, target := range targets {
 		later, err := t.later(target, path, known, old.modified)
 		if err != nil {
-			t.moving[path] = t.moving[path] || errors.Is(err, errChanging)
+			t.moving[path] = t.moving[path] || passing(err)
 			return append(faults, err)
 		}
 		faults = append(faults, t.addRotated(later, path, target, present)...)
@@ -189,8 +202,15 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 			continue
 		}
 		if twin, err := t.twin(s); err != nil {
+			t.moving[path] = t.moving[path] || passing(err)
 			return append(faults, err)
 		} else if twin {
+			continue
+		}
+		if read, err := t.wasDelivered(s); err != nil {
+			t.moving[path] = t.moving[path] || passing(err)
+			return append(faults, err)
+		} else if read {
 			continue
 		}
 		f, err := t.add(s, path, target, true)
@@ -198,12 +218,40 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 			faults = append(faults, err)
 		}
 		if f == nil { // what was rotated after it has to wait
-			t.moving[path] = t.moving[path] || err == nil
+			t.moving[path] = t.moving[path] || err == nil || passing(err)
 			return faults
 		}
 		t.at[path] = f // what comes to path next was rotated after it
 	}
 	return faults
+}
+
+// wasDelivered reports whether a file without a position was delivered to its
+// end, under whatever name, before its position was dropped.
+func (t *Tailer) wasDelivered(s sighting) (same bool, err error) {
+	key := positionKey{t.source, s.id}
+	if t.byID[s.id] != nil || t.positions.has(key) {
+		return false, nil
+	}
+	found := t.positions.deliveredAt(t.source, s.info.ModTime())
+	if len(found) == 0 {
+		return false, nil
+	}
+	c, err := t.open(s.path)
+	if isGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, t.close(c)) }()
+	for _, r := range found {
+		same, err := t.has(c, r.evidence())
+		if err != nil || same && c.size == r.Size {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // twin reports whether a packed file holds what a followed one does.
@@ -223,7 +271,7 @@ func (t *Tailer) twin(s sighting) (bool, error) {
 				return false, err
 			}
 		}
-		same, err := c.has(e, t.scratch[:])
+		same, err := t.has(c, e)
 		if same || err != nil {
 			return same, errors.Join(err, t.close(c))
 		}
@@ -329,6 +377,18 @@ type kept struct {
 // recoverPath opens the files that were at one path, and those that were rotated
 // away from it after them.
 func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]sighting) (faults []error) {
+	for _, k := range files {
+		if passing(k.err) {
+			faults = append(faults, k.err)
+		}
+	}
+	if len(faults) > 0 { // in their order, and nothing of the path before
+		t.moving[path] = true
+		for _, k := range files {
+			t.pending[k.mark] = t.positions.record(k.mark)
+		}
+		return faults
+	}
 	targets := []string{}
 	var known []identity
 	var rotated []sighting
@@ -375,7 +435,7 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		for _, target := range targets {
 			later, err := t.later(target, path, known, since)
 			if err != nil {
-				t.moving[path] = t.moving[path] || errors.Is(err, errChanging)
+				t.moving[path] = t.moving[path] || passing(err)
 				faults = append(faults, err)
 			}
 			for _, s := range later {
@@ -490,7 +550,7 @@ func (t *Tailer) holds(s sighting, e evidence) (same bool, damage, err error) {
 		return false, nil, err
 	}
 	defer func() { err = errors.Join(err, t.close(c)) }()
-	if same, err = c.has(e, t.scratch[:]); c.packed == nil || err != nil {
+	if same, err = t.has(c, e); c.packed == nil || err != nil {
 		return same, nil, err
 	}
 	head := c.packed.head
@@ -508,7 +568,7 @@ func (t *Tailer) isAt(s sighting, r record) (same bool, err error) {
 		return false, err
 	}
 	if c.id == r.identity() {
-		same, err = c.has(r.evidence(), t.scratch[:])
+		same, err = t.has(c, r.evidence())
 	}
 	return same, errors.Join(err, t.close(c))
 }

@@ -83,6 +83,11 @@ type Tailer struct {
 	pending     map[*mark]record     // positions whose files have yet to be found
 	scans       uint64               // so far
 	closed      bool
+	inspected   map[identity]*inspection
+	turn        turn
+	turnBytes   int64
+	nuls        uint64 // passed over
+	busy        bool   // files take another Scan to be looked into
 	truncations uint64
 	clock       uint64                 // grows with each use of a file and each turn of a chain
 	scratch     [fingerprintBytes]byte // of a beginning or an end
@@ -158,6 +163,8 @@ func New(o Options) (*Tailer, error) {
 		byID:         make(map[identity]*File),
 		at:           make(map[string]*File),
 		partial:      make(map[identity]partial),
+		inspected:    make(map[identity]*inspection),
+		turnBytes:    turnBytes,
 		moving:       make(map[string]bool),
 	}, nil
 }
@@ -173,6 +180,7 @@ func (t *Tailer) Scan() []error {
 		return nil
 	}
 	t.scans++
+	t.turn = turn{t.turnBytes, t.turnBytes * 2 / 3}
 	clear(t.moving)
 	found, missing, hidden, faults := t.match()
 	present := make(map[identity]sighting, len(found))
@@ -197,6 +205,10 @@ func (t *Tailer) Scan() []error {
 	faults = append(faults, t.makeRoom()...)
 	t.positions.expire(t.now())
 	maps.DeleteFunc(t.partial, func(_ identity, p partial) bool { return p.scan < t.scans })
+	faults = append(faults, t.forgetInspections(false)...)
+	took := len(faults)
+	faults = slices.DeleteFunc(faults, isBusy)
+	t.busy = len(faults) < took
 
 	// First sights must be durable before their lines are handed out, and
 	// finished files forgotten before someone deletes them.
@@ -389,7 +401,7 @@ func (t *Tailer) resume(f *File) error {
 	m, r, ok := t.positions.find(key)
 	var lost error
 	if ok && (r.Path == f.path || !r.evidence().weak()) {
-		same, err := f.content.has(r.evidence(), t.scratch[:])
+		same, err := t.has(f.content, r.evidence())
 		if err != nil {
 			return err
 		}
@@ -463,7 +475,7 @@ func (t *Tailer) succeeded(f *File) bool {
 
 // forget closes a finished file and drops its position.
 func (t *Tailer) forget(f *File) error {
-	t.positions.drop(f.mark)
+	t.positions.deliver(f, t.now())
 	return t.unfollow(f)
 }
 
@@ -597,6 +609,14 @@ func (t *Tailer) moveTo(f *File, s sighting) error {
 // their file is gone or was truncated.
 func (t *Tailer) TakeLost() int64 { return t.positions.takeLost(t.source) }
 
+// Busy reports whether the last Scan or Fill found more than it may do at once:
+// there are files that it takes another one to look into.
+func (t *Tailer) Busy() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.busy
+}
+
 // Truncations returns how often a file was found truncated while it was read.
 // What was written between the last read and the truncation is lost, unless it
 // was copied before.
@@ -643,6 +663,7 @@ func (t *Tailer) Close() error {
 		}
 		errs = append(errs, t.close(f.content))
 	}
+	errs = append(errs, t.forgetInspections(true)...)
 	t.files, t.chains, t.unpacking = nil, nil, [2]*File{}
 	clear(t.byID)
 	clear(t.at)
@@ -655,6 +676,8 @@ func (t *Tailer) Close() error {
 func (t *Tailer) leave(f *File) error {
 	s, _, err := t.search(f.evidence(), nil, f.target)
 	switch {
+	case isBusy(err): // the next start looks for it
+		return nil
 	case err == nil && s.path != "":
 		t.positions.move(map[*mark]identity{f.mark: s.id})
 	case t.at[f.path] == f:
@@ -685,6 +708,8 @@ func isHidden(path string, hidden []string) bool {
 }
 
 func isMoved(err error) bool { return isGone(err) || errors.Is(err, errMoved) }
+
+func isBusy(err error) bool { return errors.Is(err, errBusy) }
 
 // isGone tells a missing file from one that cannot be looked at now.
 func isGone(err error) bool {

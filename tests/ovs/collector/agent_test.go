@@ -2,110 +2,63 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/corkline/corkline/parsers/ovs"
+	"github.com/corkline/corkline/tests/rig"
 )
 
 // agent is the built binary that reads a switch and its node's policy log.
 type agent struct {
+	*rig.Agent
 	t   *testing.T
-	url string
 	log string // of network policies
 }
 
 func startAgent(t *testing.T, b *bench) *agent {
 	t.Helper()
-	binary := build(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	a := &agent{t, "http://" + address, filepath.Join(dir, "np.log")}
-	config := fmt.Sprintf(`listen: %s
+	a := &agent{shared.Agent(t, filepath.Join(dir, "corkline.yaml")), t, filepath.Join(dir, "np.log")}
+	config := fmt.Sprintf(`listen: 127.0.0.1:0
 state_dir: %s
 poll_interval: 50ms
 sources: [{definition: antrea-networkpolicy, files: [%s]}]
 collectors: {conntrack: {enabled: false}, ovs: {run_dir: %s, bridges: [br-int], interval: 1s, full_interval: 1s}}
-`, address, filepath.Join(dir, "state"), a.log, b.Dir)
-	path := filepath.Join(dir, "corkline.yaml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+`, filepath.Join(dir, "state"), a.log, b.Dir)
+	if err := os.WriteFile(a.Config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(t.Context(), binary, "agent", "--config", path)
-	var said strings.Builder
-	c.Stderr = &said
-	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
-	c.WaitDelay = 10 * time.Second
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.Wait() // the test's context has ended
-		if t.Failed() {
-			t.Logf("the agent said:\n%s", said.String())
-		}
-	})
+	a.Start()
 	return a
 }
 
 // exposes waits for lines of the exposition.
 func (a *agent) exposes(lines ...string) {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		text := a.metrics(ctx)
-		missing := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(text, line+"\n") })
-		if len(missing) == 0 {
-			return
+	rig.Eventually(a.t, "lines of the exposition", func(ctx context.Context) error {
+		all, err := a.Metrics(ctx)
+		if err != nil {
+			return err
 		}
-		timer := time.NewTimer(200 * time.Millisecond)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			var own []string
-			for line := range strings.Lines(text) {
-				if strings.HasPrefix(line, "corkline_ovs_dropped") || strings.HasPrefix(line, "corkline_ovs_up") || strings.HasPrefix(line, "corkline_ovs_rule") || strings.HasPrefix(line, "corkline_ovs_e") {
-					own = append(own, line)
-				}
+		var wrong []string
+		for _, line := range lines {
+			at := strings.LastIndexByte(line, ' ')
+			if got, is := all[line[:at]]; !is || strconv.FormatFloat(got, 'f', -1, 64) != line[at+1:] {
+				wrong = append(wrong, fmt.Sprintf("%s, is %v (%t)", line, got, is))
 			}
-			a.t.Fatalf("missing: %q in\n%s", missing, strings.Join(own, ""))
-		case <-timer.C:
 		}
-	}
-}
-
-func (a *agent) metrics(ctx context.Context) string {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/metrics", nil)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(request) //nolint:forbidigo // of a test
-	if err != nil {
-		return "" // not there yet
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return ""
-	}
-	return string(body)
+		if len(wrong) > 0 {
+			return errors.New(strings.Join(wrong, "\n"))
+		}
+		return nil
+	})
 }
 
 // The whole way: the switch, the agent, what Prometheus is told.

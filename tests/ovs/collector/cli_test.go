@@ -3,29 +3,17 @@ package collector
 import (
 	"encoding/json"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// build the command, once for a test.
-func build(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "corkline")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../../..", "-o", path, "./cmd/corkline").CombinedOutput(); err != nil {
-		t.Fatalf("build: %s\n%s", err, out)
-	}
-	return path
-}
-
 // A person on the node sees what is there.
 func TestCommand(t *testing.T) {
-	binary := build(t)
 	web, db := newPod(1), newPod(2)
 	b := newBench(t, 7, web, db)
 	run := func(code int, args ...string) string {
 		t.Helper()
-		c := exec.CommandContext(t.Context(), binary, append([]string{"ovs", "--run-dir", b.Dir}, args...)...)
+		c := exec.CommandContext(t.Context(), shared.Binary, append([]string{"ovs", "--run-dir", b.Dir}, args...)...)
 		out, err := c.Output()
 		if got := c.ProcessState.ExitCode(); got != code {
 			t.Fatalf("%q: exit code %d, not %d: %v\n%s", args, got, code, err, out)
@@ -76,7 +64,7 @@ func TestCommand(t *testing.T) {
 	}
 	run(2, "--bridge", "br-none")
 	run(2, "flows", "-t", "NoTable")
-	c := exec.CommandContext(t.Context(), binary, "ovs", "--run-dir", t.TempDir())
+	c := exec.CommandContext(t.Context(), shared.Binary, "ovs", "--run-dir", t.TempDir())
 	if out, _ := c.CombinedOutput(); c.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "is Open vSwitch running on this node?") {
 		t.Errorf("without a switch: %d\n%s", c.ProcessState.ExitCode(), out)
 	}
@@ -86,10 +74,9 @@ func TestCommand(t *testing.T) {
 
 // Drops that grow between two looks are traced while they do.
 func TestCommand_TraceDrop(t *testing.T) {
-	binary := build(t)
 	web, db := newPod(1), newPod(2)
 	b := newBench(t, 7, web, db)
-	c := exec.CommandContext(t.Context(), binary, "ovs", "--run-dir", b.Dir, "trace-drop", "--interval", "3s", "-o", "json")
+	c := exec.CommandContext(t.Context(), shared.Binary, "ovs", "--run-dir", b.Dir, "trace-drop", "--interval", "3s", "-o", "json")
 	var out strings.Builder
 	c.Stdout = &out
 	if err := c.Start(); err != nil {

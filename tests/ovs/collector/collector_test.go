@@ -3,16 +3,28 @@
 package collector
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/corkline/corkline/exporter/collector/ovs"
 	"github.com/corkline/corkline/tests/ovs/lab"
+	"github.com/corkline/corkline/tests/rig"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 )
+
+var shared *rig.Rig //nolint:gochecknoglobals // TestMain has no other way to hand it to the tests
+
+func TestMain(m *testing.M) {
+	os.Exit(rig.Main(m, func(_ context.Context, r *rig.Rig) error {
+		shared = r
+		return nil
+	}))
+}
 
 // bench is a switch with Antrea's pipeline, and a collector of it.
 type bench struct {

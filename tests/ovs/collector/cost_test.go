@@ -83,14 +83,13 @@ func computed(b *testing.B) time.Duration {
 
 // What the agent holds in memory before and after it has polled 100,000 flows.
 func BenchmarkAgent_Memory(b *testing.B) {
-	binary := build(b)
 	s := newBench(b, 7, newPod(1), newPod(2))
 	config := filepath.Join(b.TempDir(), "c.yaml")
 	text := fmt.Sprintf("state_dir: %s\nlisten: 127.0.0.1:0\nsources: []\ncollectors: {conntrack: {enabled: false}, ovs: {run_dir: %s, interval: 1s, full_interval: 2s}}\n", b.TempDir(), s.Dir)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	agent := exec.CommandContext(b.Context(), binary, "agent", "--config", config)
+	agent := exec.CommandContext(b.Context(), shared.Binary, "agent", "--config", config)
 	if err := agent.Start(); err != nil {
 		b.Fatal(err)
 	}

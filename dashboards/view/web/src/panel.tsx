@@ -44,6 +44,7 @@ interface Props {
 interface Answer {
   frames: DataFrame[];
   range: TimeRange;
+  silent: string[]; // queries that gave no value
 }
 
 export function PanelView({ panel, id, context: outer, timeZone, annotations, eager }: Props) {
@@ -70,9 +71,9 @@ export function PanelView({ panel, id, context: outer, timeZone, annotations, ea
     const abort = new AbortController();
     setLoading(true);
     run(panel, context, points, abort.signal)
-      .then((frames) => transform(panel, frames, context))
-      .then((frames) => {
-        setAnswer({ frames, range });
+      .then(async (raw) => ({ silent: silent(panel, raw), frames: await transform(panel, raw, context) }))
+      .then((got) => {
+        setAnswer({ ...got, range });
         setBroken(false);
         setError(undefined);
       })
@@ -166,6 +167,7 @@ export function PanelView({ panel, id, context: outer, timeZone, annotations, ea
       data-loading={loading}
       data-series={series.series}
       data-points={series.points}
+      data-silent={answer?.silent.join(' ')}
     >
       {size.width > 0 && (
         <PanelContextProvider value={panelContext as any}>
@@ -254,6 +256,14 @@ function toggled(now: Set<string>, names: string[], mode: SeriesVisibilityChange
   return alone ? new Set() : new Set(others);
 }
 
+const some = (v: unknown) => v !== null && v !== undefined && !Number.isNaN(v);
+
+// silent queries gave no value, whatever the others gave.
+function silent(panel: Panel, frames: DataFrame[]): string[] {
+  const asked = (panel.targets ?? []).filter((t) => t.expr && !t.hide).map((t) => t.refId);
+  return asked.filter((ref) => !frames.some((f) => f.refId === ref && f.fields.some((x) => x.type !== FieldType.time && x.values.some(some))));
+}
+
 // count of the series and of the values that a panel shows.
 function count(panel: Panel, frames: DataFrame[]): { series: number; points: number } {
   if (panel.type === 'logs') {
@@ -265,10 +275,10 @@ function count(panel: Panel, frames: DataFrame[]): { series: number; points: num
   for (const frame of frames) {
     for (const field of frame.fields) {
       if (field.type === FieldType.number || (panel.type === 'table' && field.type === FieldType.string)) {
-        const some = field.values.filter((v: unknown) => v !== null && v !== undefined && !(typeof v === 'number' && Number.isNaN(v))).length;
-        if (some) {
+        const values = field.values.filter(some).length;
+        if (values) {
           series++;
-          points += some;
+          points += values;
         }
       }
     }
