@@ -236,6 +236,9 @@ func (r *openVSwitch) applyPorts(ctx context.Context, before, now []port) error 
 	return r.vsctl(ctx, arguments[1:]...)
 }
 
+// patience with a switch that is busy, on a machine that is.
+const patience = time.Minute
+
 // maxReceive packets of a port are on their way at most: of more than 100 in its
 // queue a dummy port loses the newest.
 const maxReceive = 64
@@ -277,7 +280,7 @@ func (r *openVSwitch) receive(ctx context.Context, packets []packet) error {
 
 // drain waits until the switch has taken so many packets more, by its own count.
 func (r *openVSwitch) drain(ctx context.Context, n uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -319,7 +322,7 @@ func packetsReceived(text string) (sum uint64, err error) {
 }
 
 func (r *openVSwitch) call(ctx context.Context, command string, arguments ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	text, err := r.unixctl.Call(ctx, command, arguments...)
 	if err != nil {
