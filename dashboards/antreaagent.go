@@ -68,7 +68,7 @@ func antreaAgentNow() grafana.Row {
 			Queries:    []grafana.Query{{Expr: `round(sum(increase(antrea_agent_ovs_flow_ops_error_count` + here() + `[$__range])))`, Legend: "failed"}},
 		},
 		{
-			Title: "Errors in the log", Description: "Messages in the time range that are an error or worse.",
+			Title: "Log errors", Description: "Messages in the time range that are an error or worse.",
 			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noAgentLog,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "orange"}},
 			Words:      []grafana.Word{{Value: "0", Text: "none", Color: "green"}},
@@ -96,7 +96,7 @@ func antreaAgentProcess() grafana.Row {
 	}, []measure{
 		{title: "CPU", unit: "percentunit", expr: one(rate(cpu))},
 		{title: "Memory", unit: "bytes", expr: one(memory)},
-		{title: "Virtual memory", unit: "bytes", expr: one(`process_virtual_memory_bytes` + here(agentJob))},
+		{title: "Virtual size", unit: "bytes", expr: one(`process_virtual_memory_bytes` + here(agentJob))},
 		{title: "Descriptors", unit: "locale", expr: one(files)},
 		{title: "Pods", unit: "locale", expr: one(`antrea_agent_local_pod_count` + here())},
 		{title: "Policies", unit: "locale", expr: one(`antrea_agent_networkpolicy_count` + here())},

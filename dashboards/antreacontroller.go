@@ -97,7 +97,7 @@ func controllerNow() grafana.Row {
 			Queries: []grafana.Query{{Expr: `1000 * max(process_start_time_seconds` + inCluster(controllerJob) + `)`, Legend: "started"}},
 		},
 		{
-			Title: "Errors in its log", Description: "Messages in the time range that are an error or worse.",
+			Title: "Log errors", Description: "Messages in the time range that are an error or worse.",
 			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: noControllerLog,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "orange"}},
 			Words:      []grafana.Word{{Value: "0", Text: "none", Color: "green"}},

@@ -94,7 +94,7 @@ func trackedOverview() grafana.Row {
 		},
 		{
 			Title: "Half-open", Description: "Share of the entries whose connection is not answered, or whose TCP handshake is not complete, of the node with the most. A few in a hundred are usual. Of a userspace switch, only TCP tells.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1, Empty: noEntries,
+			Width: 3, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "percentunit", Max: 1, Empty: noEntries,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 0.3, Color: "orange"}, {From: 0.5, Color: "red"}},
 			Queries:    []grafana.Query{{Expr: `max(` + halfOpenShare() + `)`, Legend: "half-open"}},
 		},
@@ -107,7 +107,7 @@ func trackedOverview() grafana.Row {
 		},
 		{
 			Title: "Dropped", Description: "Packets in the time range that were dropped because a table was full or their entry could not be confirmed, and entries that were evicted for new ones. Of a userspace switch: connections that found its table full.",
-			Width: 4, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: notCounted,
+			Width: 5, Height: 5, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Empty: notCounted,
 			Thresholds: []grafana.Threshold{{Color: "green"}, {From: 1, Color: "red"}},
 			Queries: []grafana.Query{
 				{Expr: `round(sum(increase(` + tracked("drops_total") + `[$__range])))`, Legend: "dropped"},

@@ -158,7 +158,7 @@ func (b balanced) completeness() grafana.Row {
 func significance(metric, what string, width, height int) grafana.Panel {
 	return grafana.Panel{
 		Title: "Significant, by reason", Description: "Reasons for which " + what + " were logged as significant in the time range, the twenty most frequent. One may have several.",
-		Width: width, Height: height, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short",
+		Width: width, Height: height, Store: grafana.Prometheus, As: grafana.BarGauge{LongNames: true}, Unit: "short",
 		Thresholds: []grafana.Threshold{{Color: "orange"}}, Empty: "nothing was significant",
 		Queries: []grafana.Query{{Expr: `topk(20, ` + counted("significance", metric+here(ofService)) + ` > 0)`}},
 	}

@@ -126,7 +126,7 @@ func policyMetrics() grafana.Row {
 	return grafana.Row{Title: "Packets, from metrics (the filters by address do not apply)", Panels: []grafana.Panel{
 		{
 			Title: "Packets by action", Description: "Packets in the time range that the log reports. Pass hands a packet to the next tier and Redirect to an L7 engine; neither is a denial. " + lowerBound,
-			Width: 9, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: actionColors(),
+			Width: 8, Height: 6, Store: grafana.Prometheus, As: grafana.Stat{}, Unit: "short", Colors: actionColors(),
 			Queries: []grafana.Query{{Expr: gained("action", packets), Legend: "{{action}}"}},
 		},
 		{
@@ -136,7 +136,7 @@ func policyMetrics() grafana.Row {
 		},
 		{
 			Title: "By direction", Description: "Packets in the time range by the direction of the rule that decided. Antrea before 1.13 does not log it.",
-			Width: 5, Height: 6, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
+			Width: 6, Height: 6, Store: grafana.Prometheus, As: grafana.PieChart{}, Unit: "short",
 			Queries: []grafana.Query{{Expr: `label_replace(sum by (direction) (` + during(packets) + `), "direction", "not logged", "direction", "")`, Legend: "{{direction}}"}},
 		},
 		{
@@ -175,12 +175,12 @@ func policyRules() grafana.Row {
 		},
 		{
 			Title: "Top policies, denied", Description: "Policies with the most packets dropped or rejected in the time range. " + lowerBound,
-			Width: 6, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short",
+			Width: 6, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{LongNames: true}, Unit: "short",
 			Thresholds: []grafana.Threshold{{Color: "red"}}, Links: links, Queries: top(denied),
 		},
 		{
 			Title: "Top policies, allowed", Description: "Policies with the most packets allowed or redirected in the time range; of an allowed connection only the first packet is logged.",
-			Width: 6, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short",
+			Width: 6, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{LongNames: true}, Unit: "short",
 			Thresholds: []grafana.Threshold{{Color: "green"}}, Links: links, Queries: top(allowed),
 		},
 		{

@@ -500,13 +500,13 @@ func ovsTrouble() grafana.Row {
 	return grafana.Row{Title: "What the switch counts of itself (coverage), and what reading it costs", Panels: []grafana.Panel{
 		{
 			Title: "Lost outside of tables", Description: "Events in the time range in which ovs-vswitchd lost packets or messages for its own limits: too many resubmits, no room in a queue, an upcall that failed. No table counts them.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short", Empty: "ovs-vswitchd lost nothing in this time range",
+			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{LongNames: true}, Unit: "short", Empty: "ovs-vswitchd lost nothing in this time range",
 			Thresholds: []grafana.Threshold{{Color: "red"}},
 			Queries:    []grafana.Query{{Expr: `sum by (event) (` + during(switchSeries("coverage_total", lostEvents)) + `) > 0`}},
 		},
 		{
 			Title: "Signs of overload", Description: "Events in the time range that come with too many flows or upcalls: limits that were hit or lowered, work that was done twice, and a full connection table of the userspace datapath.",
-			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{}, Unit: "short", Empty: "no sign of overload in this time range",
+			Width: 8, Height: 9, Store: grafana.Prometheus, As: grafana.BarGauge{LongNames: true}, Unit: "short", Empty: "no sign of overload in this time range",
 			Thresholds: []grafana.Threshold{{Color: "orange"}},
 			Queries:    []grafana.Query{{Expr: `sum by (event) (` + during(switchSeries("coverage_total", busyEvents)) + `) > 0`}},
 		},

@@ -328,16 +328,17 @@ func TestAgent_Once(t *testing.T) {
 	n.arrived()
 }
 
-// Two files of a stream hold three hours each. Loki takes lines up to an hour
+// Two files of a stream hold two hours each. Loki takes lines up to an hour
 // behind the newest of their stream, so neither file may get ahead of the other.
+// Lines from 2 h 40 min ago would be found only once they are in S3.
 func TestAgent_FilesOfHours(t *testing.T) {
 	n := newNode(t, "hours")
 	const lines = 3_000
-	n.from = time.Now().Add(-3 * time.Hour).Truncate(time.Second)
+	n.from = time.Now().Add(-150 * time.Minute).Truncate(time.Second)
 	text := rig.Read(t, filepath.Join(n.dir, "corkline.yaml"))
 	n.write("corkline.yaml", strings.Replace(text, "files: ["+n.dir+"/np.log]", fmt.Sprintf("files: ['%s/*.log']", n.dir), 1))
 	for i, name := range []string{"np.log", "other.log"} {
-		g := rig.Lines(t, simulation.Log{Seed: uint64(20 + i), Start: n.from, Step: 3 * time.Hour / (lines + 1000), Layouts: simulation.Layouts()})
+		g := rig.Lines(t, simulation.Log{Seed: uint64(20 + i), Start: n.from, Step: 2 * time.Hour / lines, Layouts: simulation.Layouts()})
 		var text []byte
 		for range lines {
 			at := len(text)

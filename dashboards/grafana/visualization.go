@@ -89,14 +89,22 @@ func (PieChart) visual(Panel) visual {
 
 // BarGauge shows the rows of one query as bars, named by their labels, the
 // longest first.
-type BarGauge struct{}
+type BarGauge struct {
+	// LongNames stand above their bars; others are cut where they need more than
+	// two fifths of the panel.
+	LongNames bool
+}
 
-func (BarGauge) visual(p Panel) visual {
+func (b BarGauge) visual(p Panel) visual {
+	names, least, most := "left", 16, 28
+	if b.LongNames {
+		names, least, most = "top", 36, 44
+	}
 	sort := object{"id": "sortBy", "options": object{"fields": object{}, "sort": []object{{"field": p.value("Value"), "desc": true}}}}
 	return visual{kind: "bargauge", shape: asRows, transformations: []object{sort}, options: object{
 		"reduceOptions": object{"values": true, "calcs": []string{}, "fields": "/^Value/", "limit": 25},
 		"displayMode":   "basic", "orientation": "horizontal", "valueMode": "color",
-		"namePlacement": "left", "showUnfilled": true, "sizing": "auto", "minVizWidth": 8, "minVizHeight": 16, "maxVizHeight": 28,
+		"namePlacement": names, "showUnfilled": true, "sizing": "auto", "minVizWidth": 8, "minVizHeight": least, "maxVizHeight": most,
 	}}
 }
 
@@ -136,11 +144,15 @@ type Column struct {
 	Links      []Link
 }
 
+// leastColumn is the width in pixels of a column that has none of its own and
+// little room: the last one is not to be cut off.
+const leastColumn = 85
+
 func (t Table) visual(p Panel) visual {
 	v := visual{
 		kind: "table", shape: asRows,
 		options: object{"showHeader": true, "cellHeight": "sm", "footer": object{"show": false, "reducer": []string{"sum"}, "countRows": false, "fields": ""}},
-		custom:  object{"align": "auto", "cellOptions": object{"type": "auto"}, "filterable": false, "inspect": false},
+		custom:  object{"align": "auto", "minWidth": leastColumn, "cellOptions": object{"type": "auto"}, "filterable": false, "inspect": false},
 	}
 	order, titles, sort := object{}, object{}, []object{}
 	for i, c := range t.Columns {

@@ -17,17 +17,25 @@ import (
 	"github.com/corkline/corkline/tests/rig"
 )
 
-// forge half-open connections of many addresses to one port.
-func (t *table) forge(n int) {
+// forge half-open connections of many addresses to one port, whose SYN are
+// answered or not.
+func (t *table) forge(n int, answered bool) {
 	t.Helper()
+	state, status := uint8(1), uint32(0)
+	if answered {
+		state, status = 2, seenReply
+	}
 	for i := range n {
 		t.create(&connection{
-			src: netip.AddrFrom4([4]byte{172, 16, byte(i >> 8), byte(i)}), dst: netip.MustParseAddr("198.51.100.9"),
-			protocol: unix.IPPROTO_TCP, srcPort: uint16(1024 + i), dstPort: 80, state: 1, zone: 65520, mark: 0x10, timeout: 3600,
+			src: netip.AddrFrom4([4]byte{172, 16, byte(i >> 8), byte(i)}), dst: netip.MustParseAddr(forgedTo),
+			protocol: unix.IPPROTO_TCP, srcPort: uint16(1024 + i), dstPort: 80, state: state, status: status, zone: 65520, mark: 0x10, timeout: 3600,
 		})
 	}
 	t.flush()
 }
+
+// forgedTo is the victim of what is forged.
+const forgedTo = "198.51.100.9"
 
 // The built agent exposes the table, tells of a flood and of its end, and goes
 // on over a reload.
@@ -71,7 +79,7 @@ func TestAgent(t *testing.T) {
 		`corkline_conntrack_zone_entries{family="ipv4",zone="0"} 100`, `corkline_conntrack_state_entries{protocol="tcp",state="ESTABLISHED"} 100`,
 		"corkline_conntrack_drops_total 0\n", "corkline_conntrack_early_drops_total 0\n", "corkline_conntrack_insert_failures_total 0\n")
 
-	table.forge(5000)
+	table.forge(5000, false)
 	exposes(`corkline_conntrack_floods{kind="flood"} 1`, `corkline_conntrack_zone_entries{family="ipv4",zone="antrea"} 5000`,
 		`corkline_conntrack_not_allowed_entries{family="ipv4"} 5000`, `corkline_conntrack_events_total{event="flood",phase="start"} 1`,
 		`corkline_conntrack_flood_half_open_entries{kind="flood",protocol="tcp",source="",victim="shop/web-0"} 5000`, "corkline_conntrack_connections_created_total 5000")
@@ -94,7 +102,7 @@ func TestCommand(t *testing.T) {
 	emptyTable(t)
 	table := openTable(t)
 	table.fill(50)
-	table.forge(30)
+	table.forge(30, false)
 	config := filepath.Join(t.TempDir(), "corkline.yaml")
 	if err := os.WriteFile(config, []byte("collectors: {conntrack: {names: {198.51.100.9: shop/web-0}}}\n"), 0o600); err != nil {
 		t.Fatal(err)

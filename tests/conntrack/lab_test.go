@@ -285,10 +285,20 @@ func (t *table) fill(n int) {
 func (t *table) more(first, n int) {
 	t.Helper()
 	for i := first; i < first+n; i++ {
-		t.create(&connection{
-			src: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), dst: netip.AddrFrom4([4]byte{198, 51, 100, 7}),
-			protocol: unix.IPPROTO_TCP, srcPort: uint16(20000 + i%40000), dstPort: 443, state: 3, status: seenReply | assured, timeout: 3600,
-		})
+		t.create(established(i))
 	}
 	t.flush()
+}
+
+// remove one of them.
+func (t *table) remove(i int) {
+	t.Helper()
+	t.request(2, unix.NLM_F_ACK, established(i))
+}
+
+func established(i int) *connection {
+	return &connection{
+		src: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), dst: netip.AddrFrom4([4]byte{198, 51, 100, 7}),
+		protocol: unix.IPPROTO_TCP, srcPort: uint16(20000 + i%40000), dstPort: 443, state: 3, status: seenReply | assured, timeout: 3600,
+	}
 }

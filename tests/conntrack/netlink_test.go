@@ -26,6 +26,9 @@ func TestFilters(t *testing.T) {
 			src: netip.MustParseAddr("192.0.2.10"), dst: netip.MustParseAddr("198.51.100.7"), protocol: unix.IPPROTO_UDP,
 			srcPort: uint16(1000 + i), dstPort: 53, timeout: 3600, mark: uint32(i % 3), zone: uint16(i % 5), status: uint32(i%2) * seenReply,
 		}
+		if i%6 == 5 {
+			e.status |= assured
+		}
 		if i%9 == 0 {
 			e.src, e.dst = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
 		}
@@ -55,6 +58,7 @@ func TestFilters(t *testing.T) {
 	f(netlink.Filter{Family: 6}, 10, func(e *netlink.Entry) bool { return e.Orig.Src.Is6() })
 	f(netlink.Filter{Family: 4}, 80, func(e *netlink.Entry) bool { return e.Orig.Src.Is4() })
 	f(netlink.Unreplied(), 45, (*netlink.Entry).Unreplied)
+	f(netlink.Unassured(), 75, func(e *netlink.Entry) bool { return e.Status&netlink.Assured == 0 })
 	f(netlink.Filter{Mark: 2, MarkMask: 3}, 30, func(e *netlink.Entry) bool { return e.Mark == 2 })
 	f(netlink.Filter{MarkMask: 3}, 30, func(e *netlink.Entry) bool { return e.Mark == 0 })
 	f(netlink.Filter{Zone: 3, OnlyZone: true}, 18, func(e *netlink.Entry) bool { return e.Zone == 3 })

@@ -92,9 +92,20 @@ const [node] = (await (await fetch(boards + '/proxy/prometheus/api/v1/label/node
 // of its queries by its letter, with the reason. All else must have data.
 const excused = {
   'corkline-ovs/Masks for a look-up': 'only the datapath of a kernel with the module openvswitch tells its masks',
+  'corkline-conntrack/Time until full/B': 'the rule behind it takes counts of more than five minutes; deploy/alerts/tests has such counts',
   'corkline-conntrack/Drops/F': 'limits of zones are newer than the Open vSwitch that is played',
 };
 const used = new Set();
+// shoot takes a picture of a whole page, with the tables that are not on the screen.
+async function shoot(page, name) {
+  if (!screenshots) {
+    return;
+  }
+  await page.mouse.move(0, 0);
+  await page.evaluate(() => document.querySelectorAll('[role=grid]').forEach((e) => (e.style.contentVisibility = 'visible')));
+  await page.screenshot({ path: `${screenshots}/${name}.png`, fullPage: true });
+}
+
 // visit shows a board in a page that is open already, as a link would.
 async function visit(page, uid) {
   await page.evaluate((to) => {
@@ -133,10 +144,9 @@ function wrongs(panels, board) {
 
 const counts = {}; // of each panel, by board and theme
 
-// judge holds the panels of a board. Some stories have yet to begin, and a rate
-// has its first value some scrapes later.
+// judge holds the panels of a board. Some stories have yet to be told.
 async function judge(page, board, theme) {
-  const until = Date.now() + patience;
+  const until = Date.now() + 2 * patience;
   let panels = await look(page);
   while (wrongs(panels, board).length && Date.now() < until) {
     await page.waitForTimeout(3000);
@@ -192,12 +202,15 @@ async function worker() {
       const lap = () => times.push(Date.now());
       const source = await (await fetch(`${boards}/api/dashboards/${b.uid}`)).json();
       await visit(page, b.uid);
+      if (!b.again && wrongs(await look(page), source).length) {
+        b.again = true;
+        waiting.push(b); // the others first: time passes anyway
+        return;
+      }
       lap();
       await judge(page, source, 'dark');
       lap();
-      if (screenshots) {
-        await page.screenshot({ path: `${screenshots}/${b.uid}-dark.png`, fullPage: true });
-      }
+      await shoot(page, `${b.uid}-dark`);
       lap();
       await accessible(page, `${b.title}, dark`, true);
       lap();
@@ -207,9 +220,7 @@ async function worker() {
       // Buttons change their colours slowly.
       await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished)));
       await judge(page, source, 'light');
-      if (screenshots) {
-        await page.screenshot({ path: `${screenshots}/${b.uid}-light.png`, fullPage: true });
-      }
+      await shoot(page, `${b.uid}-light`);
       lap();
       await accessible(page, `${b.title}, light`, false); // all else is the same
       await page.getByRole('button', { name: 'Dark theme' }).click();
@@ -277,7 +288,7 @@ steps.push(['a query that is wrong is found', async () => {
 steps.push(['a variable changes panels', async () => {
   const page = await open();
   await page.goto(`${boards}/d/corkline-networkpolicy?from=now-15m&to=now&refresh=`);
-  await settled(page);
+  await settled(page, () => Number(document.querySelector('[aria-label="Packets by action"]').dataset.series) > 0);
   const before = (await look(page)).find((p) => p.title === 'Packets by action').series;
   await page.click('#var-action');
   await page.keyboard.type('Drop');
@@ -373,14 +384,16 @@ steps.push(['a graph has a tooltip', async () => {
 
 steps.push(['nothing overflows a small screen', async () => {
   const page = await open({ viewport: { width: 390, height: 800 } });
-  await page.goto(`${boards}/d/corkline-networkpolicy?from=now-15m&to=now&refresh=`);
-  await settled(page);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-  if (wide > 390) {
-    fault(`the page is ${wide} wide on a screen of 390`);
-  }
-  if (screenshots) {
-    await page.screenshot({ path: `${screenshots}/small.png` });
+  for (const { uid } of list) {
+    await page.goto(`${boards}/d/${uid}?from=now-15m&to=now&refresh=`);
+    await settled(page);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    if (wide > 390) {
+      fault(`${uid} is ${wide} wide on a screen of 390`);
+    }
+    if (screenshots) {
+      await page.screenshot({ path: `${screenshots}/${uid}-small.png` });
+    }
   }
   await page.close();
 }]);
@@ -408,9 +421,7 @@ steps.push(['the board of all features', async () => {
   expect(by('Quantile 0.99, with annotations').length === 1 || by('Quantile worst, with annotations').length === 1, 'a title has no variable');
   expect((await page.locator('[aria-label="HTML"] script').count()) === 0 && (await page.title()) === 'What the viewer can draw · Corkline', 'a text has a script');
   expect(by('Inside').length === 0, 'a closed row is open');
-  if (screenshots) {
-    await page.screenshot({ path: `${screenshots}/features.png`, fullPage: true });
-  }
+  await shoot(page, 'features');
   await page.getByRole('button', { name: /^Closed/ }).click();
   await settled(page, () => document.querySelector('[aria-label=Inside]')?.dataset.state === 'data');
   await page.close();
@@ -420,9 +431,7 @@ steps.push(['the page of the agent', async () => {
   for (const theme of ['dark', 'light']) {
     const page = await open({ context: await browser.newContext({ viewport: { width: 1000, height: 500 }, colorScheme: theme }), expected: [503] });
     await page.goto(agent + '/');
-    if (screenshots) {
-      await page.screenshot({ path: `${screenshots}/agent-${theme}.png`, fullPage: true });
-    }
+    await shoot(page, `agent-${theme}`);
     await page.evaluate(axe);
     await accessible(page, `the agent's page, ${theme}`, true);
     // It is new every five seconds, and what one is at stays.

@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/corkline/corkline/samples/simulation"
+	"github.com/corkline/corkline/samples/simulation/antreametrics"
 	"github.com/corkline/corkline/samples/simulation/vswitch"
 	"github.com/corkline/corkline/tests/ovs/lab"
 	"github.com/corkline/corkline/tests/rig"
@@ -37,16 +37,18 @@ type cluster struct {
 // every panel has something to show:
 //
 //   - node-2 has a kernel's connection tracking table, whose connections are
-//     those of its scrapes;
-//   - the switch of node-3 stands still where its table is full, and its logs
-//     have a crash and a line that is none;
-//   - the switch of node-4 has gone, and so have the Pods of Antrea there;
+//     those of its scrapes, and takes Pods away;
+//   - the switch of node-3 is flooded until its table is full, and stands still
+//     then; its logs have a crash and a line that is none;
+//   - the switch of node-4 has gone, and so have the Pods of Antrea; its agent may
+//     not read the kernel's table;
+//   - node-5 does not answer;
 //   - no alert waits for its time before it fires.
 func (c *cluster) grow(t *testing.T) {
 	t.Helper()
 	targets := map[string][]string{ // by job, each with its node
 		"corkline":          {c.kernelNode(t), "node-2", c.fullNode(t), "node-3", c.brokenNode(t), "node-4", nobody, "node-5"},
-		"antrea-agent":      {nobody, "node-4"},
+		"antrea-agent":      {antreaAgent(t), "node-2", nobody, "node-4"},
 		"antrea-controller": {nobody, "node-4"},
 	}
 	file := filepath.Join(c.dir, "prometheus.yaml")
@@ -119,7 +121,7 @@ func (c *cluster) agent(t *testing.T, node, config string, prefix ...string) (a 
 // scraped from outside.
 func (c *cluster) kernelNode(t *testing.T) string {
 	t.Helper()
-	if err := lab.Install(t.Context(), map[string]string{"nft": "nftables", "ip": "iproute2", "unshare": "util-linux"}); err != nil {
+	if err := lab.Install(t.Context(), map[string]string{"nft": "nftables", "ip": "iproute2", "unshare": "util-linux", "setpriv": "util-linux"}); err != nil {
 		t.Fatal(err)
 	}
 	a, address := c.agent(t, "node-2", "sources: []\ncollectors: {conntrack: {table: kernel, interval: 1s, stream: true}}\n", "unshare", "--net", "sh", "-ec", `
@@ -156,8 +158,48 @@ func dialAt(pid int) func(ctx context.Context, network, address string) (net.Con
 	}
 }
 
-// emulated switch that has played all seconds up to one, and stands still.
-func emulated(t *testing.T, last int) *vswitch.Switch {
+// told gives the seconds between which a story is told.
+func told(t *testing.T, s simulation.Story) (begin, end int) {
+	t.Helper()
+	begin = -1
+	for second := range 3600 {
+		switch _, told := (simulation.Options{}).At(second).Told(s); {
+		case told && begin < 0:
+			begin = second
+		case !told && begin >= 0:
+			return begin, second
+		}
+	}
+	t.Fatalf("%s is never told", s)
+	return 0, 0
+}
+
+// antreaAgent has the metrics of one that takes 99 Pods' flows away, some of which
+// fail; on node-1 that comes later.
+func antreaAgent(t *testing.T) string {
+	t.Helper()
+	begin, end := told(t, simulation.Scaling)
+	o := simulation.Options{Seed: 1, Rate: 1, Node: "node-2", Start: time.Now().UTC().Add(-time.Duration(begin+(end-begin)*2/3) * time.Second)}
+	metrics, err := antreametrics.Handler(func() int { return int(time.Since(o.Start) / time.Second) }, antreametrics.Options{Simulation: o, Version: antreametrics.Newest, FlowExporter: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Path = "/antrea-agent/metrics"
+		metrics.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// emulated switch of a node.
+type emulated struct {
+	*vswitch.Switch
+	options simulation.Options
+	seconds int // that it has seen
+}
+
+func startEmulated(t *testing.T) *emulated {
 	t.Helper()
 	v, err := vswitch.Start(t.Context(), vswitch.Options{Mode: vswitch.Emulated, Seed: 1})
 	if err != nil {
@@ -168,41 +210,62 @@ func emulated(t *testing.T, last int) *vswitch.Switch {
 			t.Error(err)
 		}
 	})
-	o := simulation.Options{Seed: 1, Start: time.Now().UTC().Add(-time.Duration(last) * time.Second), Rate: 1}
-	for second := range last {
-		if err := v.Second(t.Context(), o.At(second)); err != nil {
+	return &emulated{v, simulation.Options{Seed: 1, Start: time.Now().UTC(), Rate: 1}, 0}
+}
+
+// play what happens until a second. Time then stands still.
+func (e *emulated) play(t *testing.T, until int) {
+	t.Helper()
+	for ; e.seconds < until; e.seconds++ {
+		if err := e.Second(t.Context(), e.options.At(e.seconds)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return v
 }
 
-const switchCollectors = "collectors: {conntrack: {enabled: true, table: ovs, interval: 2s}, ovs: {enabled: true, run_dir: %s, interval: 2s, full_interval: 4s}}\n"
-
-// fullNode has a switch at the end of the flood.
-func (c *cluster) fullNode(t *testing.T) string {
+// read waits until an agent has a metric with a value, by a regular expression.
+func read(t *testing.T, address, metric string) {
 	t.Helper()
-	v, logs, now := emulated(t, 150), t.TempDir(), time.Now().UTC()
-	write(t, logs+"/np.log", "A line that is none.\n")
-	write(t, logs+"/controller.log", fmt.Sprintf("%s stderr F F%s       1 main.go:52] Error running controller: listen tcp :10349: bind: address already in use\n",
-		now.Format(time.RFC3339Nano), now.Format("0102 15:04:05.000000")))
-	_, address := c.agent(t, "node-3", fmt.Sprintf("loki: {url: %q}\nsources:\n  - {name: antrea-networkpolicy, definitions: [antrea-networkpolicy], files: [%[2]s/np.log]}\n"+
-		"  - {name: antrea-controller, definitions: [antrea-controller], files: [%[2]s/controller.log]}\n"+switchCollectors, c.loki, logs, v.Dir))
-	return address
-}
-
-// brokenNode has a switch that was there.
-func (c *cluster) brokenNode(t *testing.T) string {
-	t.Helper()
-	v := emulated(t, 2)
-	_, address := c.agent(t, "node-4", "sources: []\n"+fmt.Sprintf(switchCollectors, v.Dir))
 	rig.Eventually(t, "the switch to be read", func(ctx context.Context) error {
 		all, err := rig.Get(ctx, "http://"+address+"/metrics", nil)
-		if err == nil && !regexp.MustCompile(`(?m)^corkline_ovs_up\{.*\} 1$`).Match(all) {
-			err = errors.New("corkline_ovs_up is not 1")
+		if err == nil && !regexp.MustCompile(`(?m)^`+metric+`$`).Match(all) {
+			err = fmt.Errorf("no %s", metric)
 		}
 		return err
 	})
+}
+
+const switchCollector = "ovs: {enabled: true, run_dir: %s, interval: 2s, full_interval: 4s}"
+
+// fullNode has a switch whose table a flood has filled, and keeps so.
+func (c *cluster) fullNode(t *testing.T) string {
+	t.Helper()
+	v, logs, now := startEmulated(t), t.TempDir(), time.Now().UTC()
+	begin, end := told(t, simulation.SYNFlood)
+	v.play(t, begin)
+	write(t, logs+"/np.log", "A line that is none.\n")
+	write(t, logs+"/controller.log", fmt.Sprintf("%s stderr F F%s       1 main.go:52] Error running controller: listen tcp :10349: bind: address already in use\n",
+		now.Format(time.RFC3339Nano), now.Format("0102 15:04:05.000000")))
+	write(t, logs+"/ovs-vswitchd.log", now.Format("2006-01-02T15:04:05.000Z")+"|00042|connmgr|INFO|br-int<->unix#3: 9 flow_mods in the last 10 s (4 adds, 3 deletes, 2 modifications)\n")
+	_, address := c.agent(t, "node-3", fmt.Sprintf("loki: {url: %q}\nsources:\n  - {name: antrea-networkpolicy, definitions: [antrea-networkpolicy], files: [%[2]s/np.log]}\n"+
+		"  - {name: antrea-controller, definitions: [antrea-controller], files: [%[2]s/controller.log]}\n  - {name: ovs-vswitchd, definitions: [ovs-vswitchd], files: [%[2]s/ovs-vswitchd.log]}\n", c.loki, logs)+
+		fmt.Sprintf("collectors: {conntrack: {enabled: true, table: ovs, interval: 1s}, "+switchCollector+"}\n", v.Dir))
+	read(t, address, `corkline_conntrack_entries [0-9]+`)
+	v.play(t, (begin+end)/2)
+	read(t, address, `corkline_conntrack_floods\{kind="flood"\} 1`)
+	v.play(t, end)
+	read(t, address, `corkline_conntrack_forecast_full_seconds 0`)
+	return address
+}
+
+// brokenNode has a switch that was there, and may not read the table's entries.
+func (c *cluster) brokenNode(t *testing.T) string {
+	t.Helper()
+	v := startEmulated(t)
+	v.play(t, 2)
+	_, address := c.agent(t, "node-4", "sources: []\n"+fmt.Sprintf("collectors: {conntrack: {enabled: true, table: kernel, interval: 2s}, "+switchCollector+"}\n", v.Dir),
+		"setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+	read(t, address, `corkline_ovs_up\{.*\} 1`)
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -41,10 +41,9 @@ func TestBoards(t *testing.T) {
 
 	look := exec.CommandContext(ctx, "node", "browser.mjs", found[1], found[2], board[1], os.Getenv("CORKLINE_SCREENSHOTS"))
 	look.Env = append(os.Environ(), "CHROMIUM="+chromium)
-	var faults, steps bytes.Buffer
-	look.Stdout, look.Stderr = &faults, &steps
+	var faults bytes.Buffer
+	look.Stdout, look.Stderr = &faults, t.Output()
 	err := look.Run()
-	t.Logf("steps:\n%s", steps.String())
 	if err != nil {
 		t.Errorf("the boards are not right: %v\n%s", err, faults.String())
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // cheapRead is what it takes to read all entries where that is not worth a look
-// at the unreplied ones first.
+// at the unassured ones first.
 const cheapRead = 100 * time.Millisecond
 
 // checks decide which polls read all entries. In between, the table's size tells
@@ -19,14 +19,14 @@ type checks struct {
 	due  time.Time // to read them
 	rest time.Time // before which they are not, whatever is suspicious
 	grew uint64    // entries above which growth is suspicious
-	// unfiltered: this kernel gives all entries when it is asked for the unreplied
+	// unfiltered: this kernel gives all entries when it is asked for unassured
 	// ones, as before Linux 6.0.
 	unfiltered bool
-	reads      uint64 // of unreplied entries only
+	reads      uint64 // of unassured entries only
 }
 
 // isDue tells whether to read all entries with a poll: when it is time, or when
-// the table has grown by a flood's entries since, and so have those unreplied.
+// the table has grown by a flood's entries since, and so have those half-open.
 func (c *Collector) isDue(ctx context.Context, table Table, s *snapshot) bool {
 	last := c.snapshot.Load()
 	switch {
@@ -40,13 +40,21 @@ func (c *Collector) isDue(ctx context.Context, table Table, s *snapshot) bool {
 		return false
 	}
 	c.checks.reads++
-	stats, err := table.Dump(ctx, netlink.Unreplied(), func(*netlink.Entry) {})
+	var halfOpen uint64
+	var plain analysis.Entry
+	start := c.options.Now()
+	stats, err := table.Dump(ctx, netlink.Unassured(), func(e *netlink.Entry) {
+		if simplify(&plain, e); plain.HalfOpen() {
+			halfOpen++
+		}
+	})
 	if err != nil {
 		return true // and have it told
 	}
+	end := c.options.Now()
 	c.checks.unfiltered = stats.Filtered > 0
-	c.checks.grew = s.facts.entries + analysis.FloodEntries
-	return stats.Entries >= last.table.tally.unreplied+analysis.FloodEntries
+	c.checks.grew, c.checks.rest = s.facts.entries+analysis.FloodEntries, end.Add(restTimes*end.Sub(start))
+	return halfOpen >= last.table.tally.halfOpen+analysis.FloodEntries
 }
 
 // inFlood tells whether there is one already.

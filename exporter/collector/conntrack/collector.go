@@ -256,10 +256,9 @@ func (c *Collector) dump(ctx context.Context, table Table) (*content, error) {
 
 // simplify gives what the analysis takes of an entry.
 func simplify(to *analysis.Entry, e *netlink.Entry) {
-	*to = analysis.Entry{
-		Source: e.Orig.Src.As16(), Destination: e.Orig.Dst.As16(), ReplySource: e.Reply.Src.As16(),
-		Mark: e.Mark, SourcePort: e.Orig.SrcPort, DestinationPort: e.Orig.DstPort, Zone: e.Zone, Protocol: e.Protocol,
-	}
+	to.Source, to.Destination, to.ReplySource = e.Orig.Src.As16(), e.Orig.Dst.As16(), e.Reply.Src.As16()
+	to.SourcePort, to.DestinationPort = e.Orig.SrcPort, e.Orig.DstPort
+	to.Mark, to.Zone, to.Protocol, to.State, to.Status = e.Mark, e.Zone, e.Protocol, 0, 0
 	if e.Protocol == analysis.TCP {
 		to.State = analysis.State(e.State)
 	}

@@ -96,8 +96,9 @@ function series(t: Target, data: any, c: Context, unit: number): DataFrame[] {
         times.push(times[times.length - 1] + data.interval);
         numbers.push(null);
       }
+      const value = number(text);
       times.push(ms);
-      numbers.push(number(text));
+      numbers.push(Number.isNaN(value) ? null : value); // a graph with a NaN draws nothing at all
     }
     const name = legend(t.legendFormat, { ...labels, ...(__name__ ? { __name__ } : {}) }, c);
     return createDataFrame({

@@ -106,8 +106,11 @@ export function Bars(p: VizProps) {
   const theme = useTheme2();
   const values = useValues(p);
   const least = p.options.minVizHeight ?? 16;
+  const spacing = 8;
+  const across = orientation(p.options);
+  const whole = across === VizOrientation.Vertical ? p.height : Math.max(p.height, values.length * (least + spacing));
   return (
-    <div className="scroll" tabIndex={values.length * least > p.height ? 0 : undefined} style={{ width: p.width, height: p.height }}>
+    <div className="scroll" tabIndex={whole > p.height ? 0 : undefined} style={{ width: p.width, height: p.height }}>
       <VizRepeater
         getValues={() => values}
         getAlignmentFactors={(v) => getDisplayValueAlignmentFactors(v)}
@@ -126,7 +129,7 @@ export function Bars(p: VizProps) {
               namePlacement={p.options.namePlacement}
               showUnfilled={p.options.showUnfilled ?? true}
               text={p.options.text}
-              itemSpacing={8}
+              itemSpacing={spacing}
               lcdCellWidth={12}
               theme={theme}
             />
@@ -135,12 +138,12 @@ export function Bars(p: VizProps) {
         source={values}
         renderCounter={0}
         width={p.width}
-        height={p.height}
+        height={whole}
         minVizHeight={least}
         minVizWidth={p.options.minVizWidth ?? 8}
         maxVizHeight={p.options.maxVizHeight ?? 300}
-        itemSpacing={8}
-        orientation={orientation(p.options)}
+        itemSpacing={spacing}
+        orientation={across}
       />
     </div>
   );

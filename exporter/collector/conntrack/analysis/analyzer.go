@@ -136,7 +136,7 @@ func (a *Analyzer) Begin(at time.Time) {
 
 // batch is how many entries are taken at a time: each sketch in turn looks at all
 // of them, so that what it needs stays in the processor's cache.
-const batch = 1024
+const batch = 256
 
 // queued is an entry of a batch.
 type queued struct {
@@ -201,6 +201,7 @@ func (a *Analyzer) addBatch() {
 			q.service = a.services.count(&service{q.Destination, q.DestinationPort, q.Protocol}, q.to, q.halfOpen)
 		}
 	}
+	a.answered.touch(all)
 	for i := range all {
 		q := &all[i]
 		if q.toRemember {

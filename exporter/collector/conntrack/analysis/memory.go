@@ -5,16 +5,14 @@ import (
 	"time"
 )
 
-const (
-	memoryBlocks = 1 << 14 // of 64 bytes: 1 MiB
-	memoryBits   = 6       // of an item, all in one block
-)
+const memoryBlocks = 1 << 14 // of 64 bytes: 1 MiB
 
 // memory remembers hashes for some time: a Bloom filter for what is newer, and
 // one for what is older.
 type memory struct {
 	newer, older *[memoryBlocks][8]uint64 // older is nil at first
 	since        time.Time                // when newer began
+	touched      uint64
 }
 
 func newMemory() *memory { return &memory{newer: new([memoryBlocks][8]uint64)} }
@@ -33,40 +31,50 @@ func (m *memory) rotate(at time.Time, remember time.Duration) {
 	}
 }
 
-func block(hash uint64) (at, rest uint64) {
-	return hash >> 50, mix(hash, 0x8ebc6af09c88c6e3)
+// touch what a batch is to be added to, so that the processor fetches many parts
+// of it at once.
+func (m *memory) touch(all []queued) {
+	for i := range all {
+		q := &all[i]
+		if q.toRemember {
+			m.touched |= m.newer[q.source>>50][0]
+		}
+		if q.toRememberClient {
+			m.touched |= m.newer[q.client>>50][0]
+		}
+	}
+}
+
+// bitsOf a hash: the block, two of its words, and the bits in both of them. To
+// look at two words takes less time than at one for each bit.
+func bitsOf(hash uint64) (at, first, second, one, other uint64) {
+	rest := mix(hash, 0x8ebc6af09c88c6e3)
+	one = 1<<(rest&63) | 1<<(rest>>6&63) | 1<<(rest>>12&63)
+	other = 1<<(rest>>18&63) | 1<<(rest>>24&63) | 1<<(rest>>30&63)
+	first = rest >> 36 & 7
+	return hash >> 50, first, first ^ (1 + rest>>39%7), one, other
 }
 
 // add reports whether the hash is new.
 func (m *memory) add(hash uint64) (isNew bool) {
-	at, rest := block(hash)
+	at, first, second, one, other := bitsOf(hash)
 	words := &m.newer[at]
-	for range memoryBits {
-		bit := uint64(1) << (rest & 63)
-		word := &words[rest>>6&7]
-		if *word&bit == 0 {
-			*word |= bit
-			isNew = true
-		}
-		rest >>= 9
+	if words[first]&one == one && words[second&7]&other == other {
+		return false
 	}
-	return isNew && (m.older == nil || !in(&m.older[at], hash))
+	words[first] |= one
+	words[second&7] |= other
+	return m.older == nil || !in(&m.older[at], hash)
 }
 
 func (m *memory) has(hash uint64) bool {
-	at, _ := block(hash)
+	at := hash >> 50
 	return in(&m.newer[at], hash) || m.older != nil && in(&m.older[at], hash)
 }
 
 func in(words *[8]uint64, hash uint64) bool {
-	_, rest := block(hash)
-	for range memoryBits {
-		if words[rest>>6&7]>>(rest&63)&1 == 0 {
-			return false
-		}
-		rest >>= 9
-	}
-	return true
+	_, first, second, one, other := bitsOf(hash)
+	return words[first]&one == one && words[second&7]&other == other
 }
 
 // falseShare is how many of the hashes that never came are taken for known, by
@@ -80,12 +88,13 @@ func (m *memory) falseShare() float64 {
 		}
 		sum := 0.0
 		for i := range looked {
-			ones := 0
+			var all, squares float64
 			for _, word := range filter[i] {
-				ones += bits.OnesCount64(word)
+				fill := float64(bits.OnesCount64(word)) / 64
+				three := fill * fill * fill // bits of a word
+				all, squares = all+three, squares+three*three
 			}
-			fill := float64(ones) / 512
-			sum += fill * fill * fill * fill * fill * fill
+			sum += (all*all - squares) / (8 * 7) // of two different words
 		}
 		no *= 1 - sum/looked
 	}

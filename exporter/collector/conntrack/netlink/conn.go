@@ -20,8 +20,11 @@ import (
 const (
 	// receiveBytes hold what the kernel hands out at once: 32 KiB at most.
 	receiveBytes = 64 << 10
-	// ahead so many buffers may be read before they are decoded.
-	ahead = 3
+	// batchBytes of what it handed out are decoded at a time: to wake who decodes
+	// takes as long as to decode 10 KiB.
+	batchBytes = 256 << 10
+	// ahead so many batches may be read before they are decoded.
+	ahead = 2
 	// socketBytes the kernel may hold for us. A dump fills it up to half.
 	socketBytes = 1 << 20
 	// eventBytes the kernel may hold of events.
@@ -39,11 +42,11 @@ type Conn struct {
 	full     chan received
 }
 
-// received is what one read has brought.
+// received is what some reads have brought, and the error of the last.
 type received struct {
-	buffer []byte
-	bytes  int
-	err    error
+	buffer       []byte
+	bytes, reads int
+	err          error
 }
 
 // Dial opens a socket.
@@ -155,7 +158,7 @@ func (c *Conn) exchange(ctx context.Context, stats *DumpStats, take func([]byte)
 	if c.free == nil {
 		c.free, c.full = make(chan []byte, ahead), make(chan received, ahead)
 		for range ahead {
-			c.free <- make([]byte, receiveBytes)
+			c.free <- make([]byte, batchBytes)
 		}
 	}
 	if err := c.file.SetReadDeadline(time.Time{}); err != nil {
@@ -178,9 +181,7 @@ func (c *Conn) exchange(ctx context.Context, stats *DumpStats, take func([]byte)
 	stop()
 	wait.Wait()
 	for len(c.full) > 0 { // read in vain
-		if r := <-c.full; r.buffer != nil {
-			c.free <- r.buffer
-		}
+		c.free <- (<-c.full).buffer
 	}
 	return errors.Join(err, deadlineErr)
 }
@@ -194,12 +195,42 @@ func (c *Conn) read(ctx context.Context) {
 			return
 		case buffer = <-c.free:
 		}
-		n, err := c.file.Read(buffer)
-		c.full <- received{buffer, n, err} // has room for all buffers
-		if err != nil && !errors.Is(err, syscall.ENOBUFS) {
+		r := received{buffer: buffer}
+		err := c.batch(&r)
+		r.err = errors.Join(r.err, err)
+		c.full <- r // has room for all buffers
+		if r.err != nil && !errors.Is(r.err, syscall.ENOBUFS) {
 			return
 		}
 	}
+}
+
+// batch waits for the first part, and reads what there is until an error or the
+// buffer is full. The kernel makes the next part of a dump within each read.
+func (c *Conn) batch(r *received) error {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Read(func(fd uintptr) bool {
+		for len(r.buffer)-r.bytes >= receiveBytes {
+			n, err := unix.Read(int(fd), r.buffer[r.bytes:])
+			switch {
+			case errors.Is(err, syscall.EINTR):
+				continue
+			case errors.Is(err, syscall.EAGAIN):
+				return r.reads > 0
+			case err != nil:
+				r.err = err
+				return true
+			}
+			r.reads++
+			for r.bytes += n; r.bytes%4 > 0 && r.bytes < len(r.buffer); r.bytes++ {
+				r.buffer[r.bytes] = 0 // messages begin at multiples of 4
+			}
+		}
+		return true
+	})
 }
 
 func (c *Conn) take(ctx context.Context, stats *DumpStats, take func([]byte) (bool, error)) error {
@@ -210,12 +241,11 @@ func (c *Conn) take(ctx context.Context, stats *DumpStats, take func([]byte) (bo
 			return ctx.Err()
 		case r = <-c.full:
 		}
-		var done bool
-		err := r.err
-		if err == nil {
-			stats.Reads++
-			stats.Bytes += uint64(r.bytes)
-			done, err = take(r.buffer[:r.bytes])
+		stats.Reads += uint64(r.reads)
+		stats.Bytes += uint64(r.bytes)
+		done, err := take(r.buffer[:r.bytes])
+		if !done && err == nil {
+			err = r.err
 		}
 		c.free <- r.buffer
 		switch {

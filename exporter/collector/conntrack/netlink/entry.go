@@ -68,6 +68,7 @@ const (
 	attrMark          = 8
 	attrCountersOrig  = 9
 	attrCountersReply = 10
+	attrUse           = 11
 	attrID            = 12
 	attrZone          = 18
 	attrTimestamp     = 20
@@ -83,6 +84,8 @@ const (
 	attrIPv4Dst = 2
 	attrIPv6Src = 3
 	attrIPv6Dst = 4
+
+	attrProtoInfoTCP = 1
 
 	attrProtoNum     = 1
 	attrProtoSrcPort = 2
@@ -147,6 +150,7 @@ func (e *Entry) Decode(payload []byte) error {
 
 func (e *Entry) attributes(attrs []byte) bool {
 	for {
+		attrs = e.common(attrs)
 		kind, value, rest, ok := next(attrs)
 		if !ok {
 			return len(rest) == 0
@@ -183,10 +187,22 @@ func (e *Entry) attributes(attrs []byte) bool {
 	}
 }
 
-// Heads of the attributes of a usual tuple, their sizes and kinds, as read from
-// a machine whose lowest byte is first. Another one has no usual tuples.
+// Heads of attributes, their sizes and kinds, as all kernels send them, and as
+// read from a machine whose lowest byte is first. Another one does not know them.
 const (
-	nestedFlag  = 1 << 15
+	nestedFlag   = 1 << 15
+	headOrig4    = 4 + 48 | (nestedFlag|attrTupleOrig)<<16
+	headReply4   = 4 + 48 | (nestedFlag|attrTupleReply)<<16
+	headStatus   = 4 + 4 | attrStatus<<16
+	headTimeout  = 4 + 4 | attrTimeout<<16
+	headMark     = 4 + 4 | attrMark<<16
+	headID       = 4 + 4 | attrID<<16
+	headUse      = 4 + 4 | attrUse<<16
+	headZone     = 4 + 2 | attrZone<<16
+	headLabels   = 4 + 16 | attrLabels<<16
+	headTCP      = 4 + 44 | (nestedFlag|attrProtoInfo)<<16
+	headTCPInner = 4 + 40 | (nestedFlag|attrProtoInfoTCP)<<16
+
 	headIPv4    = 4 + 8 + 8 | (nestedFlag|attrTupleIP)<<16
 	headIPv4Src = 4 + 4 | attrIPv4Src<<16
 	headIPv4Dst = 4 + 4 | attrIPv4Dst<<16
@@ -201,6 +217,57 @@ const (
 )
 
 func head(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
+// common reads the attributes that most entries have, as far as they are first,
+// and gives the others.
+func (e *Entry) common(attrs []byte) []byte {
+	for len(attrs) >= 8 {
+		switch head(attrs) {
+		case headOrig4:
+			if len(attrs) < 52 || !e.usual(&e.Orig, attrs[4:52]) {
+				return attrs
+			}
+			attrs = attrs[52:]
+		case headReply4:
+			if len(attrs) < 52 || !e.usual(&e.Reply, attrs[4:52]) {
+				return attrs
+			}
+			attrs = attrs[52:]
+		case headTCP:
+			if len(attrs) < 48 || head(attrs[4:]) != headTCPInner || head(attrs[8:]) != headState {
+				return attrs
+			}
+			e.State = attrs[12]
+			attrs = attrs[48:]
+		case headLabels:
+			if len(attrs) < 20 {
+				return attrs
+			}
+			e.Labels = [16]byte(attrs[4:])
+			attrs = attrs[20:]
+		case headStatus:
+			e.Status = binary.BigEndian.Uint32(attrs[4:])
+			attrs = attrs[8:]
+		case headTimeout:
+			e.Timeout = binary.BigEndian.Uint32(attrs[4:])
+			attrs = attrs[8:]
+		case headMark:
+			e.Mark = binary.BigEndian.Uint32(attrs[4:])
+			attrs = attrs[8:]
+		case headID:
+			e.ID = binary.BigEndian.Uint32(attrs[4:])
+			attrs = attrs[8:]
+		case headUse:
+			attrs = attrs[8:]
+		case headZone:
+			e.Zone = binary.BigEndian.Uint16(attrs[4:])
+			attrs = attrs[8:]
+		default:
+			return attrs
+		}
+	}
+	return attrs
+}
 
 // usual reads a tuple of addresses and ports in the order and sizes in which all
 // kernels send it. It is false, and e as it was, when that is not how it is.

@@ -16,6 +16,11 @@ type Filter struct {
 // Unreplied is a Filter for entries to which no packet came back.
 func Unreplied() Filter { return Filter{StatusMask: SeenReply} }
 
+// Unassured is a Filter for what the kernel evicts first when the table is full:
+// entries to which no packet came back, TCP whose handshake is not completed, and
+// single questions and answers over UDP or ICMP.
+func Unassured() Filter { return Filter{StatusMask: Assured} }
+
 // Matches tells whether an entry is one of those to dump.
 func (f *Filter) Matches(e *Entry) bool {
 	return (f.Family == 0 || f.Family == e.Family) && e.Mark&f.MarkMask == f.Mark&f.MarkMask &&

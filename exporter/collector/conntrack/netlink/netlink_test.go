@@ -292,6 +292,7 @@ func TestFilter(t *testing.T) {
 	f(Filter{Mark: 0x10, MarkMask: 0x10}, true, attr(attrMark, u32(0x10)...), attr(attrMarkMask, u32(0x10)...))
 	f(Filter{MarkMask: 0xf}, false, attr(attrMark, u32(0)...), attr(attrMarkMask, u32(0xf)...))
 	f(Unreplied(), false, attr(attrStatus, u32(0)...), attr(attrStatusMask, u32(SeenReply)...))
+	f(Unassured(), false, attr(attrStatus, u32(0)...), attr(attrStatusMask, u32(Assured)...))
 	f(Filter{Status: SeenReply, StatusMask: SeenReply}, true, attr(attrStatus, u32(SeenReply)...), attr(attrStatusMask, u32(SeenReply)...))
 	f(Filter{Zone: 65520, OnlyZone: true}, true, attr(attrZone, u16(65520)...))
 	f(Filter{OnlyZone: true}, false, attr(attrZone, u16(0)...))
