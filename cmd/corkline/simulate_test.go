@@ -40,7 +40,7 @@ func TestSimulate_NamesTheFlag(t *testing.T) {
 	f("--fast: ", func(c *simulateCmd) { c.Fast = true })
 	f("--listen: ", func(c *simulateCmd) { c.Fast, c.For, c.Listen = true, time.Minute, "127.0.0.1:0" })
 	f("--start=2026-01-02T03:04:06Z: ", func(c *simulateCmd) { c.Start = now.Add(time.Second) })
-	f(`--stories: there is no story "flood"; there are scaling, `, func(c *simulateCmd) { c.Stories = []string{"scaling", "flood"} })
+	f(`--stories: there is no story "flood"; there are connection-leak, `, func(c *simulateCmd) { c.Stories = []string{"scaling", "flood"} })
 	f(`--stories: there is no story "none"`, func(c *simulateCmd) { c.Stories = []string{"scaling", "none"} })
 	f(`--logs: there is no "avi-waf"; there are antrea-networkpolicy, `, func(c *simulateCmd) { c.Logs = []string{"ako", "avi-waf"} })
 	f("--syslog: ", func(c *simulateCmd) { c.Syslog = "127.0.0.1:5515" })
