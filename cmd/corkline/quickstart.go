@@ -68,12 +68,16 @@ Examples:
   corkline quickstart                    run until Ctrl-C
   corkline quickstart --for=30s          prove that it works, then stop
   corkline quickstart --dir=./quickstart keep data, configuration and logs
+  corkline quickstart --switch=emulated  do without Open vSwitch
 
   CORKLINE_S3_ENDPOINT=http://127.0.0.1:9000 \
   CORKLINE_S3_ACCESS_KEY_FILE=access.key CORKLINE_S3_SECRET_KEY_FILE=secret.key \
     corkline quickstart                  use an S3 store that runs already
 
-CORKLINE_CACHE names the folder in which the built servers are kept.`
+CORKLINE_CACHE names the folder in which the built servers are kept.
+
+Exit codes: 0 it was stopped (Ctrl-C) or --for is over, 1 something could not
+start, or ended by itself.`
 }
 
 // Run starts everything, shows that it works, and waits for the end of ctx or

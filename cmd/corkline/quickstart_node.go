@@ -23,7 +23,7 @@ const (
 	quickstartBegin = time.Minute
 
 	eventsBack = 6 * time.Hour    // of which the viewer draws the stories
-	eventsNext = 10 * time.Minute // in which each story begins
+	eventsNext = 12 * time.Minute // in which each story begins
 )
 
 // quickstartNode is the simulated node that the quickstart looks at.

@@ -114,6 +114,8 @@ func (c *replayCmd) push(ctx context.Context, r *exporter.Replay, loki string) e
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return errors.New("interrupted; the same command goes on from here")
+	case errors.Is(err, archive.ErrDamaged):
+		return fmt.Errorf("replay: %w", err)
 	case err != nil:
 		return fmt.Errorf("replay: %w; the same command goes on from here", err)
 	case result.Refused > 0:

@@ -52,7 +52,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // at worst it stays
 	binary, err := rig.Binary(ctx, dir)
 	if err != nil {
 		return err

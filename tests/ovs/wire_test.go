@@ -364,25 +364,8 @@ func TestCounters(t *testing.T) {
 		}, func() []ovs.TableStats {
 			return all(t, ovs.Tables(bytes.Lines([]byte(s.Ofctl("-O", name, "--no-names", "dump-tables", s.Bridge)))))
 		})
-		settled(t, func() (list []ovs.PortStats) {
-			if err := c.PortStats(ctx, func(p *ovs.PortStats) error {
-				if p.Duration <= 0 {
-					t.Errorf("port %s: %v", p.Port, p.Duration)
-				}
-				same := *p
-				same.Duration, same.More = 0, slices.Clone(p.More)
-				list = append(list, same)
-				return nil
-			}); err != nil {
-				t.Fatal(err)
-			}
-			return list
-		}, func() []ovs.PortStats {
-			list := all(t, ovs.Ports(bytes.Lines([]byte(s.Ofctl("-O", name, "--no-names", "dump-ports", s.Bridge)))))
-			for i := range list {
-				list[i].Duration = 0
-			}
-			return list
+		settled(t, func() []ovs.PortStats { return portStats(t, c) }, func() []ovs.PortStats {
+			return printedPorts(t, s.Ofctl("-O", name, "--no-names", "dump-ports", s.Bridge))
 		})
 		settled(t, func() (list []ovs.GroupStats) {
 			if err := c.GroupStats(ctx, func(g *ovs.GroupStats) error {
@@ -586,25 +569,38 @@ func TestCustomCounters(t *testing.T) {
 		s.Appctl("netdev-dummy/receive", "p1", "in_port(7),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x88cc)")
 	}
 	c := dial(t, s, openflow.Version15)
-	settled(t, func() (list []ovs.PortStats) {
-		if err := c.PortStats(t.Context(), func(p *ovs.PortStats) error {
-			same := *p
-			same.Duration, same.More = 0, slices.Clone(p.More)
-			list = append(list, same)
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return list
-	}, func() []ovs.PortStats {
+	settled(t, func() []ovs.PortStats { return portStats(t, c) }, func() []ovs.PortStats {
 		text := s.Ofctl("-O", "OpenFlow15", "--no-names", "dump-ports", s.Bridge)
 		if !strings.Contains(text, "CUSTOM Statistics") {
 			t.Errorf("no custom counters: %s", text)
 		}
-		list := all(t, ovs.Ports(bytes.Lines([]byte(text))))
-		for i := range list {
-			list[i].Duration = 0
-		}
-		return list
+		return printedPorts(t, text)
 	})
+}
+
+// portStats of all ports, without their ages.
+func portStats(t *testing.T, c *openflow.Client) (list []ovs.PortStats) {
+	t.Helper()
+	if err := c.PortStats(t.Context(), func(p *ovs.PortStats) error {
+		if p.Duration <= 0 {
+			t.Errorf("port %s: %v", p.Port, p.Duration)
+		}
+		same := *p
+		same.Duration, same.More = 0, slices.Clone(p.More)
+		list = append(list, same)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// printedPorts are those that ovs-ofctl prints, without their ages.
+func printedPorts(t *testing.T, text string) []ovs.PortStats {
+	t.Helper()
+	list := all(t, ovs.Ports(bytes.Lines([]byte(text))))
+	for i := range list {
+		list[i].Duration = 0
+	}
+	return list
 }

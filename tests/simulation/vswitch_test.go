@@ -153,7 +153,7 @@ func (n *node) flows() map[string]string {
 // on when the real one lets entries go.
 func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 	t.Parallel()
-	f := func(from, to int, stories ...simulation.Story) {
+	f := func(seconds []int, stories ...simulation.Story) {
 		t.Helper()
 		actual, emulated := newNode(t, vswitch.Real), newNode(t, vswitch.Emulated)
 		if !strings.HasPrefix(actual.s.Describe(), "real: Open vSwitch ") || !strings.HasPrefix(emulated.s.Describe(), "emulated") {
@@ -161,8 +161,8 @@ func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 		}
 		for _, n := range []*node{actual, emulated} {
 			n.options.Stories = stories
-			for second := from; second < to; second++ {
-				if n.second(second); second%10 == 9 {
+			for i, second := range seconds {
+				if n.second(second); i%10 == 9 {
 					n.poll()
 				}
 			}
@@ -172,9 +172,17 @@ func TestVSwitch_EmulatedIsAsReal(t *testing.T) {
 			t.Errorf("%v: flows of the emulation differ (-real +emulated):\n%s", stories, diff)
 		}
 	}
-	f(0, 140, simulation.Scaling, simulation.Rejected, simulation.DefaultDeny)
-	f(90, 140, simulation.SYNFlood)
-	f(580, 630, simulation.ConnectionLeak)
+	f(seconds(0, 140), simulation.Scaling, simulation.Rejected, simulation.DefaultDeny)
+	f(seconds(480, 510), simulation.SYNFlood)
+	f(append(seconds(0, 8), seconds(580, 612)...), simulation.ConnectionLeak) // opened, and reset
+}
+
+// seconds from one to before another.
+func seconds(from, to int) (all []int) {
+	for second := from; second < to; second++ {
+		all = append(all, second)
+	}
+	return all
 }
 
 // compare metrics, without what the emulation only resembles.
@@ -212,7 +220,7 @@ func TestVSwitch_RealStories(t *testing.T) {
 	n := newNode(t, vswitch.Real)
 	n.options.Stories = []simulation.Story{simulation.SYNFlood, simulation.Rejected, simulation.DefaultDeny}
 	before := map[string]float64{}
-	for second := 90; second < 300; second++ {
+	for _, second := range append(seconds(90, 180), seconds(465, 690)...) {
 		n.second(second)
 		if second%15 != 14 {
 			continue
@@ -229,10 +237,10 @@ func TestVSwitch_RealStories(t *testing.T) {
 		}
 		before = now
 		switch full := now["corkline_conntrack_entries{}"]; {
-		case second == 104 && (full < 100 || full > 2000), second == 194 && full < 19_900, second == 299 && full > 3000:
+		case second == 479 && (full < 100 || full > 2000), second == 569 && full < 38_000, second == 689 && full > 3000:
 			t.Errorf("second %d: %g entries", second, full)
 		}
-		if flood := now["corkline_conntrack_floods{kind=flood}"]; second == 104 && flood != 0 || second == 134 && flood != 1 || second == 299 && flood != 0 {
+		if flood := now["corkline_conntrack_floods{kind=flood}"]; second == 479 && flood != 0 || second == 509 && flood != 1 || second == 689 && flood != 0 {
 			t.Errorf("second %d: %g floods", second, flood)
 		}
 	}

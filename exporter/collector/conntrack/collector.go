@@ -151,7 +151,6 @@ func (c *Collector) Poll(ctx context.Context) error {
 		s.unnamed = names.Refresh(ctx)
 	}
 	s.interrupted, s.overruns, s.checks = c.interrupted, c.overruns, c.checks.reads
-	s.forecast, s.growing = c.observe(s.at, s.facts)
 	c.tell(s)
 	c.pace(s, c.options.Now().Sub(s.at))
 	c.snapshot.Store(s)
@@ -167,6 +166,7 @@ func (c *Collector) pollKernel(ctx context.Context, s *snapshot) (err error) {
 	if s.facts, err = c.facts(ctx, conn); err != nil {
 		return err
 	}
+	s.forecast, s.growing = c.observe(s.facts)
 	if rows, has, err := c.counters(ctx, conn); err == nil {
 		c.totals.add(rows, has)
 	} else {
@@ -193,6 +193,7 @@ func (c *Collector) pollDatapath(ctx context.Context, s *snapshot) (err error) {
 	if s.facts.entries, s.facts.limit, err = c.options.Datapath.Size(ctx); err != nil {
 		return err
 	}
+	s.forecast, s.growing = c.observe(s.facts)
 	s.read = true
 	if s.table, err = c.dump(ctx, c.options.Datapath); err != nil {
 		s.why = err
@@ -273,11 +274,13 @@ func simplify(to *analysis.Entry, e *netlink.Entry) {
 	}
 }
 
-// observe a count of entries, and tell when the table will be full.
-func (c *Collector) observe(at time.Time, f facts) (analysis.Forecast, bool) {
+// observe a count of entries that was just read, and tell when the table will be
+// full. Polls and Run observe in turn: to the forecaster a count that came before
+// the last one is a new beginning.
+func (c *Collector) observe(f facts) (analysis.Forecast, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.forecaster.Observe(at, f.entries, f.limit)
+	c.forecaster.Observe(c.options.Now(), f.entries, f.limit)
 	return c.forecaster.Forecast()
 }
 

@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -188,4 +189,40 @@ func TestNames(t *testing.T) {
 	if owner, err := ParseOwner("node-1"); err != nil || owner != (Owner{Node: "node-1"}) {
 		t.Errorf("%v, %v", owner, err)
 	}
+}
+
+// A dump that takes long does not put the poll's count behind those of Run,
+// which would begin the forecast anew.
+func TestCollector_CountsWhileDumping(t *testing.T) {
+	now := time.Date(2026, 11, 21, 18, 0, 0, 0, time.UTC)
+	var c *Collector
+	entries := 20_000
+	slow := daemonFunc(func(command string) string {
+		switch command {
+		case "dpctl/ct-get-nconns":
+			return fmt.Sprint(entries)
+		case "dpctl/ct-get-maxconns":
+			return "100000"
+		}
+		now, entries = now.Add(5*time.Second), entries+300
+		c.observe(facts{entries: uint64(entries), limit: 100_000}) // as Run does meanwhile
+		return ""
+	})
+	c = New(Options{Datapath: &Datapath{Daemon: slow}, Interval: 15 * time.Second, Now: func() time.Time { return now }})
+	for range 65 {
+		if err := c.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		now, entries = now.Add(10*time.Second), entries+600
+	}
+	if f := c.Report().Forecast; f == nil || f.Seconds < 300 || f.Seconds > 400 { // 21,500 entries at 60 a second
+		t.Errorf("the forecast is %+v", f)
+	}
+}
+
+// daemonFunc answers by the command.
+type daemonFunc func(command string) string
+
+func (f daemonFunc) Call(_ context.Context, command string, _ ...string) (string, error) {
+	return f(command), nil
 }

@@ -73,7 +73,7 @@ func (c *Collector) Run(ctx context.Context) {
 	}
 	for pause(ctx, countInterval) {
 		if entries, limit, err := c.options.Size(ctx); err == nil { // Poll tells of an error
-			c.observe(c.options.Now(), facts{entries: entries, limit: limit})
+			c.observe(facts{entries: entries, limit: limit})
 		}
 	}
 }

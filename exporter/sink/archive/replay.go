@@ -173,16 +173,22 @@ func (g *group) load(ctx context.Context, l *Library, s Selection, id string) er
 
 // Run pushes what is left, in the order of time within each stream, with the
 // label replay and the replay's id. After each push report is told the counts
-// so far. Its error tells why it broke off, or which objects are damaged and were
-// left out; another Run goes on from there.
+// so far. Its error tells why it broke off, from where another Run goes on, or is
+// ErrDamaged.
 func (r *Replay) Run(ctx context.Context, push Push, report func(Counts)) (Counts, error) {
 	for _, g := range r.groups {
 		if err := r.group(ctx, g, push, report); err != nil {
 			return r.counts, err
 		}
 	}
-	return r.counts, errors.Join(append(slices.Clone(r.Plan.Damaged), r.damaged...)...)
+	if all := append(slices.Clone(r.Plan.Damaged), r.damaged...); len(all) > 0 {
+		return r.counts, fmt.Errorf("%w: %w", ErrDamaged, errors.Join(all...))
+	}
+	return r.counts, nil
 }
+
+// ErrDamaged tells that all was pushed but what is damaged.
+var ErrDamaged = errors.New("what is damaged was left out")
 
 // item is a line of a window.
 type item struct {

@@ -357,3 +357,29 @@ func TestOpenFolder(t *testing.T) {
 		t.Error("a folder that is not there opens")
 	}
 }
+
+// Whatever a manifest holds, it is read or refused; what is read with a checksum
+// is as it was written. Names come back from keys.
+func FuzzManifest(f *testing.F) {
+	const key = "c/n/s/2026/11/01/20261101T000000.000000000Z-1e0f26fb455de7cf.manifest.json"
+	m := Manifest{
+		Version: 1, Object: strings.TrimSuffix(key, manifestSuffix) + objectSuffix, Source: "s", Lines: 1,
+		First: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC).UnixNano(), SHA256: "1e0f26fb455de7cf",
+	}
+	text, err := m.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("odd name=é/", text)
+	f.Add("", []byte(`{"version":9}`))
+	f.Fuzz(func(t *testing.T, name string, text []byte) {
+		if got := nameOf(keyPart(name)); got != name {
+			t.Errorf("%q comes back as %q", name, got)
+		}
+		m, err := decodeManifest(key, text)
+		if err == nil && m.Version <= manifestVersion && m.CRC == "" && manifestKey(m.Object) != key {
+			t.Errorf("%q is taken", text)
+		}
+		_ = nameOf(string(text))
+	})
+}

@@ -28,7 +28,7 @@ const (
 const (
 	// floodRate of SYN a second has more half-open connections within their
 	// time-out than the table takes.
-	floodRate = 600
+	floodRate = 700
 	// The client that leaks opens many connections at first, and then a few a
 	// second, so that the table would be full after ten minutes. So many a second
 	// it opens, and its kernel resets, at most.

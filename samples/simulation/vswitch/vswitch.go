@@ -37,7 +37,7 @@ type Options struct {
 	Dir  string
 	Mode Mode // empty for Auto
 	Seed uint64
-	// Rate is how busy the node is: 1, as 0, is about 30 connections a second
+	// Rate is how busy the node is: 1, as 0, is about 15 connections a second
 	// while shop/web has 100 replicas. More than 3 is 3: it is not the switch that
 	// is to be kept busy. Stories have rates of their own.
 	Rate float64
