@@ -11,6 +11,7 @@ type agent struct {
 	klog
 	o     Options
 	rng   *rand.Rand
+	webs  []Pod
 	pods  churn
 	turns turn
 	ports int // of the bridge, given so far
@@ -20,7 +21,7 @@ type agent struct {
 func newAgent(o Options) *agent {
 	return &agent{
 		klog: newKlog("antrea-agent", "corkline_agent_log_messages_total"),
-		o:    o, rng: o.Random("antrea-agent"), turns: turn{}, ports: 10,
+		o:    o, rng: o.Random("antrea-agent"), webs: webs(), turns: turn{}, ports: 10,
 	}
 }
 
@@ -161,7 +162,7 @@ func (a *agent) flow(at time.Time, m Moment) {
 		state    string
 		ingress  string // policy of the Namespace
 	}{
-		{Frontend.Pod(), Web(a.rng.IntN(max(1, m.Replicas))), 6, WebPort, "ESTABLISHED", "web"},
+		{Frontend.Pod(), pick(a.rng, a.webs[:m.Replicas]), 6, WebPort, "ESTABLISHED", "web"},
 		{Frontend.Pod(), DNS.Pod(), 17, DNSPort, "", "dns-open"},
 		{Catalog.Pod(), DNS.Pod(), 17, DNSPort, "", "dns-open"},
 		{Frontend.Pod(), Payments.Pod(), 6, PaymentsPort, "TIME_WAIT", "payments-np"},

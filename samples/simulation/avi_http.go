@@ -16,13 +16,14 @@ type httpService struct {
 	pages   []int   // of the table, each as often as its share
 	share   float64 // of the clients that this site gets, compared with an ordinary day
 	only    string  // definition that reads what browsing leads to; empty for both
-	pool    string  // its UUID
+	webs    []Pod
+	pool    string // its UUID
 	last    request
 	secrets [3][]byte // of its headers
 }
 
 func newHTTPService(o Options) *httpService {
-	s := &httpService{virtualService: newVirtualService(o, VirtualService, 1, 443), options: o, share: 1, pool: uuid("pool", 1)}
+	s := &httpService{virtualService: newVirtualService(o, VirtualService, 1, 443), options: o, share: 1, webs: webs(), pool: uuid("pool", 1)}
 	for i, p := range pages {
 		for range p.often {
 			s.pages = append(s.pages, i)
@@ -383,7 +384,7 @@ func (s *httpService) write(r *request, out Output) {
 	}
 	pool, server, class := "", "", ""
 	if r.server >= 0 {
-		pool, server = Pool, Member(r.server).Name
+		pool, server = Pool, s.webs[r.server].Name
 	}
 	if r.code > 0 {
 		class = [...]string{2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}[r.code/100]
@@ -479,7 +480,7 @@ func (s *httpService) serverMembers(o *object, r *request) {
 	}
 	o.string("pool", s.pool)
 	o.string("pool_name", Pool)
-	member := Member(r.server)
+	member := s.webs[r.server]
 	o.address("server_ip", member.Address)
 	o.string("server_name", member.Name)
 	o.address("server_conn_src_ip", sourceAddress(r.engine))

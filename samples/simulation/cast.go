@@ -68,15 +68,18 @@ func (a Actor) Pod() Pod {
 }
 
 // Web gives a replica of shop/web, from 0.
-func Web(replica int) Pod { return webs[replica] }
+func Web(replica int) Pod {
+	return Pod{Name: fmt.Sprintf("web-%d", replica), Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + replica)})}
+}
 
-// webs are all that there may be.
-var webs = func() (all [156]Pod) {
+// webs are all replicas that there may be, for parts that name them often.
+func webs() []Pod {
+	all := make([]Pod, 100)
 	for i := range all {
-		all[i] = Pod{Name: fmt.Sprintf("web-%d", i), Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)})}
+		all[i] = Web(i)
 	}
 	return all
-}()
+}
 
 // Pods on the node in a moment.
 func (m Moment) Pods() []Pod {

@@ -14,6 +14,7 @@ import (
 type networkPolicy struct {
 	o       Options
 	rng     *rand.Rand
+	webs    []Pod
 	flows   []flow
 	printed [][layouts]printed // of flows
 	layouts []layout
@@ -129,9 +130,9 @@ func ingress(from, to Actor) func(Moment, *rand.Rand) (Pod, netip.Addr, netip.Ad
 
 // newNetworkPolicy logs in the newest layout.
 func newNetworkPolicy(o Options) *networkPolicy {
-	web := func(m Moment, rng *rand.Rand) Pod { return Web(rng.IntN(m.Replicas)) }
 	tcp := func(port int) []asked { return []asked{{port, "TCP", "60"}} }
-	p := &networkPolicy{o: o, rng: o.Random("antrea-networkpolicy"), layouts: []layout{v113}, times: schedule{step: time.Microsecond}, clock: clock{layout: "2006/01/02 15:04:05."}}
+	p := &networkPolicy{o: o, rng: o.Random("antrea-networkpolicy"), webs: webs(), layouts: []layout{v113}, times: schedule{step: time.Microsecond}, clock: clock{layout: "2006/01/02 15:04:05."}}
+	web := func(m Moment, rng *rand.Rand) Pod { return pick(rng, p.webs[:m.Replicas]) }
 	// Those that the switch has flows of, by what they do.
 	rule := func(policy, label string) decision {
 		i := slices.IndexFunc(Rules(), func(r Rule) bool { return r.Policy+"/"+r.Name == policy })
@@ -275,7 +276,7 @@ func anyNetworkPolicy(o Options, eras ...layout) *networkPolicy {
 			v011, always(4),
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				i := rng.IntN(m.Replicas)
-				return Web(i), ipv6(0, 100+i), ipv6(0xffff, 80+rng.IntN(10))
+				return p.webs[i], ipv6(0, 100+i), ipv6(0xffff, 80+rng.IntN(10))
 			},
 			[]asked{{443, "TCP", "80"}, {DNSPort, "UDP", "91"}, {0, "IPv6-ICMP", "104"}},
 			0, 0,
@@ -285,7 +286,7 @@ func anyNetworkPolicy(o Options, eras ...layout) *networkPolicy {
 			v011, always(2),
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
 				i := rng.IntN(m.Replicas)
-				return Web(i), ipv6(0xffff, 100+rng.IntN(60)), ipv6(0, 100+i)
+				return p.webs[i], ipv6(0xffff, 100+rng.IntN(60)), ipv6(0, 100+i)
 			},
 			[]asked{{22, "TCP", "80"}, {0, "IPv6-ICMP", "104"}},
 			0.35, 40,
@@ -294,7 +295,7 @@ func anyNetworkPolicy(o Options, eras ...layout) *networkPolicy {
 			decision{"EgressRule", "K8sNetworkPolicy:shop/web-np-egress", "", "Egress", "Allow", "200", ""},
 			v16, always(2),
 			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
-				from := Web(rng.IntN(m.Replicas))
+				from := pick(rng, p.webs[:m.Replicas])
 				return from, from.Address, Catalog.Pod().Address
 			},
 			[]asked{{CatalogPort, "TCP", "60"}},
@@ -302,11 +303,15 @@ func anyNetworkPolicy(o Options, eras ...layout) *networkPolicy {
 		},
 		flow{
 			decision{"IngressDefaultRule", DefaultDenyPolicy, "", "Ingress", "Drop", "", ""},
-			v16, always(1), ingress(Catalog, Payments), []asked{{PaymentsPort, "TCP", "60"}}, 0.3, 4,
+			v16, always(1), ingress(Catalog, Payments),
+			[]asked{{PaymentsPort, "TCP", "60"}},
+			0.3, 4,
 		},
 		flow{
 			decision{"AntreaPolicyEgressRule", "AdminNetworkPolicy:/tenants", "pass monitoring", "Egress", "Pass", "14200", ""},
-			v113, always(1), ingress(Frontend, Catalog), []asked{{9100, "TCP", "60"}}, 0, 0,
+			v113, always(1), ingress(Frontend, Catalog),
+			[]asked{{9100, "TCP", "60"}},
+			0, 0,
 		},
 	)
 	p.print()

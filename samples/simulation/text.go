@@ -49,7 +49,7 @@ func parseVerb(text string) (v verb, rest string) {
 		v.left, v.zeros = v.left || text[i] == '-', v.zeros || text[i] == '0'
 	}
 	number := func() (n int) {
-		for ; i < len(text) && text[i] >= '0' && text[i] <= '9' && n < 1000; i++ {
+		for ; i < len(text) && text[i] >= '0' && text[i] <= '9' && n < 100; i++ {
 			n = 10*n + int(text[i]-'0')
 		}
 		return n

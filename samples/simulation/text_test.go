@@ -60,7 +60,7 @@ func TestAppendf(t *testing.T) {
 // Whatever the format, it ends, and keeps what was there.
 func FuzzAppendf(f *testing.F) {
 	f.Add("%s is %5.1f, %-4d %% %")
-	f.Add("%!%9999999999d%0-.s")
+	f.Add("%!%9999999999d%0-.s%7000c")
 	f.Fuzz(func(t *testing.T, format string) {
 		got := string(simulation.Appendf([]byte("before "), format, "a", 1, 2.5, time.Second, struct{}{}))
 		if !strings.HasPrefix(got, "before ") || len(got) > 7+len(format)*1100 {
