@@ -4,8 +4,10 @@ VERSION  = $(shell git describe --tags --always --dirty)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(shell git rev-parse HEAD)
 LINT     = go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 FUZZTIME ?= 10s
-# It computes for long, in one goroutine.
-ALONE    = ./exporter/collector/conntrack/analysis
+# What computes for long in one goroutine: packages, and tests of packages that
+# have goroutines, too.
+ALONE    = ./exporter/collector/conntrack/analysis ./parsers ./parsers/conntrack ./parsers/ovs ./samples/simulation/antreametrics
+HEAVY    = _Memory$$|^TestLoadBalancer|^TestParts$$|^TestSwitch_Stories$$
 ARGS     ?=
 
 .PHONY: help
@@ -25,8 +27,16 @@ unit: ## Run the unit tests.
 
 .PHONY: race
 race: ## Run the unit tests, with the race detector where there are goroutines.
+	$(MAKE) --no-print-directory -j 2 alone raced
+
+.PHONY: alone
+alone:
 	go test $(ALONE)
-	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v '$(ALONE:./%=%)$$')
+	go test -run '$(HEAVY)' ./exporter/collector/conntrack ./exporter/source/... ./samples/simulation/...
+
+.PHONY: raced
+raced:
+	CGO_ENABLED=1 go test -race -skip '$(HEAVY)' $$(go list ./... | grep -vxF "$$(go list $(ALONE))")
 
 .PHONY: integration
 integration: ## Run the binary against the real servers, in tests.

@@ -394,10 +394,20 @@ func TestAgent_HugeLine(t *testing.T) {
 	loki := newReceiver(t)
 	b := newBench(t, loki)
 	b.append("w.log", "before 1")
-	if err := os.Truncate(b.path("w.log"), huge); err != nil { // a hole, which reads as NUL bytes
+	log, err := os.OpenFile(b.path("w.log"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	b.append("w.log", "end", "behind 2")
+	x := bytes.Repeat([]byte("x"), 1<<20)
+	for range huge / len(x) {
+		if _, err := log.Write(x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.append("w.log", "", "behind 2")
 	b.make(true)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -408,7 +418,7 @@ func TestAgent_HugeLine(t *testing.T) {
 	if used := after.TotalAlloc - before.TotalAlloc; used > huge/4 {
 		t.Errorf("%d bytes were allocated on the way", used)
 	}
-	want := []entry{{Line: "before 1"}, {Line: strings.Repeat("\x00", 1024), Metadata: "parse_error=true truncated=true"}, {Line: "behind 2"}}
+	want := []entry{{Line: "before 1"}, {Line: strings.Repeat("x", 1024), Metadata: "parse_error=true truncated=true"}, {Line: "behind 2"}}
 	if diff := cmp.Diff(want, loki.folded(), cmpopts.IgnoreFields(entry{}, "Time", "Stream")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

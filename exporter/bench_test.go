@@ -23,6 +23,7 @@ import (
 	"github.com/corkline/corkline/parsers"
 	"github.com/corkline/corkline/parsers/strict"
 	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/samples/simulation"
 )
 
 // benchmarkBytes of lines are what an iteration takes through the agent.
@@ -44,7 +45,10 @@ const regexpVlog = `^(?P<time>[^|]+)\|(?P<sequence>[0-9]+)\|(?P<module>[a-z0-9_]
 // cpu/standard is the median over the iterations.
 func BenchmarkEndToEnd(b *testing.B) {
 	b.Run("antrea-networkpolicy", func(b *testing.B) {
-		g := samples.NewGenerator(samples.Options{Seed: 1})
+		g, err := simulation.NewGenerator(simulation.Log{Seed: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
 		endToEnd(b, "antrea-networkpolicy", g.Next, matches(b, regexpNetworkPolicy))
 	})
 	b.Run("ovs-vswitchd", func(b *testing.B) {

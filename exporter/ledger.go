@@ -21,6 +21,7 @@ type account struct {
 	truncated, invalidUTF8         atomic.Int64
 	readErrors, lostFiles          atomic.Int64
 	truncatedFiles                 atomic.Int64
+	nuls                           atomic.Int64
 	lastShipped                    atomic.Int64 // Unix nanoseconds, 0 for never
 
 	// before is what earlier processes have kept, and waitingParsed how many of
@@ -112,6 +113,7 @@ func newLedger() *ledger {
 		return 0
 	})
 	count("file_truncations_total", "Files that were found truncated (copytruncate); what was neither read nor copied before is lost.", func(a *account) *atomic.Int64 { return &a.truncatedFiles })
+	count("nul_bytes_total", "NUL bytes that were passed over between lines: what a loss of power left in a file, or a copytruncate whose writer does not append.", func(a *account) *atomic.Int64 { return &a.nuls })
 	add("last_shipped_timestamp_seconds", "When Loki last acknowledged lines of the source; 0 for never.", prometheus.GaugeValue, func(a *account) float64 {
 		return float64(a.lastShipped.Load()) / 1e9
 	})

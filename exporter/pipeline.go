@@ -60,9 +60,10 @@ type pipeline struct {
 	pending bool
 	written time.Time
 	tally   tally
-	// truncations that the account knows of, and what the kept one has of
-	// losses
+	// truncations and NULs that the account knows of, and what the kept one has
+	// of losses
 	truncations uint64
+	nuls        uint64
 	losses      int64
 	logged      map[string]bool // problems of the last look at the files, logged once
 }
@@ -249,6 +250,9 @@ func (p *pipeline) publish() {
 	truncations := p.tailer.Truncations()
 	p.account.truncatedFiles.Add(int64(truncations - p.truncations))
 	p.truncations = truncations
+	nuls := p.tailer.NULs()
+	p.account.nuls.Add(int64(nuls - p.nuls))
+	p.nuls = nuls
 	a := p.account
 	if lost := p.tailer.TakeLost(); lost > 0 {
 		// Nobody knows which of them were parsed: as many as of all that wait.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/samples/simulation"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vjeantet/grok"
 	"pgregory.net/rapid"
@@ -355,7 +356,10 @@ func eachLine(b *testing.B, maker func(*Definition, *Layout) func([]byte) bool) 
 		b.Fatal(err)
 	}
 	for _, l := range d.Layouts {
-		made := samples.NewGenerator(samples.Options{Layouts: []string{l.Name}})
+		made, err := simulation.NewGenerator(simulation.Log{Layouts: []string{l.Name}})
+		if err != nil {
+			b.Fatal(err)
+		}
 		var generated []byte
 		for range 4096 {
 			generated = made.Next(generated)

@@ -1,5 +1,5 @@
 // Package samples holds lines of every log format that Corkline reads: a
-// constructed sample per format, and a generator of network-policy lines.
+// constructed sample per format.
 package samples
 
 import "embed"

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/parsers"
-	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/samples/simulation"
 	"github.com/corkline/corkline/tests/parts"
 	"github.com/corkline/corkline/tests/rig"
 )
@@ -31,7 +32,7 @@ type node struct {
 	dir     string
 	log     *os.File
 	from    time.Time
-	lines   *samples.Generator
+	lines   *simulation.Generator
 	written []string
 	agent   *rig.Agent
 }
@@ -40,7 +41,7 @@ func newNode(t *testing.T, cluster string) *node {
 	t.Helper()
 	n := &node{t: t, cluster: cluster, dir: t.TempDir(), from: time.Now().Add(-30 * time.Minute).Truncate(time.Second)}
 	n.agent = stack.Agent(t, filepath.Join(n.dir, "corkline.yaml"))
-	n.lines = samples.NewGenerator(samples.Options{Seed: 7, Start: n.from, Step: 5 * time.Millisecond, Layouts: samples.Layouts()})
+	n.lines = rig.Lines(t, simulation.Log{Seed: 7, Start: n.from, Step: 5 * time.Millisecond, Layouts: simulation.Layouts()})
 	n.write("corkline.yaml", fmt.Sprintf(`
 node: node-1
 cluster: %s
@@ -141,18 +142,20 @@ func (n *node) arrived() {
 func (n *node) counted() {
 	n.t.Helper()
 	want := map[string]float64{}
-	for key, total := range n.lines.Totals() {
+	set := regexp.MustCompile(`([a-z]+)="([^"]+)"`)
+	for series, total := range n.lines.Totals() {
+		if series.Metric != "corkline_networkpolicy_logged_packets_total" {
+			continue
+		}
 		labels := map[string]string{}
-		for name, value := range map[string]string{"policy": key.Policy, "rule": key.Rule, "direction": key.Direction, "action": key.Action} {
-			if value != "" {
-				labels[name] = value
-			}
+		for _, label := range set.FindAllStringSubmatch(series.Labels, -1) {
+			labels[label[1]] = label[2]
 		}
 		text, err := json.Marshal(labels)
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		want[string(text)] = float64(total.Packets)
+		want[string(text)] = total
 	}
 	rig.Eventually(n.t, "find the packets in Prometheus", func(ctx context.Context) error {
 		got, err := promQL(ctx, `sum by (policy, rule, direction, action) (corkline_networkpolicy_logged_packets_total)`)
@@ -325,16 +328,17 @@ func TestAgent_Once(t *testing.T) {
 	n.arrived()
 }
 
-// Two files of a stream hold three hours each. Loki takes lines up to an hour
+// Two files of a stream hold two hours each. Loki takes lines up to an hour
 // behind the newest of their stream, so neither file may get ahead of the other.
+// Lines from 2 h 40 min ago would be found only once they are in S3.
 func TestAgent_FilesOfHours(t *testing.T) {
 	n := newNode(t, "hours")
 	const lines = 3_000
-	n.from = time.Now().Add(-3 * time.Hour).Truncate(time.Second)
+	n.from = time.Now().Add(-150 * time.Minute).Truncate(time.Second)
 	text := rig.Read(t, filepath.Join(n.dir, "corkline.yaml"))
 	n.write("corkline.yaml", strings.Replace(text, "files: ["+n.dir+"/np.log]", fmt.Sprintf("files: ['%s/*.log']", n.dir), 1))
 	for i, name := range []string{"np.log", "other.log"} {
-		g := samples.NewGenerator(samples.Options{Seed: int64(20 + i), Start: n.from, Step: 3 * time.Hour / (lines + 1000), Layouts: samples.Layouts()})
+		g := rig.Lines(t, simulation.Log{Seed: uint64(20 + i), Start: n.from, Step: 2 * time.Hour / lines, Layouts: simulation.Layouts()})
 		var text []byte
 		for range lines {
 			at := len(text)

@@ -25,7 +25,7 @@ import (
 
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/exporter/sink/archive"
-	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/samples/simulation"
 	"github.com/corkline/corkline/tests/parts"
 	"github.com/corkline/corkline/tests/rig"
 )
@@ -340,7 +340,7 @@ func TestArchive_S3Away(t *testing.T) {
 	proxy := newGate(t, stack.S3.Endpoint)
 	n.archiveKeys(proxy.url, ", segment_bytes: 20000")
 	n.append(1_000)
-	n.lines = samples.NewGenerator(samples.Options{Seed: 8, Start: time.Now().Add(-time.Minute).Truncate(time.Second), Step: 5 * time.Millisecond, Layouts: samples.Layouts()})
+	n.lines = rig.Lines(t, simulation.Log{Seed: 8, Start: time.Now().Add(-time.Minute).Truncate(time.Second), Step: 5 * time.Millisecond, Layouts: simulation.Layouts()})
 	n.append(1_000)
 	n.agent.Start()
 	n.agent.AtLeast(deadSeries, 1_000)

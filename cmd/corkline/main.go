@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -39,6 +40,14 @@ type commands struct {
 	Version    kong.VersionFlag `help:"Print the version and exit."`
 }
 
+// variables of the flags' texts and defaults.
+func variables() kong.Vars {
+	return kong.Vars{
+		"version": version + " (" + commit + ")", "stories": storyNames(), "logs": strings.Join(simulation.Sources(), ", "), "antrea": antreametrics.Newest,
+		"rotate": strconv.Itoa(simulation.DefaultRotateBytes),
+	}
+}
+
 // errSilent asks for exit code 1; what is wrong has been printed already.
 var errSilent = errors.New("")
 
@@ -48,10 +57,7 @@ func main() {
 		kong.Name("corkline"),
 		kong.Description("Network logs of Kubernetes nodes as Prometheus metrics and Loki streams."),
 		kong.UsageOnError(),
-		kong.Vars{
-			"version": version + " (" + commit + ")", "stories": storyNames(), "antrea": antreametrics.Newest,
-			"rotate": strconv.Itoa(simulation.DefaultRotateBytes),
-		},
+		variables(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: false}),
 	)
 	if err != nil {

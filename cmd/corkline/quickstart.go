@@ -26,6 +26,7 @@ import (
 	"github.com/corkline/corkline/deploy/local"
 	"github.com/corkline/corkline/provisioner"
 	"github.com/corkline/corkline/samples/simulation"
+	"github.com/corkline/corkline/samples/simulation/vswitch"
 )
 
 const (
@@ -48,6 +49,8 @@ type quickstartCmd struct {
 	For  time.Duration `placeholder:"DURATION" help:"Stop by itself this long after everything is up, such as 30s. Without it, Ctrl-C stops it."`
 	Dir  string        `type:"path" placeholder:"DIR" help:"Keep data, configuration and logs in this folder. Without it, they go to a temporary folder that is removed at the end."`
 	Keep bool          `help:"Keep the temporary folder, and say where it is."`
+
+	Switch string `default:"auto" enum:"auto,real,emulated" help:"Open vSwitch and connection tracking of the node: auto (default; real where it is installed), real, emulated."`
 }
 
 // Help is shown below the command's flags.
@@ -94,7 +97,7 @@ func (c *quickstartCmd) Run(ctx context.Context) (err error) {
 
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	q := &quickstart{dir: dir, progress: progress, fail: fail}
+	q := &quickstart{dir: dir, mode: vswitch.Mode(c.Switch), progress: progress, fail: fail}
 	err = q.start(running)
 	if err == nil {
 		err = q.show(running, os.Stdout)
@@ -147,6 +150,7 @@ func (c *quickstartCmd) wait(running context.Context) error {
 // quickstart is what runs.
 type quickstart struct {
 	dir      string
+	mode     vswitch.Mode
 	progress *local.Progress
 	fail     context.CancelCauseFunc // ends the run with an error
 
@@ -179,7 +183,7 @@ func (q *quickstart) start(ctx context.Context) error {
 		return err
 	}
 	q.node = newQuickstartNode(q.dir, syslogAddr, q.progress, q.fail)
-	if err := q.node.startSurroundings(ctx); err != nil {
+	if err := q.node.startSurroundings(ctx, q.mode); err != nil {
 		return err
 	}
 	if err := q.startAgent(ctx, agentAddr, "http://"+lokiAddr, "http://"+viewAddr); err != nil {

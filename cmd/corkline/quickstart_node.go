@@ -18,9 +18,9 @@ import (
 
 const (
 	quickstartSeed = 1
-	// quickstartBegin is how long ago the simulated node began, so that most of
-	// its stories are told when the boards are there.
-	quickstartBegin = 100 * time.Second
+	// quickstartBegin is how long ago the simulated node began, so that some
+	// stories are told when the boards are there.
+	quickstartBegin = time.Minute
 
 	eventsBack = 6 * time.Hour    // of which the viewer draws the stories
 	eventsNext = 10 * time.Minute // in which each story begins
@@ -29,12 +29,13 @@ const (
 // quickstartNode is the simulated node that the quickstart looks at.
 type quickstartNode struct {
 	*simulated
-	lines   atomic.Int64 // written so far
-	endLogs context.CancelFunc
+	progress *local.Progress
+	lines    atomic.Int64 // written so far
+	endLogs  context.CancelFunc
 }
 
 func newQuickstartNode(dir, syslog string, progress *local.Progress, fail context.CancelCauseFunc) *quickstartNode {
-	n := &quickstartNode{}
+	n := &quickstartNode{progress: progress}
 	n.simulated = &simulated{said: progress.Printf, fail: fail, play: &simulation.Play{
 		Options: simulation.Options{Seed: quickstartSeed, Start: time.Now().UTC().Add(-quickstartBegin).Truncate(time.Second), Rate: 1},
 		Dir:     filepath.Join(dir, "nodes"), Nodes: 1,
@@ -44,10 +45,11 @@ func newQuickstartNode(dir, syslog string, progress *local.Progress, fail contex
 	return n
 }
 
-// startSurroundings starts the switch, as real as it can be here, and what
-// serves Antrea's metrics.
-func (n *quickstartNode) startSurroundings(ctx context.Context) error {
-	if err := n.startSwitch(ctx, vswitch.Auto, false); err != nil {
+// startSurroundings starts the switch, and what serves Antrea's metrics.
+func (n *quickstartNode) startSurroundings(ctx context.Context, mode vswitch.Mode) error {
+	done := n.progress.Track("starting the switch", func() string { return "" })
+	defer done()
+	if err := n.startSwitch(ctx, mode, false); err != nil {
 		return err
 	}
 	return n.startMetrics("127.0.0.1:0", antreametrics.Newest)

@@ -89,7 +89,7 @@ func (c *replayCmd) Run(ctx context.Context) (err error) {
 	}
 	if r.Plan.Lines == r.Plan.Skipped {
 		fmt.Println("nothing is left to push")
-		return nil
+		return errors.Join(r.Plan.Damaged...)
 	}
 	return c.push(ctx, r, config.Loki.Address())
 }
@@ -130,6 +130,9 @@ func printPlan(w io.Writer, p *archive.Plan) {
 	fmt.Fprintln(w)
 	for _, source := range slices.Sorted(maps.Keys(p.Sources)) {
 		fmt.Fprintf(w, "  %s: %d lines\n", source, p.Sources[source])
+	}
+	for _, err := range p.Damaged {
+		fmt.Fprintf(w, "  left out: %s\n", err)
 	}
 	if p.Skipped > 0 {
 		fmt.Fprintf(w, "  replayed before: %d lines\n", p.Skipped)

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,9 +13,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
-	"github.com/corkline/corkline/parsers"
 	"github.com/corkline/corkline/samples/simulation"
 	"github.com/corkline/corkline/samples/simulation/antreametrics"
 	"github.com/corkline/corkline/samples/simulation/vswitch"
@@ -28,11 +22,12 @@ type simulateCmd struct {
 	Dir           string        `type:"path" required:"" placeholder:"DIR" help:"Folder that gets the nodes' logs, a configuration for the agent of each, and what was written."`
 	Nodes         int           `default:"1" placeholder:"N" help:"Nodes of the cluster (default 1): node-1 and so on. The load balancer, its operators and Antrea's controller are on the first."`
 	Seed          uint64        `default:"1" placeholder:"N" help:"Decides every line, with --start, --rate and --stories (default 1)."`
-	Start         time.Time     `xor:"begin" format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"First second, such as 2026-01-02T03:04:05Z, in place of --history."`
-	History       time.Duration `default:"10m" xor:"begin" placeholder:"DURATION" help:"What has happened before now; its lines are written at once (default 10m, in which all stories are told)."`
+	Start         time.Time     `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"First second, such as 2026-01-02T03:04:05Z, in place of --history."`
+	History       time.Duration `default:"10m" placeholder:"DURATION" help:"What has happened before now; its lines are written at once (default 10m, in which all stories are told)."`
 	For           time.Duration `placeholder:"DURATION" help:"Stop by itself after this time, such as 30s. Without it, Ctrl-C stops it."`
 	Fast          bool          `help:"Write the time of --for as fast as possible, and stop. Without --start it ends now."`
 	Rate          float64       `default:"1" placeholder:"X" help:"How busy the cluster is: 1 is about a hundred lines a second (default 1)."`
+	Logs          []string      `placeholder:"NAME,…" help:"Logs that are written, by the agent's sources (default all): ${logs}."`
 	Stories       []string      `placeholder:"NAME,…" help:"Stories that are told (default all, none for an ordinary day): ${stories}."`
 	Syslog        string        `placeholder:"URL" help:"Send the load balancer's lines to this receiver, such as tcp://127.0.0.1:5515, in place of a file. With udp:// the kernel may drop some."`
 	Listen        string        `placeholder:"ADDRESS" help:"Serve the metrics that Antrea and the API server would, such as at 127.0.0.1:9090; port 0 chooses one."`
@@ -55,6 +50,8 @@ Examples:
   corkline simulate --dir=./cluster --nodes=3 --stories=scaling,rejected
   corkline simulate --dir=./cluster --syslog=tcp://127.0.0.1:5515 --listen=127.0.0.1:0
   corkline simulate --dir=./cluster --for=1h --fast --rate=10 --switch=off
+  corkline simulate --dir=./cluster --logs=antrea-networkpolicy --rate=1500 --history=0s
+                                          50,000 lines a second of one log
 
 DIR/written.json says what was written: instant queries in LogQL (at its time
 "at") and PromQL, with the values that they must have if one agent on each node
@@ -99,7 +96,12 @@ func (c *simulateCmd) play(now time.Time) (*simulation.Play, error) {
 	now = now.UTC().Truncate(time.Second)
 	p := &simulation.Play{
 		Options: simulation.Options{Seed: c.Seed, Start: c.Start.UTC().Truncate(time.Second), Rate: c.Rate},
-		Dir:     c.Dir, Nodes: c.Nodes, Fast: c.Fast, RotateBytes: c.RotateBytes,
+		Dir:     c.Dir, Nodes: c.Nodes, Fast: c.Fast, RotateBytes: c.RotateBytes, Sources: c.Logs,
+	}
+	for _, name := range c.Logs {
+		if !slices.Contains(simulation.Sources(), name) {
+			return nil, fmt.Errorf("--logs: there is no %q; there are %s", name, strings.Join(simulation.Sources(), ", "))
+		}
 	}
 	switch {
 	case c.Nodes < 1 || c.Nodes > 100:
@@ -159,21 +161,6 @@ func storyNames() string {
 	return strings.Join(names, ", ")
 }
 
-// simulated is what runs beside the logs.
-type simulated struct {
-	play *simulation.Play
-	said func(format string, args ...any)
-	fail context.CancelCauseFunc
-
-	MetricsURL string // of what Antrea and the API server serve; empty for nothing
-	SwitchDir  string // of the switch's sockets; empty for none
-
-	server    *http.Server
-	vswitch   *vswitch.Switch
-	lasting   []chan struct{} // are closed when what runs has ended
-	endSwitch context.CancelFunc
-}
-
 // start what is asked for beside the logs, write the agents' configurations,
 // and say what there is.
 func (s *simulated) start(ctx context.Context, c *simulateCmd) error {
@@ -184,86 +171,6 @@ func (s *simulated) start(ctx context.Context, c *simulateCmd) error {
 		return err
 	}
 	return s.describe(c.Loki, c.AntreaVersion)
-}
-
-// startMetrics serves what Antrea and the API server would; those of node-2 and
-// further below /node-2, and so on.
-func (s *simulated) startMetrics(listen, version string) error {
-	if listen == "" {
-		return nil
-	}
-	mux := http.NewServeMux()
-	start := s.play.Start
-	now := func() int { return max(0, int(time.Since(start)/time.Second)) }
-	for i := range s.play.Nodes {
-		node := simulation.NodeName(i)
-		handler, err := antreametrics.Handler(now, antreametrics.Options{Simulation: s.play.On(node), Version: version, FlowExporter: true})
-		if err != nil {
-			return fmt.Errorf("--antrea-version: %w", err)
-		}
-		mux.Handle("/"+node+"/", http.StripPrefix("/"+node, handler))
-		if i == 0 {
-			mux.Handle("/", handler)
-		}
-	}
-	listener, err := net.Listen("tcp", listen)
-	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
-	}
-	s.MetricsURL = "http://" + listener.Addr().String()
-	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	s.lasts(func() {
-		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.fail(fmt.Errorf("serve metrics: %w", err))
-		}
-	})
-	return nil
-}
-
-// lasts runs f until stop.
-func (s *simulated) lasts(f func()) {
-	done := make(chan struct{})
-	s.lasting = append(s.lasting, done)
-	go func() {
-		defer close(done)
-		f()
-	}()
-}
-
-// startSwitch starts that of node-1, and brings it to each second.
-func (s *simulated) startSwitch(ctx context.Context, mode vswitch.Mode, fast bool) error {
-	if mode == "off" || fast {
-		return nil
-	}
-	dir := filepath.Join(s.play.Dir, simulation.NodeName(0), "var", "run", "openvswitch")
-	const longest = 107 - len("/ovs-vswitchd.4194304.ctl") // of a socket's path
-	if len(dir) > longest {
-		dir = "" // a temporary one
-	} else if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("create the folder of the switch: %w", err)
-	}
-	v, err := vswitch.Start(ctx, vswitch.Options{Dir: dir, Mode: mode, Seed: s.play.Seed, Rate: s.play.Rate})
-	if err != nil {
-		return fmt.Errorf("--switch=%s: %w", mode, err)
-	}
-	s.vswitch, s.SwitchDir = v, v.Dir
-	ctx, s.endSwitch = context.WithCancel(ctx)
-	s.lasts(func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			if err := v.Second(ctx, s.play.AtTime(time.Now())); err != nil && ctx.Err() == nil {
-				s.fail(err)
-				return
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	return nil
 }
 
 // describe says what there is, and writes the agents' configurations.
@@ -285,7 +192,7 @@ func (s *simulated) describe(loki, version string) error {
 		nodes += " to " + simulation.NodeName(p.Nodes-1)
 	}
 	s.said("%s in %s: seed %d, start %s, rate %v, %s", nodes, p.Dir, p.Seed, p.Start.Format(time.RFC3339), p.Rate, stories)
-	s.said("logs      emulated, %s", strings.Join(simulation.Definitions(true), ", "))
+	s.said("logs      emulated, %s", strings.Join(s.definitions(0), ", "))
 	if p.Syslog != nil {
 		s.said("syslog    the load balancer's lines, to %s://%s", p.Syslog.Network, p.Syslog.Address)
 	}
@@ -301,113 +208,6 @@ func (s *simulated) describe(loki, version string) error {
 		s.said("switch    none; no collectors are configured")
 	}
 	s.said("agent     corkline agent --config=%s", s.config(0))
-	return nil
-}
-
-// config is the configuration of a node's agent.
-func (s *simulated) config(node int) string {
-	return filepath.Join(s.play.Dir, simulation.NodeName(node), "corkline.yaml")
-}
-
-// simulatedConfig is the part of an agent's configuration that is set.
-type simulatedConfig struct {
-	Node       string              `yaml:"node"`
-	Cluster    string              `yaml:"cluster"`
-	StateDir   string              `yaml:"state_dir"`
-	Listen     string              `yaml:"listen"`
-	Loki       map[string]string   `yaml:"loki,omitempty"`
-	Sources    []simulatedSource   `yaml:"sources"`
-	Collectors simulatedCollectors `yaml:"collectors"`
-}
-
-type simulatedSource struct {
-	Name        string            `yaml:"name"`
-	Definitions []string          `yaml:"definitions,flow"`
-	Files       []string          `yaml:"files,omitempty"`
-	Syslog      map[string]string `yaml:"syslog,omitempty"`
-}
-
-type simulatedCollectors struct {
-	Conntrack struct {
-		Enabled bool   `yaml:"enabled"`
-		Table   string `yaml:"table,omitempty"`
-		// between two polls; 0 for the agent's default
-		Interval time.Duration `yaml:"interval,omitempty"`
-	} `yaml:"conntrack"`
-	OVS struct {
-		Enabled bool   `yaml:"enabled"`
-		RunDir  string `yaml:"run_dir,omitempty"`
-		// as above, and between two that read all flows
-		Interval     time.Duration `yaml:"interval,omitempty"`
-		FullInterval time.Duration `yaml:"full_interval,omitempty"`
-	} `yaml:"ovs"`
-}
-
-// agentPort of node-1; the other nodes' are those behind it.
-const agentPort = 9440
-
-// configuration of a node's agent.
-func (s *simulated) configuration(node int) (*simulatedConfig, error) {
-	set, err := parsers.Shipped()
-	if err != nil {
-		return nil, err
-	}
-	name := simulation.NodeName(node)
-	root := filepath.Join(s.play.Dir, name)
-	config := &simulatedConfig{
-		Node: name, Cluster: simulation.Cluster, StateDir: filepath.Join(root, "state"),
-		Listen: fmt.Sprintf("127.0.0.1:%d", agentPort+node),
-	}
-	loadBalancer := simulatedSource{Name: simulation.Source("avi-application")}
-	for _, definition := range simulation.Definitions(node == 0) {
-		if simulation.IsLoadBalancer(definition) {
-			loadBalancer.Definitions = append(loadBalancer.Definitions, definition)
-			continue
-		}
-		source := simulatedSource{Name: definition, Definitions: []string{definition}}
-		for _, file := range set[definition].Files {
-			source.Files = append(source.Files, filepath.Join(root, file))
-		}
-		config.Sources = append(config.Sources, source)
-	}
-	if len(loadBalancer.Definitions) > 0 {
-		if to := s.play.Syslog; to != nil {
-			loadBalancer.Syslog = map[string]string{to.Network: to.Address}
-		} else {
-			loadBalancer.Files = []string{filepath.Join(root, simulation.LoadBalancerLog)}
-		}
-		config.Sources = append(config.Sources, loadBalancer)
-	}
-	if node == 0 && s.SwitchDir != "" {
-		config.Collectors.Conntrack.Enabled, config.Collectors.Conntrack.Table = true, "ovs"
-		config.Collectors.OVS.Enabled, config.Collectors.OVS.RunDir = true, s.SwitchDir
-	}
-	return config, nil
-}
-
-// configure writes the configuration of a node's agent.
-func (s *simulated) configure(node int, loki string) error {
-	config, err := s.configuration(node)
-	if err != nil {
-		return err
-	}
-	if loki != "" {
-		config.Loki = map[string]string{"url": loki}
-	}
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "# An agent that reads what corkline simulate writes, which writes this file\n# anew each time. Without loki.url (--loki), lines feed metrics only.\n")
-	encoder := yaml.NewEncoder(&text)
-	encoder.SetIndent(2)
-	if err := errors.Join(encoder.Encode(config), encoder.Close()); err != nil {
-		return fmt.Errorf("encode the agent's configuration: %w", err)
-	}
-	path := s.config(node)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("create the folder of the node: %w", err)
-	}
-	if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write the agent's configuration: %w", err)
-	}
 	return nil
 }
 
@@ -430,24 +230,6 @@ func (s *simulated) report(r simulation.Report) {
 		line += fmt.Sprintf(", %d wait for the receiver of syslog (%s)", r.Syslog.Waiting, r.Syslog.Fault)
 	}
 	s.said("%s", line)
-}
-
-// stop what runs beside the logs.
-func (s *simulated) stop() error {
-	var errs []error
-	if s.endSwitch != nil {
-		s.endSwitch()
-	}
-	if s.server != nil {
-		errs = append(errs, s.server.Close())
-	}
-	for _, done := range s.lasting {
-		<-done
-	}
-	if s.vswitch != nil {
-		errs = append(errs, s.vswitch.Close())
-	}
-	return errors.Join(errs...)
 }
 
 // printWritten shows what was written.

@@ -8,8 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/corkline/corkline/exporter"
 	"github.com/corkline/corkline/samples/simulation"
+	"github.com/corkline/corkline/samples/simulation/antreametrics"
 )
 
 // simulate gives the command with its defaults.
@@ -36,8 +40,9 @@ func TestSimulate_NamesTheFlag(t *testing.T) {
 	f("--fast: ", func(c *simulateCmd) { c.Fast = true })
 	f("--listen: ", func(c *simulateCmd) { c.Fast, c.For, c.Listen = true, time.Minute, "127.0.0.1:0" })
 	f("--start=2026-01-02T03:04:06Z: ", func(c *simulateCmd) { c.Start = now.Add(time.Second) })
-	f(`--stories: there is no story "flood"; there are scaling, `, func(c *simulateCmd) { c.Stories = []string{"scaling", "flood"} })
+	f(`--stories: there is no story "flood"; there are connection-leak, `, func(c *simulateCmd) { c.Stories = []string{"scaling", "flood"} })
 	f(`--stories: there is no story "none"`, func(c *simulateCmd) { c.Stories = []string{"scaling", "none"} })
+	f(`--logs: there is no "avi-waf"; there are antrea-networkpolicy, `, func(c *simulateCmd) { c.Logs = []string{"ako", "avi-waf"} })
 	f("--syslog: ", func(c *simulateCmd) { c.Syslog = "127.0.0.1:5515" })
 }
 
@@ -60,6 +65,65 @@ func TestSimulate_Times(t *testing.T) {
 	f("2026-01-02 02:04:05", 3600, func(c *simulateCmd) { c.Fast, c.For = true, time.Hour })
 	f("2026-01-02 03:03:05", 70, func(c *simulateCmd) { c.Start, c.For = now.Add(-time.Minute), 10*time.Second })
 	f("2027-01-02 03:04:05", 10, func(c *simulateCmd) { c.Fast, c.Start, c.For = true, now.AddDate(1, 0, 0), 10*time.Second })
+}
+
+// Some logs alone have the lines that they have among all.
+func TestSimulate_Logs(t *testing.T) {
+	files := func(logs ...string) map[string]string {
+		c := simulate(t, func(c *simulateCmd) { c.Fast, c.For, c.RotateBytes, c.Logs = true, time.Minute, 1<<30, logs })
+		p, err := c.play(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+		if err == nil {
+			_, err = simulation.Run(t.Context(), *p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]string{}
+		err = filepath.WalkDir(filepath.Join(c.Dir, "node-1", "var", "log"), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			all[strings.TrimPrefix(path, c.Dir)] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	all, some := files(), files("antrea-networkpolicy", "avi")
+	if len(some) != 2 || len(all) != 8 {
+		t.Errorf("%d and %d logs are written, want 8 and 2", len(all), len(some))
+	}
+	for path, text := range some {
+		if text == "" || text != all[path] {
+			t.Errorf("%s differs: %d bytes alone, %d among others", path, len(text), len(all[path]))
+		}
+	}
+}
+
+// What the flags' tags say is what play gets.
+func TestSimulate_Flags(t *testing.T) {
+	var c simulateCmd
+	parser, err := kong.New(&c, variables())
+	if err == nil {
+		_, err = parser.Parse([]string{"--dir=/a", "--start=2026-01-02T03:04:05Z", "--fast", "--for=1m", "--rate=1500", "--logs=avi,ako", "--stories=none"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := simulateCmd{
+		Dir: "/a", Nodes: 1, Seed: 1, Start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), History: 10 * time.Minute, For: time.Minute, Fast: true, Rate: 1500,
+		Logs: []string{"avi", "ako"}, Stories: []string{"none"}, AntreaVersion: antreametrics.Newest, Switch: "auto", RotateBytes: simulation.DefaultRotateBytes,
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	p, err := c.play(time.Now())
+	if err != nil || !p.Start.Equal(c.Start) || p.Seconds != 60 || !slices.Equal(p.Sources, c.Logs) {
+		t.Errorf("got %+v, %v", p, err)
+	}
 }
 
 func TestSimulate_Stories(t *testing.T) {

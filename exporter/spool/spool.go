@@ -319,6 +319,9 @@ func (s *Spool) Sync() error {
 		errs = append(errs, syncFolder(s.dir))
 	}
 	if err := errors.Join(errs...); err != nil {
+		s.mu.Lock() // the next one tries again, and says so if that is in vain
+		s.unnamed, s.dirty = s.unnamed || named, s.dirty || active != nil && active == s.active
+		s.mu.Unlock()
 		return fmt.Errorf("sync spool: %w", err)
 	}
 	return nil

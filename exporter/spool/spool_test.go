@@ -239,6 +239,25 @@ func TestSpool_HalfWritten(t *testing.T) {
 	b.do(errors.Join(read.Close(), write.Close()))
 }
 
+// What could not be synced is tried again, and not taken for synced.
+func TestSpool_SyncFails(t *testing.T) {
+	b := newBench(t)
+	b.open()
+	b.do(b.spool.Append(t.Context(), []byte("a\n")))
+	file := b.spool.active
+	closed, err := os.Open(os.DevNull)
+	b.do(err)
+	b.do(closed.Close())
+	b.spool.active = closed // whatever it is asked fails
+	for range 2 {
+		if err := b.spool.Sync(); err == nil {
+			t.Error("Sync says that it has synced")
+		}
+	}
+	b.spool.active = file
+	b.do(b.spool.Close())
+}
+
 // A folder's name is no pattern.
 func TestPattern(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), `a*[b]?\c`)

@@ -11,17 +11,13 @@ import (
 	"time"
 )
 
-// LoadBalancer gives the parts of the load balancer, NSX ALB (AVI), in the site
-// dublin of the GSLB service: its Service Engines, its Controller, and the
-// operators AKO and AMKO.
+// The load balancer is NSX ALB (AVI), in the site dublin of the GSLB service: its
+// Service Engines, its Controller, and the operators AKO and AMKO.
 //
 // Lines of avi-* are syslog messages with their head. They are one stream:
 // log_id runs through all that a Service Engine logs of a virtual service. Lines
 // of ako and amko are those of containers' files, with the runtime's stamp; a
 // record may have several, parted by line ends.
-func LoadBalancer(o Options) []Part {
-	return []Part{newServiceEngines(o), newController(o), newAKO(o), newAMKO(o)}
-}
 
 // site of the load balancer.
 func site() Site { return Sites()[1] }

@@ -132,7 +132,7 @@ func (c *controller) states(m Moment) (all []alert) {
 			[]string{"GS_MEMBER_UP", "SE_HM_EVENT_GHM_UP"},
 		})
 	}
-	if second, told := m.since(WAFAttack); told && second == 25 {
+	if second, told := m.Since(WAFAttack); told && second == 25 {
 		all = append(all, alert{
 			medium, "Service-Engine-Load", "SEVM", engineName(1), uuid("se", 2),
 			fmt.Sprintf("Service Engine %s uses 91%% of its CPU", engineName(1)),

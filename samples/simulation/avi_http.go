@@ -3,6 +3,7 @@ package simulation
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ type httpService struct {
 	options Options
 	pages   []int   // of the table, each as often as its share
 	share   float64 // of the clients that this site gets, compared with an ordinary day
+	only    string  // definition that reads what browsing leads to; empty for both
 	pool    string  // its UUID
 	last    request
 	secrets [3][]byte // of its headers
@@ -27,6 +29,12 @@ func newHTTPService(o Options) *httpService {
 		}
 	}
 	return s
+}
+
+// keep to what one definition reads.
+func (s *httpService) keep(definition string) {
+	s.only = definition
+	s.pages = slices.DeleteFunc(s.pages, func(i int) bool { return pages[i].inspected != (definition == "avi-waf") })
 }
 
 // headerBytes are what responses have beside the body.
@@ -206,12 +214,12 @@ func (s *httpService) begin(e entry, p *page, at time.Time) *request {
 // browse is what an ordinary client does.
 func (s *httpService) browse(m Moment, at time.Time, out Output) {
 	p := &pages[s.pages[s.rng.IntN(len(s.pages))]]
-	if s.rng.IntN(400) == 0 {
+	if s.rng.IntN(400) == 0 && s.only != "avi-application" {
 		p = &bigUpload
 	}
 	r := s.begin(s.next(), p, at)
 	switch chance := s.rng.Float64(); {
-	case chance < 0.004:
+	case chance < 0.004 && s.only != "avi-waf":
 		r.refuse(429, "limit-clients", rateLimited)
 	case p == &bigUpload:
 		r.verdict.status = bypassed

@@ -81,7 +81,7 @@ var scanning = userAgent{scannerAgent, "", "", "", "1.1"}
 // scans tells how many requests the scanner sends in a second: a few, and many
 // in bursts, of which a Service Engine cannot log all.
 func scans(m Moment, rng *rand.Rand) int {
-	second, told := m.since(WAFAttack)
+	second, told := m.Since(WAFAttack)
 	switch {
 	case !told:
 		return 0

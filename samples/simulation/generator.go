@@ -32,19 +32,17 @@ type Series struct{ Metric, Labels string }
 // Generator makes the lines that a log has on an ordinary day, without end, each
 // of them once. It is not safe for concurrent use.
 type Generator struct {
-	definition string
-	talker     talker
-	rng        *rand.Rand // of the steps
-	step       int64      // mean, in units
-	unit       time.Duration
-	moment     Moment
-	start      time.Time
-	now        time.Time
+	talker talker
+	rng    *rand.Rand // of the steps
+	step   int64      // mean, in units
+	unit   time.Duration
+	moment Moment
+	start  time.Time
+	now    time.Time
 
 	text   []byte // that nobody has got yet, with line ends
 	ends   []int  // of the records in it
 	given  int    // records of them
-	other  bool   // what is said is for another log
 	totals map[Series]float64
 }
 
@@ -71,7 +69,7 @@ func NewGenerator(log Log) (*Generator, error) {
 	start := log.Start.UTC().Truncate(time.Microsecond)
 	o := Options{Seed: log.Seed, Start: start, Rate: 1, Node: NodeName(0)}
 	g := &Generator{
-		definition: log.Definition, rng: o.Random("steps of " + log.Definition), unit: time.Microsecond, start: start, now: start,
+		rng: o.Random("steps of " + log.Definition), unit: time.Microsecond, start: start, now: start,
 		totals: map[Series]float64{},
 	}
 	var eras []layout
@@ -84,7 +82,7 @@ func NewGenerator(log Log) (*Generator, error) {
 	}
 	switch log.Definition {
 	case "antrea-networkpolicy":
-		g.talker = newNetworkPolicy(o, eras...)
+		g.talker = anyNetworkPolicy(o, eras...)
 	case "antrea-agent":
 		g.talker = newAgent(o)
 	case "antrea-controller":
@@ -95,6 +93,7 @@ func NewGenerator(log Log) (*Generator, error) {
 		g.talker = newOVSDB(o)
 	case "avi-application", "avi-waf":
 		s := newHTTPService(o)
+		s.keep(log.Definition)
 		s.unthrottled, g.talker = true, s
 	case "avi-connection":
 		s := newTCPService(o)
@@ -138,24 +137,18 @@ func (g *Generator) say() {
 	if since := int(g.now.Sub(g.start) / time.Second); since != g.moment.Second || g.moment.Replicas == 0 {
 		g.moment = Moment{Time: g.start.Add(time.Duration(since) * time.Second), Second: since, Replicas: usual}
 	}
-	g.other = false
 	g.talker.say(g.moment, g.now, g)
 }
 
 // Line implements Output.
-func (g *Generator) Line(definition string, line []byte) {
-	if g.other = definition != g.definition; g.other {
-		return
-	}
+func (g *Generator) Line(_ string, line []byte) {
 	g.text = append(append(g.text, line...), '\n')
 	g.ends = append(g.ends, len(g.text))
 }
 
 // Count implements Output.
 func (g *Generator) Count(metric, labels string, n float64) {
-	if !g.other {
-		g.totals[Series{metric, labels}] += n
-	}
+	g.totals[Series{metric, labels}] += n
 }
 
 // Totals says what the lines made so far count for, those included that Next has

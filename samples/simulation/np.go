@@ -127,14 +127,11 @@ func ingress(from, to Actor) func(Moment, *rand.Rand) (Pod, netip.Addr, netip.Ad
 	}
 }
 
-// newNetworkPolicy logs in layouts, each as often; without any in the newest one.
-func newNetworkPolicy(o Options, eras ...layout) *networkPolicy {
+// newNetworkPolicy logs in the newest layout.
+func newNetworkPolicy(o Options) *networkPolicy {
 	web := func(m Moment, rng *rand.Rand) Pod { return Web(rng.IntN(m.Replicas)) }
 	tcp := func(port int) []asked { return []asked{{port, "TCP", "60"}} }
-	p := &networkPolicy{o: o, rng: o.Random("antrea-networkpolicy"), layouts: eras, times: schedule{step: time.Microsecond}, clock: clock{layout: "2006/01/02 15:04:05."}}
-	if len(eras) == 0 {
-		p.layouts = []layout{v113}
-	}
+	p := &networkPolicy{o: o, rng: o.Random("antrea-networkpolicy"), layouts: []layout{v113}, times: schedule{step: time.Microsecond}, clock: clock{layout: "2006/01/02 15:04:05."}}
 	// Those that the switch has flows of, by what they do.
 	rule := func(policy, label string) decision {
 		i := slices.IndexFunc(Rules(), func(r Rule) bool { return r.Policy+"/"+r.Name == policy })
@@ -260,13 +257,75 @@ func newNetworkPolicy(o Options, eras ...layout) *networkPolicy {
 			}, tcp(WebPort), 0, 0,
 		},
 	}
+	p.print()
+	return p
+}
+
+// anyNetworkPolicy logs in layouts, each as often, or in the newest one, also
+// what the cluster of the stories does not have.
+func anyNetworkPolicy(o Options, eras ...layout) *networkPolicy {
+	p := newNetworkPolicy(o)
+	if len(eras) > 0 {
+		p.layouts = eras
+	}
+	p.flows = append(
+		p.flows,
+		flow{
+			decision{"AntreaPolicyEgressRule", "AntreaNetworkPolicy:shop/egress", "allow partner API", "Egress", "Allow", "14399", ""},
+			v011, always(4),
+			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
+				i := rng.IntN(m.Replicas)
+				return Web(i), ipv6(0, 100+i), ipv6(0xffff, 80+rng.IntN(10))
+			},
+			[]asked{{443, "TCP", "80"}, {DNSPort, "UDP", "91"}, {0, "IPv6-ICMP", "104"}},
+			0, 0,
+		},
+		flow{
+			decision{"AntreaPolicyIngressRule", "AntreaNetworkPolicy:shop/web", "drop anything else", "Ingress", "Drop", "14598", "web"},
+			v011, always(2),
+			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
+				i := rng.IntN(m.Replicas)
+				return Web(i), ipv6(0xffff, 100+rng.IntN(60)), ipv6(0, 100+i)
+			},
+			[]asked{{22, "TCP", "80"}, {0, "IPv6-ICMP", "104"}},
+			0.35, 40,
+		},
+		flow{
+			decision{"EgressRule", "K8sNetworkPolicy:shop/web-np-egress", "", "Egress", "Allow", "200", ""},
+			v16, always(2),
+			func(m Moment, rng *rand.Rand) (Pod, netip.Addr, netip.Addr) {
+				from := Web(rng.IntN(m.Replicas))
+				return from, from.Address, Catalog.Pod().Address
+			},
+			[]asked{{CatalogPort, "TCP", "60"}},
+			0, 0,
+		},
+		flow{
+			decision{"IngressDefaultRule", DefaultDenyPolicy, "", "Ingress", "Drop", "", ""},
+			v16, always(1), ingress(Catalog, Payments), []asked{{PaymentsPort, "TCP", "60"}}, 0.3, 4,
+		},
+		flow{
+			decision{"AntreaPolicyEgressRule", "AdminNetworkPolicy:/tenants", "pass monitoring", "Egress", "Pass", "14200", ""},
+			v113, always(1), ingress(Frontend, Catalog), []asked{{9100, "TCP", "60"}}, 0, 0,
+		},
+	)
+	p.print()
+	return p
+}
+
+// ipv6 address of a network.
+func ipv6(network uint16, host int) netip.Addr {
+	return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 4: byte(network >> 8), 5: byte(network), 15: byte(host)})
+}
+
+// print what lines of flows have in common, in all layouts.
+func (p *networkPolicy) print() {
 	p.printed = make([][layouts]printed, len(p.flows))
 	for i := range p.flows {
 		for era := range layouts {
 			p.printed[i][era] = p.flows[i].print(era)
 		}
 	}
-	return p
 }
 
 // print what lines of a flow have in common, in a layout.

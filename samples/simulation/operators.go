@@ -231,7 +231,7 @@ func amkoMessages(m Moment, p *operator) []message {
 	}
 	site := Sites()[0]
 	began, ended := p.options.changed(m, SiteDown)
-	second, told := m.since(SiteDown)
+	second, told := m.Since(SiteDown)
 	switch {
 	case began:
 		all = append(all,

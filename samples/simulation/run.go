@@ -18,6 +18,9 @@ type Play struct {
 	Dir string
 	// Nodes of the cluster; 0 for one. What a cluster has once is with the first.
 	Nodes int
+	// Sources whose logs are written (see Sources); nil for all. Their lines are
+	// the same with and without others.
+	Sources []string
 	// Seconds that are played; 0 for no end.
 	Seconds int
 	// Fast plays as fast as it can. Else a second is played when it has passed,
@@ -74,7 +77,7 @@ func Run(ctx context.Context, p Play) (*Written, error) {
 	for i := range max(1, p.Nodes) {
 		n := &player{runner: r, options: p.On(NodeName(i)), files: map[string]*logFile{}}
 		n.root = filepath.Join(p.Dir, n.options.Node)
-		n.parts = Parts(n.options, i == 0)
+		n.parts = partsOf(n.options, i == 0, p.Sources)
 		r.nodes = append(r.nodes, n)
 	}
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {

@@ -57,8 +57,8 @@ provision:
     existingSecret: passwords
   tolerations: [{operator: Exists}]
   buckets: {enabled: true, endpoint: "https://minio:9000", existingSecret: minio, ca: {secret: minio-ca}}
-podMonitor: {labels: {release: kps}, metricRelabelings: [{action: labeldrop, regex: pod}]}
-prometheusRule: {labels: {release: kps}}
+podMonitor: {labels: {release: kps}, metricRelabelings: [{action: labeldrop, regex: pod}], antrea: {enabled: true}}
+prometheusRule: {labels: {release: kps}, gslbWeights: {shop-gs: {frankfurt: 6, 198.51.100.62: 3}}}
 networkPolicy: {enabled: true, from: [{namespaceSelector: {}}], syslogFrom: [{ipBlock: {cidr: 192.0.2.0/24}}]}
 `
 

@@ -31,6 +31,9 @@ func schemas(t *testing.T) (dir string) {
 		"networkpolicy-networking-v1": "io.k8s.api.networking.v1.NetworkPolicy",
 		"role-rbac-v1":                "io.k8s.api.rbac.v1.Role",
 		"rolebinding-rbac-v1":         "io.k8s.api.rbac.v1.RoleBinding",
+		"clusterrole-rbac-v1":         "io.k8s.api.rbac.v1.ClusterRole",
+		"clusterrolebinding-rbac-v1":  "io.k8s.api.rbac.v1.ClusterRoleBinding",
+		"secret-v1":                   "io.k8s.api.core.v1.Secret",
 		"service-v1":                  "io.k8s.api.core.v1.Service",
 		"serviceaccount-v1":           "io.k8s.api.core.v1.ServiceAccount",
 	} {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/corkline/corkline/exporter"
-	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/samples/simulation"
 	"github.com/corkline/corkline/tests/rig"
 )
 
@@ -30,7 +30,7 @@ type lab struct {
 	agent   *rig.Agent
 
 	mu      sync.Mutex // of what a writer uses
-	lines   *samples.Generator
+	lines   *simulation.Generator
 	written []string
 	besides int  // lines that the ledger has, and written has not
 	anew    bool // the ledger may have begun anew
@@ -46,7 +46,7 @@ func newLab(t *testing.T, number int, fault string) *lab {
 		from: time.Now().Add(-30 * time.Minute).Truncate(time.Second), proxy: newProxy(t, stack.Loki.URL),
 	}
 	l.agent = stack.Agent(t, l.path("corkline.yaml"))
-	l.lines = samples.NewGenerator(samples.Options{Seed: int64(number), Start: l.from, Step: 2 * time.Millisecond})
+	l.lines = rig.Lines(t, simulation.Log{Seed: uint64(number), Start: l.from, Step: 2 * time.Millisecond})
 	l.configure(fmt.Sprintf("sources:\n  - {definition: antrea-networkpolicy, files: [%s]}\n", l.path("np.log")))
 	start := time.Now()
 	t.Cleanup(func() {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/samples/simulation"
 	"github.com/corkline/corkline/tests/rig"
 )
 
@@ -143,7 +143,7 @@ func TestRow04LokiAway(t *testing.T) {
 	l := newLab(t, 4, fmt.Sprintf("Loki away for %s, and a backlog of %d lines, 2,000 for each second", away, backlog))
 	const step = time.Second / 2000
 	l.from = time.Now().Add(-time.Duration(backlog+1000) * step).Truncate(time.Second)
-	l.lines = samples.NewGenerator(samples.Options{Seed: 4, Start: l.from, Step: step})
+	l.lines = rig.Lines(t, simulation.Log{Seed: 4, Start: l.from, Step: step})
 	l.append("np.log", 1000)
 	l.agent.Start()
 	l.agent.Balances("antrea-networkpolicy", 1000)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/corkline/corkline/samples"
+	"github.com/corkline/corkline/samples/simulation"
 	"github.com/corkline/corkline/tests/rig"
 )
 
@@ -59,7 +59,7 @@ func TestRow22Upgrade(t *testing.T) {
   - {name: lb, definition: antrea-networkpolicy, syslog: {tcp: '%s'}}
 `, l.path("np.log"), l.path("aged.log"), address))
 	l.write("corkline.yaml", strings.Replace(rig.Read(t, l.path("corkline.yaml")), "timeout: 2s}", "timeout: 2s, max_age: 1h}", 1))
-	aged := samples.NewGenerator(samples.Options{Seed: 22, Start: l.from.Add(-90 * time.Minute), Step: 2 * time.Millisecond})
+	aged := rig.Lines(t, simulation.Log{Seed: 22, Start: l.from.Add(-90 * time.Minute), Step: 2 * time.Millisecond})
 
 	const each = 200 // lines of the other sources, at a time
 	newer := l.agent.Binary

@@ -40,6 +40,8 @@ type Library struct {
 	dir   string            // the folder of an archive
 	lock  *os.File          // of the folder; nil when an agent has it
 	paths map[string]string // of the folder's segments, by the keys that they would have
+	// damaged are objects that were left out of the manifests.
+	damaged []error
 	// Open counts segments that are left out, since an agent still writes them.
 	Open int
 }
@@ -129,6 +131,12 @@ func (l *Library) storedManifests(ctx context.Context, s Selection) ([]Manifest,
 		})
 	}
 	wait.Wait()
+	for i := len(errs) - 1; i >= 0; i-- {
+		if damaged := new(damagedError); errors.As(errs[i], &damaged) {
+			l.damaged = append(l.damaged, errs[i])
+			all, errs = slices.Delete(all, i, i+1), slices.Delete(errs, i, i+1)
+		}
+	}
 	return all, errors.Join(errs...)
 }
 
@@ -137,13 +145,31 @@ func (l *Library) manifest(ctx context.Context, key string) (m Manifest, err err
 	if err != nil {
 		return m, err
 	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("parse manifest %s: %w", key, err)
+	if m, err = decodeManifest(key, text); err != nil {
+		return l.rebuild(ctx, key)
 	}
 	if m.Version > manifestVersion {
 		return m, fmt.Errorf("manifest %s has version %d, newer than %d: use a newer corkline", key, m.Version, manifestVersion)
 	}
 	return m, nil
+}
+
+// rebuild a damaged manifest from its object.
+func (l *Library) rebuild(ctx context.Context, key string) (m Manifest, err error) {
+	m.Object = strings.TrimSuffix(key, manifestSuffix) + objectSuffix
+	content, err := l.content(ctx, &m)
+	if err != nil {
+		return m, err
+	}
+	parts := strings.Split(key, "/") // three at least
+	s, err := seal(content, nameOf(parts[0]), nameOf(parts[1]), nameOf(parts[2]))
+	if err == nil && (s.wounds > 0 || s.manifest.Object != m.Object) {
+		err = errors.New("it is not what its name says")
+	}
+	if err != nil {
+		return m, &damagedError{fmt.Errorf("read %s: %w", m.Object, err)}
+	}
+	return s.manifest, nil
 }
 
 func (l *Library) folderManifests(ctx context.Context, s Selection) (all []Manifest, err error) {
@@ -162,6 +188,9 @@ func (l *Library) folderManifests(ctx context.Context, s Selection) (all []Manif
 		sealed, err := seal(text, "", "", source)
 		if err != nil {
 			return fmt.Errorf("read %q: %w", path, err)
+		}
+		if sealed.wounds > 0 {
+			l.damaged = append(l.damaged, fmt.Errorf("read %q: %d of its records are damaged", path, sealed.wounds))
 		}
 		l.paths[sealed.manifest.Object] = path
 		all = append(all, sealed.manifest)
@@ -192,7 +221,7 @@ func (l *Library) entries(ctx context.Context, m *Manifest, s Selection) ([]Entr
 		failure = errors.New("it has damaged records")
 	}
 	if failure != nil {
-		return nil, fmt.Errorf("read %s: %w", m.Object, failure)
+		return nil, &damagedError{fmt.Errorf("read %s: %w", m.Object, failure)}
 	}
 	slices.SortStableFunc(all, func(a, b Entry) int { return cmp.Compare(a.Time, b.Time) })
 	return all, nil
@@ -201,6 +230,9 @@ func (l *Library) entries(ctx context.Context, m *Manifest, s Selection) ([]Entr
 func (l *Library) content(ctx context.Context, m *Manifest) ([]byte, error) {
 	if l.store != nil {
 		object, err := l.get(ctx, m.Object)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &damagedError{err}
+		}
 		if err != nil {
 			return nil, err
 		}

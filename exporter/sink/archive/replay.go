@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ type Plan struct {
 	Skipped     int            // of them, replayed before
 	Sources     map[string]int // lines by source
 	First, Last time.Time      // of the objects, within the selection
+	Damaged     []error        // of objects that are left out
 }
 
 // Replay pushes archived lines again, each once over all its runs.
@@ -52,6 +54,7 @@ type Replay struct {
 	selection Selection
 	groups    []*group
 	counts    Counts
+	damaged   []error // objects that Run came upon
 }
 
 // group is the objects of one cluster, node and source; streams do not go beyond.
@@ -97,6 +100,7 @@ func NewReplay(ctx context.Context, l *Library, s Selection, id string) (*Replay
 	if err != nil {
 		return nil, err
 	}
+	r.Plan.Damaged = slices.Clone(l.damaged)
 	var last string
 	for i := range manifests {
 		m := &manifests[i]
@@ -114,10 +118,10 @@ func NewReplay(ctx context.Context, l *Library, s Selection, id string) (*Replay
 		lines := m.Lines
 		if !s.covers(m) {
 			entries, err := l.entries(ctx, m, s)
-			if err != nil {
+			if damaged := new(damagedError); err != nil && !errors.As(err, &damaged) {
 				return nil, err
 			}
-			lines = len(entries)
+			lines = len(entries) // none of a damaged one, which Run comes upon
 		}
 		r.plan(m, lines)
 	}
@@ -169,14 +173,15 @@ func (g *group) load(ctx context.Context, l *Library, s Selection, id string) er
 
 // Run pushes what is left, in the order of time within each stream, with the
 // label replay and the replay's id. After each push report is told the counts
-// so far. Its error tells why it broke off; another Run goes on from there.
+// so far. Its error tells why it broke off, or which objects are damaged and were
+// left out; another Run goes on from there.
 func (r *Replay) Run(ctx context.Context, push Push, report func(Counts)) (Counts, error) {
 	for _, g := range r.groups {
 		if err := r.group(ctx, g, push, report); err != nil {
 			return r.counts, err
 		}
 	}
-	return r.counts, nil
+	return r.counts, errors.Join(append(slices.Clone(r.Plan.Damaged), r.damaged...)...)
 }
 
 // item is a line of a window.
@@ -330,7 +335,8 @@ func (m *merger) exhausted(object string, lines int) bool { return lines >= m.li
 // read an object's lines.
 func (m *merger) read(ctx context.Context, manifest *Manifest) (*cursor, error) {
 	entries, err := m.replay.library.entries(ctx, manifest, m.replay.selection)
-	if err != nil {
+	damaged := new(damagedError)
+	if err != nil && !errors.As(err, &damaged) {
 		return nil, err
 	}
 	c := &cursor{object: objectName(manifest), entries: entries}
@@ -339,6 +345,12 @@ func (m *merger) read(ctx context.Context, manifest *Manifest) (*cursor, error) 
 		m.lines = map[string]int{}
 	}
 	m.lines[c.object] = len(entries)
+	if err != nil {
+		m.lines[c.object] = math.MaxInt // it is never done
+		if r := m.replay; !slices.ContainsFunc(r.damaged, func(old error) bool { return old.Error() == err.Error() }) {
+			r.damaged = append(r.damaged, err)
+		}
+	}
 	return c, nil
 }
 
@@ -395,6 +407,9 @@ func (m *merger) again(ctx context.Context, w *window) ([]item, error) {
 			return nil, err
 		}
 		end := w.Ends[object]
+		if m.lines[object] == math.MaxInt {
+			continue
+		}
 		if end > len(c.entries) {
 			return nil, errors.New("the progress does not fit the object " + object)
 		}

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -149,7 +148,7 @@ func (a *Archive) put(ctx context.Context, s *sealed) error {
 	if err := encoder.Close(); err != nil {
 		return err
 	}
-	manifest, err := json.Marshal(&s.manifest)
+	manifest, err := s.manifest.encode()
 	if err != nil {
 		return err
 	}
@@ -162,7 +161,7 @@ func (a *Archive) put(ctx context.Context, s *sealed) error {
 	if err := a.step("put manifest"); err != nil {
 		return err
 	}
-	return a.o.Remote.Put(ctx, manifestKey(s.manifest.Object), append(manifest, '\n'))
+	return a.o.Remote.Put(ctx, manifestKey(s.manifest.Object), manifest)
 }
 
 // setAside keeps what is damaged beside the segment, for a person.

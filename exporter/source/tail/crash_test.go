@@ -175,14 +175,6 @@ func TestNothingIsLost(t *testing.T) {
 				if _, err := os.Stat(b.path(name(i))); err != nil {
 					return
 				}
-				// Where a pattern matches rotated files, they are kept while those that
-				// were compressed are forgotten; when one that is older is compressed
-				// while no agent runs, these are taken for what came after it.
-				if files == "np.log*" {
-					for line := range bytes.Lines(text(i)) {
-						excused[string(bytes.TrimSpace(line))] = true
-					}
-				}
 				if rapid.Bool().Draw(rt, "slowly") {
 					b.pack(name(i)+".gz", textOf(b, name(i)))
 					if running {

@@ -33,6 +33,7 @@ type File struct {
 	changed  time.Time   // by the Tailer's clock: when a change was last noticed
 	prefix   fingerprint // of its beginning, as far as it is known
 	cursors  [2]cursor   // by Cursor
+	nuls     int64       // the end of the last run of NULs that was passed over
 	header   *parsers.Header
 }
 
@@ -61,7 +62,7 @@ func (f *File) begin(now time.Time) {
 	f.time.Store(now.UnixNano())
 	f.next.Store(0)
 	f.prefix, f.header = fingerprint{}, nil
-	f.cursors = [2]cursor{}
+	f.cursors, f.nuls = [2]cursor{}, 0
 }
 
 // committed returns the offset before which all lines have been delivered.
@@ -150,6 +151,8 @@ type cursor struct {
 	seen   int64  // before which, from offset on, there is no line end
 	handed int64  // the end of the last chunk; only empty lines lie after it
 	tail   uint32 // of what lies before handed; 0 if not known
+	nuls   int64  // before which, from the last run of NULs on, there are only NULs
+	ends   bool   // seen lies behind a run of NULs at the end of the file
 	held   bool   // lines were given back that may belong to a record to come
 }
 

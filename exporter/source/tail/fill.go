@@ -320,13 +320,20 @@ func (t *Tailer) fillFrom(f *File, b *Buffer, c Cursor, drain bool) (err error) 
 func (t *Tailer) read(f *File, b *Buffer, c Cursor, whole, again bool) error {
 	cur := &f.cursors[c]
 	for !b.full && cur.offset < f.size && (cur.seen < f.size || whole || again) {
-		if cur.seen-cur.offset >= t.overlong() {
+		if cur.seen-cur.offset >= t.overlong() && !cur.ends {
 			return t.readOverlong(f, b, c, whole)
 		}
+		cur.ends = false
 		room := b.block[b.used:b.limit]
 		n, err := f.content.readAt(c, room, cur.offset)
 		b.full = n == len(room)
 		lines := len(b.lines)
+		if z := runOfNULs(room[:n]); z >= 0 && err == nil {
+			if waits, err := t.readBefore(f, b, c, room[:z], whole); err != nil || waits || len(b.lines) > lines {
+				return err
+			}
+			continue
+		}
 		taken := b.split(room[:n], cur.offset, t.maxLineBytes)
 		if err == nil && whole && !b.full && taken < n {
 			b.add(room[taken:n], cur.offset+int64(taken), cur.offset+int64(n), t.maxLineBytes)
@@ -346,6 +353,38 @@ func (t *Tailer) read(f *File, b *Buffer, c Cursor, whole, again bool) error {
 		b.full = taken == 0 && int64(n) < t.overlong()
 	}
 	return nil
+}
+
+// readBefore adds the lines of text, which lies at the cursor and before a run of
+// NULs, and moves the cursor. What is behind its last line end is a line, too,
+// if something follows the run: at the end of a file it may yet be overwritten,
+// and waits.
+func (t *Tailer) readBefore(f *File, b *Buffer, c Cursor, text []byte, whole bool) (waits bool, err error) {
+	cur := &f.cursors[c]
+	b.full = false
+	if taken := b.split(text, cur.offset, t.maxLineBytes); taken > 0 {
+		cur.offset += int64(taken)
+		cur.seen = cur.offset
+		b.used += taken
+		return false, nil
+	}
+	start := cur.offset + int64(len(text))
+	end, err := t.behindNULs(f, c, start)
+	if err != nil {
+		return false, err
+	}
+	if end >= f.size && !whole {
+		cur.seen, cur.ends = f.size, true
+		return true, nil
+	}
+	b.add(text, cur.offset, end, t.maxLineBytes)
+	b.used += len(text)
+	cur.offset, cur.seen = end, end
+	if start = max(start, f.nuls); end > start { // each once
+		t.nuls += uint64(end - start)
+		f.nuls = end
+	}
+	return false, nil
 }
 
 // join puts the lines from index first on together, and gives those back to

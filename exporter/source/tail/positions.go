@@ -33,6 +33,8 @@ type Positions struct {
 	notes map[string]json.RawMessage // by source
 	dirty bool                       // the file is to be replaced, not appended to
 	lost  map[string]int64           // lines by source, until someone asks
+	// delivered are files that were forgotten, the last ones of each source.
+	delivered map[string][]record
 
 	// What was appended since the file was last replaced, in bytes, and whether
 	// some of it is not synced. They belong to writing.
@@ -86,6 +88,7 @@ func OpenPositions(dir string) (*Positions, []error, error) {
 	p := &Positions{
 		dir: dir, lock: lock,
 		marks: make(map[positionKey]*mark), notes: make(map[string]json.RawMessage), lost: make(map[string]int64),
+		delivered: make(map[string][]record),
 	}
 	p.descriptors.limit()
 	warnings, err := p.load()
@@ -140,7 +143,11 @@ func (p *Positions) load() ([]error, error) {
 		}
 		p.notes = notes
 		for _, r := range records {
-			p.marks[positionKey{r.Source, r.identity()}] = &mark{record: r}
+			if r.Delivered != 0 {
+				p.delivered[r.Source] = append(p.delivered[r.Source], r)
+			} else {
+				p.marks[positionKey{r.Source, r.identity()}] = &mark{record: r}
+			}
 		}
 	}
 	p.dirty = true
@@ -292,6 +299,9 @@ func (p *Positions) replace() error {
 	records := make([]record, 0, len(p.marks))
 	for _, m := range p.marks {
 		records = append(records, m.record)
+	}
+	for _, of := range p.delivered {
+		records = append(records, of...)
 	}
 	notes := maps.Clone(p.notes)
 	p.dirty = false
@@ -528,6 +538,48 @@ func (p *Positions) expire(now time.Time) {
 			p.dirty = true
 		}
 	}
+	for source, of := range p.delivered {
+		of = slices.DeleteFunc(of, func(r record) bool { return now.Sub(time.Unix(r.Delivered, 0)) >= UnusedTime })
+		p.dirty = p.dirty || len(of) < len(p.delivered[source])
+		p.delivered[source] = of
+	}
+}
+
+// deliveredFiles of a source are remembered.
+const deliveredFiles = 64
+
+// deliver drops the position of a file that was delivered to its end, and
+// remembers what tells the file.
+func (p *Positions) deliver(f *File, now time.Time) {
+	p.drop(f.mark)
+	e := f.evidence()
+	if e.weak() || e.tail == 0 || e.since.IsZero() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := f.mark.record
+	r.FingerprintBytes, r.Fingerprint = e.head.bytes, e.head.sum
+	r.Offset, r.Tail, r.Size, r.Modified = e.offset, e.tail, f.size, e.since.UnixNano()
+	r.Dev, r.Inode = 0, uint64(r.Fingerprint)<<32|uint64(r.Tail)
+	r.Finished, r.Delivered = true, now.Unix()
+	of := slices.DeleteFunc(p.delivered[r.Source], func(old record) bool { return old.Inode == r.Inode })
+	of = append(of, r)
+	p.delivered[r.Source] = slices.Clone(of[max(0, len(of)-deliveredFiles):])
+	p.dirty = true
+}
+
+// deliveredAt returns the files of a source that were delivered to their ends,
+// and last written to at a time.
+func (p *Positions) deliveredAt(source string, modified time.Time) (found []record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.delivered[source] {
+		if d := modified.Sub(time.Unix(0, r.Modified)).Abs(); d < timeSlack {
+			found = append(found, r)
+		}
+	}
+	return found
 }
 
 // abandon gives up the lines of a position that wait. It needs mu.

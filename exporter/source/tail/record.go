@@ -45,6 +45,12 @@ type record struct {
 	Ended bool `json:"ended,omitempty"`
 	// Unused is since when its source is not configured, in Unix s.
 	Unused int64 `json:"unused,omitempty"`
+	// Delivered is since when it is no position any more, in Unix s, but only what
+	// tells a file of Size bytes that was delivered to its end; Dev is 0 then, and
+	// Inode stands for the content. It is Finished, too, for agents that do not
+	// know this.
+	Delivered int64 `json:"delivered,omitempty"`
+	Size      int64 `json:"size,omitempty"`
 }
 
 func (r record) identity() identity { return identity{r.Dev, r.Inode} }

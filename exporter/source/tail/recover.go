@@ -207,6 +207,12 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 		} else if twin {
 			continue
 		}
+		if read, err := t.wasDelivered(s); err != nil {
+			t.moving[path] = t.moving[path] || passing(err)
+			return append(faults, err)
+		} else if read {
+			continue
+		}
 		f, err := t.add(s, path, target, true)
 		if err != nil {
 			faults = append(faults, err)
@@ -218,6 +224,34 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 		t.at[path] = f // what comes to path next was rotated after it
 	}
 	return faults
+}
+
+// wasDelivered reports whether a file without a position was delivered to its
+// end, under whatever name, before its position was dropped.
+func (t *Tailer) wasDelivered(s sighting) (same bool, err error) {
+	key := positionKey{t.source, s.id}
+	if t.byID[s.id] != nil || t.positions.has(key) {
+		return false, nil
+	}
+	found := t.positions.deliveredAt(t.source, s.info.ModTime())
+	if len(found) == 0 {
+		return false, nil
+	}
+	c, err := t.open(s.path)
+	if isGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, t.close(c)) }()
+	for _, r := range found {
+		same, err := t.has(c, r.evidence())
+		if err != nil || same && c.size == r.Size {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // twin reports whether a packed file holds what a followed one does.

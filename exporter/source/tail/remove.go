@@ -32,5 +32,6 @@ func (t *Tailer) Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove: %w", err)
 	}
-	return t.forget(f)
+	t.positions.drop(f.mark) // its name never comes again
+	return t.unfollow(f)
 }

@@ -86,7 +86,8 @@ type Tailer struct {
 	inspected   map[identity]*inspection
 	turn        turn
 	turnBytes   int64
-	busy        bool // files take another Scan to be looked into
+	nuls        uint64 // passed over
+	busy        bool   // files take another Scan to be looked into
 	truncations uint64
 	clock       uint64                 // grows with each use of a file and each turn of a chain
 	scratch     [fingerprintBytes]byte // of a beginning or an end
@@ -474,7 +475,7 @@ func (t *Tailer) succeeded(f *File) bool {
 
 // forget closes a finished file and drops its position.
 func (t *Tailer) forget(f *File) error {
-	t.positions.drop(f.mark)
+	t.positions.deliver(f, t.now())
 	return t.unfollow(f)
 }
 

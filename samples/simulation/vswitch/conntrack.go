@@ -51,10 +51,11 @@ const (
 	tcpEstablished
 	tcpClosing
 	tcpFinWait2
+	tcpTimeWait
 )
 
 func (s tcpState) String() string {
-	return [...]string{"CLOSED", "SYN_SENT", "ESTABLISHED", "CLOSING", "FIN_WAIT_2"}[s]
+	return [...]string{"CLOSED", "SYN_SENT", "ESTABLISHED", "CLOSING", "FIN_WAIT_2", "TIME_WAIT"}[s]
 }
 
 func newTracker() *tracker { return &tracker{entries: map[tuple]entry{}} }
@@ -78,7 +79,7 @@ func (t *tracker) remove(c *connection) {
 // track gives the ct_state of a packet, and the connection that it belongs to.
 func (t *tracker) track(of tuple, flags uint8) (state uint64, e entry) {
 	e, known := t.entries[of]
-	if known && of.protocol == protoTCP && flags&(syn|ack) == syn && e.conn.states[0] == tcpFinWait2 && e.conn.states[1] == tcpFinWait2 {
+	if known && of.protocol == protoTCP && flags&(syn|ack) == syn && min(e.conn.states[0], e.conn.states[1]) >= tcpFinWait2 {
 		t.remove(e.conn) // the same ports anew
 		e, known = entry{}, false
 	}
@@ -149,6 +150,9 @@ func (c *connection) update(reply bool, flags uint8, now time.Time) {
 		case tcpClosing:
 			*to = tcpFinWait2
 		}
+	}
+	if flags&rst != 0 {
+		*from, *to = tcpTimeWait, tcpTimeWait
 	}
 	low, high := min(*from, *to), max(*from, *to)
 	timeout := timeoutEstablished

@@ -236,7 +236,7 @@ func TestUnixctl(t *testing.T) {
 	}
 	f("version", "ovs-vswitchd (Open vSwitch) 3.1.0")
 	f("list-commands", "dpctl/ct-get-nconns")
-	f("dpctl/ct-get-maxconns", "20000")
+	f("dpctl/ct-get-maxconns", "40000")
 	f("dpctl/dump-conntrack", "protoinfo=(state=SYN_SENT)")
 	f("dpctl/dump-conntrack", "state_orig=SYN_SENT,state_reply=CLOSED", "-m")
 	f("upcall/show", "(limit 200000)")

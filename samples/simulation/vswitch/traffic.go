@@ -7,25 +7,35 @@ import (
 	"github.com/corkline/corkline/samples/simulation"
 )
 
-// maxEntries of connection tracking on the node.
-const maxEntries = 20_000
+// maxEntries of connection tracking: few for a node, so that little fills it.
+const maxEntries = 40_000
 
-// Time-outs of connection tracking in seconds: those of a Linux kernel, where
-// its table is filled by a flood, shorter where entries would stay for days.
+// Time-outs of connection tracking in seconds: about those of a Linux kernel,
+// shorter where entries would stay for long.
 const (
-	timeoutSYNSent     = 120
+	timeoutSYNSent     = 60
 	timeoutSYNReceived = 60
-	timeoutEstablished = 300
+	timeoutEstablished = 3600
 	timeoutFinWait     = 120 // one side has closed
 	timeoutTimeWait    = 45
-	timeoutClosed      = 30
+	timeoutClosed      = 10
 	timeoutUDP         = 30
 	timeoutUDPReplied  = 30
 	timeoutICMP        = 30
 )
 
-// floodRate of SYN a second fills the table ten seconds before the story ends.
-const floodRate = 185
+// What fills the table.
+const (
+	// floodRate of SYN a second has more half-open connections within their
+	// time-out than the table takes.
+	floodRate = 600
+	// The client that leaks opens many connections at first, and then a few a
+	// second, so that the table would be full after ten minutes. So many a second
+	// it opens, and its kernel resets, at most.
+	leakAtFirst, leakFirst = 28_300, 50 // connections, seconds
+	leakRate               = 20
+	mostLeaks, mostResets  = 600, 1500
+)
 
 // traffic makes the packets of the node. A second has phases: what is sent in
 // one has been handled before the next, for that it answers.
@@ -34,6 +44,8 @@ type traffic struct {
 	rate      float64
 	next      uint16 // source port
 	floodPort uint16
+	leaked    []*session
+	leakPort  uint16
 	sessions  []*session
 	waiting   []denied
 	phases    [3][]packet
@@ -61,7 +73,7 @@ type denied struct {
 }
 
 func newTraffic(random *rand.Rand, rate float64) *traffic {
-	return &traffic{random: random, rate: rate, next: 32768, floodPort: 1024}
+	return &traffic{random: random, rate: rate, next: 32768, floodPort: 1024, leakPort: 1024}
 }
 
 func (t *traffic) send(phase int, p packet) { t.phases[phase] = append(t.phases[phase], p) }
@@ -98,6 +110,15 @@ func (t *traffic) here(p *port, m simulation.Moment) bool {
 	return p.pod == "" || p.number < 10 || p.number < 10+m.Replicas
 }
 
+// past is some of what was sent before the first moment and is still tracked;
+// nothing when that is all. All at once would look like a flood.
+func (t *traffic) past(m simulation.Moment) (packets [3][]packet, more bool) {
+	t.phases = [3][]packet{}
+	before := len(t.leaked)
+	t.leak(m)
+	return t.phases, len(t.leaked) > before
+}
+
 // second of the node's traffic.
 func (t *traffic) second(m simulation.Moment) [3][]packet {
 	t.phases = [3][]packet{}
@@ -117,6 +138,7 @@ func (t *traffic) second(m simulation.Moment) [3][]packet {
 	if progress, told := m.Told(simulation.SYNFlood); told {
 		t.flood(progress)
 	}
+	t.leak(m)
 	return t.phases
 }
 
@@ -214,13 +236,13 @@ func (t *traffic) begin(m simulation.Moment) {
 	frontend, gw, tun := podPort(simulation.Frontend.Pod()), gateway(), tunnel()
 	web := func() port { return podPort(simulation.Web(t.random.IntN(m.Replicas))) }
 
-	for range t.times(t.rate * (2 + 0.12*float64(m.Replicas))) { // the load balancer's, to the members of its pool
+	for range t.times(t.rate * (2 + 0.03*float64(m.Replicas))) { // the load balancer's, to the members of its pool
 		w := web()
 		t.connect(session{client: gw, server: w, from: netip.AddrFrom4([4]byte{198, 51, 100, byte(20 + t.random.IntN(3))}), to: w.address, toPort: simulation.WebPort, target: simulation.WebPort, request: 420, reply: 1400}, passes)
 	}
 	catalogs, byCatalog := 2.0, passes
 	if rejected {
-		catalogs, byCatalog = 14, rejects
+		catalogs, byCatalog = 4, rejects
 	}
 	for range t.times(t.rate * catalogs) {
 		t.connect(session{client: frontend, server: podPort(simulation.Catalog.Pod()), from: frontend.address, to: catalog.address, toPort: catalog.port, target: catalog.target, request: 180, reply: 900}, byCatalog)
@@ -229,10 +251,10 @@ func (t *traffic) begin(m simulation.Moment) {
 	if isolated {
 		byPayments = drops
 	}
-	for range t.times(t.rate * 2.5) {
+	for range t.times(t.rate * 1.5) {
 		t.connect(session{client: frontend, server: podPort(simulation.Payments.Pod()), from: frontend.address, to: payments.address, toPort: payments.port, target: payments.target, request: 350, reply: 250}, byPayments)
 	}
-	for range t.times(t.rate * (0.5 + 0.03*float64(m.Replicas))) {
+	for range t.times(t.rate * (0.5 + 0.01*float64(m.Replicas))) {
 		w := web()
 		t.connect(session{client: w, server: podPort(simulation.Catalog.Pod()), from: w.address, to: catalog.address, toPort: catalog.port, target: catalog.target, request: 160, reply: 700}, passes)
 	}
@@ -264,21 +286,27 @@ func (t *traffic) connect(s session, v verdict) {
 	if t.random.IntN(20) == 0 { // one that is kept
 		s.every, s.left = 15, 60+t.random.IntN(240)
 	}
-	s.seq, s.ack = t.random.Uint32(), 0
-	server := t.random.Uint32()
+	if v == passes {
+		t.handshake(&s)
+		t.sessions = append(t.sessions, &s)
+		return
+	}
+	s.seq = t.random.Uint32()
 	t.send(0, s.up(syn, 0))
 	if v == drops {
 		t.waiting = append(t.waiting, denied{syn: s.up(syn, 0)})
 	}
-	if v != passes {
-		return
-	}
+}
+
+func (t *traffic) handshake(s *session) {
+	s.seq, s.ack = t.random.Uint32(), 0
+	server := t.random.Uint32()
+	t.send(0, s.up(syn, 0))
 	s.seq++
 	s.ack = server
 	t.send(1, s.down(syn|ack, 0))
 	s.ack++
 	t.send(2, s.up(ack, 0))
-	t.sessions = append(t.sessions, &s)
 }
 
 // names are asked for by Pods.
@@ -286,7 +314,7 @@ func (t *traffic) names(m simulation.Moment) {
 	dns := services(m)[dnsGroup-1]
 	server := podPort(simulation.DNS.Pod())
 	pods := m.Pods()
-	for range t.times(t.rate * (3 + 0.05*float64(m.Replicas))) {
+	for range t.times(t.rate * (3 + 0.02*float64(m.Replicas))) {
 		client := podPort(pods[t.random.IntN(len(pods))])
 		if client.pod == server.pod {
 			continue
@@ -369,5 +397,29 @@ func (t *traffic) flood(progress float64) {
 			in: from.number, src: from.mac, dst: to.mac, kind: ethIPv4, from: from.address, to: to.address, protocol: protoTCP, ttl: 64,
 			fromPort: t.floodPort, toPort: simulation.CatalogPort, flags: syn, seq: t.random.Uint32(),
 		})
+	}
+}
+
+// leak lets a client have as many connections as it should by now. It closes
+// none; after the story it is restarted, and its kernel resets them.
+func (t *traffic) leak(m simulation.Moment) {
+	after, told := m.Since(simulation.ConnectionLeak)
+	if !told {
+		n := min(len(t.leaked), mostResets)
+		for _, s := range t.leaked[:n] {
+			t.send(0, s.up(rst, 0))
+		}
+		t.leaked = t.leaked[n:]
+		return
+	}
+	client := podPort(simulation.Web(0))
+	open := leakAtFirst*min(after, leakFirst)/leakFirst + leakRate*max(0, after-leakFirst)
+	for range min(open-len(t.leaked), mostLeaks) {
+		if t.leakPort++; t.leakPort < 1024 {
+			t.leakPort = 1024
+		}
+		s := &session{client: client, server: gateway(), from: client.address, to: netip.AddrFrom4([4]byte{203, 0, 113, 82}), fromPort: t.leakPort, toPort: 5432, target: 5432}
+		t.handshake(s)
+		t.leaked = append(t.leaked, s)
 	}
 }

@@ -138,7 +138,8 @@ func (s *Switch) Missing() []string {
 }
 
 // Second brings the switch to a moment. Moments come in order, and those that
-// are left out did not happen. After an error of a real switch that has ended,
+// are left out did not happen, but of those before the first one long-lived
+// connections are there, so that it takes seconds. After an error of a real switch that has ended,
 // every further call fails.
 func (s *Switch) Second(ctx context.Context, m simulation.Moment) error {
 	s.mu.Lock()
@@ -166,9 +167,26 @@ func (s *Switch) second(ctx context.Context, m simulation.Moment) error {
 		if err := s.forward.apply(ctx, s.now, now); err != nil {
 			return err
 		}
+		if s.now == nil {
+			if err := s.past(ctx, m); err != nil {
+				return err
+			}
+		}
 		s.now, s.key = now, key
 	}
 	return s.receive(ctx, s.traffic.second(m))
+}
+
+func (s *Switch) past(ctx context.Context, m simulation.Moment) error {
+	for {
+		packets, more := s.traffic.past(m)
+		if !more {
+			return nil
+		}
+		if err := s.receive(ctx, packets); err != nil {
+			return err
+		}
+	}
 }
 
 func (s *Switch) receive(ctx context.Context, phases [3][]packet) error {
