@@ -78,7 +78,7 @@ func measured(labels []grafana.Column, measures []measure) (grafana.Table, []gra
 		queries = append(queries, grafana.Query{Expr: m.expr})
 		c := grafana.Column{Field: "Value #" + string(rune('A'+i)), Title: m.title, Unit: m.unit, Red: m.red, Bar: i == 0}
 		if i > 0 {
-			c.Width = 110
+			c.Width = max(110, 8*len(m.title)+24) // of the title, which is wider than its values
 		}
 		table.Columns = append(table.Columns, c)
 	}

@@ -95,6 +95,8 @@ const excused = {
   'corkline-conntrack/Time until full/B': 'the rule behind it takes counts of more than five minutes; deploy/alerts/tests has such counts',
   'corkline-conntrack/Drops/F': 'limits of zones are newer than the Open vSwitch that is played',
 };
+// What may have data after all, where this takes minutes longer than it should.
+const late = ['corkline-conntrack/Time until full/B'];
 const used = new Set();
 // shoot takes a picture of a whole page, with the tables that are not on the screen.
 async function shoot(page, name) {
@@ -136,7 +138,7 @@ function wrongs(panels, board) {
       const letters = Object.keys(excused).filter((e) => e.startsWith(key + '/')).map((e) => e.slice(key.length + 1));
       letters.forEach((q) => used.add(`${key}/${q}`));
       wrong.push(...p.silent.filter((q) => !letters.includes(q)).map((q) => `has nothing of its query ${q}`));
-      wrong.push(...letters.filter((q) => !p.silent.includes(q)).map((q) => `is excused for its query ${q}, which has data`));
+      wrong.push(...letters.filter((q) => !p.silent.includes(q) && !late.includes(`${key}/${q}`)).map((q) => `is excused for its query ${q}, which has data`));
     }
     return wrong.map((what) => ({ title: p.title, text: `panel ${p.id} ${p.title} ${what}: ${p.state}, ${p.series} series, ${p.points} points: ${p.text.slice(0, 200)}` }));
   });

@@ -37,7 +37,7 @@ type cluster struct {
 // every panel has something to show:
 //
 //   - node-2 has a kernel's connection tracking table, whose connections are
-//     those of its scrapes, and takes Pods away;
+//     those of its scrapes, and a flow that Antrea's agent fails to add;
 //   - the switch of node-3 is flooded until its table is full, and stands still
 //     then; its logs have a crash and a line that is none;
 //   - the switch of node-4 has gone, and so have the Pods of Antrea; its agent may
@@ -174,22 +174,42 @@ func told(t *testing.T, s simulation.Story) (begin, end int) {
 	return 0, 0
 }
 
-// antreaAgent has the metrics of one that takes 99 Pods' flows away, some of which
-// fail; on node-1 that comes later.
+// antreaAgent has the metrics of one of whose operations on flows one fails soon.
 func antreaAgent(t *testing.T) string {
 	t.Helper()
-	begin, end := told(t, simulation.Scaling)
-	o := simulation.Options{Seed: 1, Rate: 1, Node: "node-2", Start: time.Now().UTC().Add(-time.Duration(begin+(end-begin)*2/3) * time.Second)}
-	metrics, err := antreametrics.Handler(func() int { return int(time.Since(o.Start) / time.Second) }, antreametrics.Options{Simulation: o, Version: antreametrics.Newest, FlowExporter: true})
+	o := simulation.Options{Seed: 1, Rate: 1, Node: "node-2", Start: time.Now().UTC()}
+	failures := regexp.MustCompile(`(?m)^antrea_agent_ovs_flow_ops_error_count.*$`)
+	const ahead = 15 // seconds, in which it is scraped without
+	second, before := 0, ""
+	for probe := antreaMetrics(t, o, func() int { return second }); ; second++ {
+		w := httptest.NewRecorder()
+		probe.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		now := strings.Join(failures.FindAllString(w.Body.String(), -1), "")
+		if second > ahead && now != before {
+			break
+		}
+		before = now
+		if _, end := told(t, simulation.Scaling); second == end {
+			t.Fatal("no operation fails while flows come and go")
+		}
+	}
+	o.Start = o.Start.Add(-time.Duration(second-ahead) * time.Second)
+	server := httptest.NewServer(antreaMetrics(t, o, func() int { return int(time.Since(o.Start) / time.Second) }))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// antreaMetrics of an agent at any path.
+func antreaMetrics(t *testing.T, o simulation.Options, now func() int) http.Handler {
+	t.Helper()
+	all, err := antreametrics.Handler(now, antreametrics.Options{Simulation: o, Version: antreametrics.Newest, FlowExporter: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path = "/antrea-agent/metrics"
-		metrics.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return strings.TrimPrefix(server.URL, "http://")
+		all.ServeHTTP(w, r)
+	})
 }
 
 // emulated switch of a node.

@@ -115,15 +115,24 @@ function Marks({ builder, annotations }: { builder: UPlotConfigBuilder; annotati
       ctx.beginPath();
       ctx.rect(left, top, width, height);
       ctx.clip();
+      // Bands of a color are one: many alerts at once do not hide the graph.
+      const bands = new Map<string, Path2D>();
+      for (const a of current.current.filter((a) => a.to > a.from && !a.faint)) {
+        const x = Math.round(u.valToPos(a.from, 'x', true));
+        const band = bands.get(a.color) ?? new Path2D();
+        band.rect(x, top, Math.round(u.valToPos(a.to, 'x', true)) - x, height);
+        bands.set(a.color, band);
+      }
+      ctx.globalAlpha = 0.12;
+      for (const [color, band] of bands) {
+        ctx.fillStyle = theme.visualization.getColorByName(color);
+        ctx.fill(band);
+      }
       for (const a of current.current) {
         const color = theme.visualization.getColorByName(a.color);
         const x = Math.round(u.valToPos(a.from, 'x', true));
         const end = Math.round(u.valToPos(a.to, 'x', true));
         ctx.fillStyle = ctx.strokeStyle = color;
-        if (end > x && !a.faint) {
-          ctx.globalAlpha = 0.12;
-          ctx.fillRect(x, top, end - x, height);
-        }
         ctx.globalAlpha = a.faint ? 0.6 : 1;
         ctx.setLineDash([4, 4]);
         ctx.beginPath();
