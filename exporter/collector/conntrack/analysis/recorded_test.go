@@ -55,4 +55,9 @@ func TestForecastOfRecordings(t *testing.T) {
 	f("exponential", 1, true)
 	f("sawtooth", highest, false)
 	f("flat", highest, false)
+	// Recorded after the last change of the judgement.
+	f("linear-2", 1, true)
+	f("exponential-2", 1, true)
+	f("sawtooth-2", highest, false)
+	f("flat-2", highest, false)
 }
