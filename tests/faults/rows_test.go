@@ -49,12 +49,7 @@ func killed(t *testing.T, kills int, least, most time.Duration) {
 		return nil
 	})
 	l.meet()
-	stop := l.follow(20*time.Millisecond, 100, func(tick int) error {
-		if tick%100 == 0 {
-			return l.rotate(200) // none is deleted before an agent had time for it
-		}
-		return nil
-	})
+	stop := l.follow(20*time.Millisecond, 100, l.rotating(100, 200, l.rotate))
 	for range kills {
 		l.agent.Start()
 		alive := time.NewTimer(least + time.Duration(draw.Int64N(int64(most-least))))
