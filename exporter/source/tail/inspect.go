@@ -126,5 +126,5 @@ func (t *Tailer) forgetInspections(all bool) (faults []error) {
 // passing reports whether an error will be over by itself: until then, what was
 // rotated later waits.
 func passing(err error) bool {
-	return errors.Is(err, errChanging) || errors.Is(err, errBusy) || errors.Is(err, errPartial)
+	return errors.Is(err, errChanging) || errors.Is(err, errMoved) || errors.Is(err, errBusy) || errors.Is(err, errPartial)
 }

@@ -422,6 +422,13 @@ func (p *Positions) has(key positionKey) bool {
 	return m != nil && m.Lost == 0 && !m.evidence().weak()
 }
 
+// kept returns a position unless it was dropped.
+func (p *Positions) kept(m *mark) (record, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return m.record, p.keeps(m)
+}
+
 func (p *Positions) record(m *mark) record {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,8 +13,24 @@ import (
 // where it is.
 var errMoved = errors.New("another file is there now")
 
+// openSeen opens a file where it was seen. It fails with errMoved if it is not
+// there any more: whoever has to know all of a folder lists it again.
+func (t *Tailer) openSeen(s sighting) (*content, error) {
+	c, err := t.open(s.path)
+	switch {
+	case isGone(err):
+		return nil, fmt.Errorf("open %q: %w", s.path, errMoved)
+	case err != nil:
+		return nil, err
+	case c.id != s.id:
+		return nil, errors.Join(fmt.Errorf("open %q: %w", s.path, errMoved), t.close(c))
+	}
+	return c, nil
+}
+
 // open opens a file, and closes others if there are too many.
 func (t *Tailer) open(path string) (*content, error) {
+	t.pauseHere()
 	if err := errors.Join(t.makeRoom()...); err != nil {
 		return nil, err
 	}
@@ -82,12 +98,9 @@ func (t *Tailer) reach(f *File) error {
 	if f.content != nil {
 		return nil
 	}
-	c, err := t.open(f.place)
+	c, err := t.openSeen(sighting{path: f.place, id: f.id})
 	if err != nil {
 		return err
-	}
-	if c.id != f.id {
-		return errors.Join(fmt.Errorf("open %q: %w", f.place, errMoved), t.close(c))
 	}
 	if err := c.measure(); err != nil {
 		return errors.Join(err, t.close(c))
@@ -181,6 +194,7 @@ func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
 // later returns, oldest first, the files that came to target after those in
 // known, but for the one that path leads to now.
 func (t *Tailer) later(target, path string, known []identity, since time.Time) ([]sighting, error) {
+	t.pauseHere()
 	later, err := siblings(target, known, since)
 	if isGone(err) {
 		return nil, nil
@@ -188,7 +202,7 @@ func (t *Tailer) later(target, path string, known []identity, since time.Time) (
 	if err != nil || target == resolve(path) {
 		return later, err
 	}
-	if s, err := sight(target); err == nil && !slices.Contains(known, s.id) {
+	if s, err := t.sight(target); err == nil && !slices.Contains(known, s.id) {
 		later = append(later, s)
 	}
 	return later, nil
@@ -198,8 +212,16 @@ func (t *Tailer) later(target, path string, known []identity, since time.Time) (
 // the oldest first, but for those that lie at a matched path of their own.
 func (t *Tailer) addRotated(rotated []sighting, path, target string, present map[identity]sighting) (faults []error) {
 	for _, s := range rotated {
-		if has(present, s.id) {
-			continue
+		if own, ok := present[s.id]; ok {
+			settled, err := t.addPresent(own)
+			if settled && err != nil {
+				faults = append(faults, err)
+			}
+			if !settled && (err == nil || passing(err)) {
+				t.moving[path] = true
+				return faults
+			}
+			continue // a visit to it says what else is wrong
 		}
 		if twin, err := t.twin(s); err != nil {
 			t.moving[path] = t.moving[path] || passing(err)
@@ -226,6 +248,22 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 	return faults
 }
 
+// addPresent opens a file at the matched path where it was seen, before what was
+// rotated later is known, and reports whether that may be.
+func (t *Tailer) addPresent(s sighting) (settled bool, err error) {
+	if t.byID[s.id] != nil {
+		return true, nil
+	}
+	if t.moving[s.path] {
+		return false, nil
+	}
+	if copied, err := t.isCopy(s); err != nil || copied {
+		return err == nil, err
+	}
+	f, err := t.add(s, s.path, "", false)
+	return f != nil, err
+}
+
 // wasDelivered reports whether a file without a position was delivered to its
 // end, under whatever name, before its position was dropped.
 func (t *Tailer) wasDelivered(s sighting) (same bool, err error) {
@@ -237,10 +275,7 @@ func (t *Tailer) wasDelivered(s sighting) (same bool, err error) {
 	if len(found) == 0 {
 		return false, nil
 	}
-	c, err := t.open(s.path)
-	if isGone(err) {
-		return false, nil
-	}
+	c, err := t.openSeen(s)
 	if err != nil {
 		return false, err
 	}
@@ -267,7 +302,7 @@ func (t *Tailer) twin(s sighting) (bool, error) {
 		}
 		if c == nil {
 			var err error
-			if c, err = t.open(s.path); err != nil {
+			if c, err = t.openSeen(s); err != nil {
 				return false, err
 			}
 		}
@@ -299,7 +334,7 @@ func (t *Tailer) isCopy(s sighting) (bool, error) {
 		if err := t.reach(f); err != nil {
 			return false, err
 		}
-		same, err := t.begins(f, s.path)
+		same, err := t.begins(f, s)
 		if same || err != nil {
 			return same, err
 		}
@@ -308,8 +343,8 @@ func (t *Tailer) isCopy(s sighting) (bool, error) {
 }
 
 // begins reports whether a file begins with all that another one holds.
-func (t *Tailer) begins(f *File, path string) (same bool, err error) {
-	c, err := t.open(path)
+func (t *Tailer) begins(f *File, s sighting) (same bool, err error) {
+	c, err := t.openSeen(s)
 	if err != nil {
 		return false, err
 	}
@@ -333,8 +368,10 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 	}
 	byPath := make(map[string][]*kept)
 	taken := make(map[identity]bool)
-	for m, r := range t.pending {
-		if r.Lost != 0 {
+	t.recovered = t.recovered[:0]
+	for m := range t.pending {
+		r, ok := t.positions.kept(m)
+		if !ok || r.Lost != 0 {
 			continue
 		}
 		k := &kept{record: r, mark: m}
@@ -342,6 +379,7 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 			taken[k.at.id] = true
 		}
 		byPath[r.Path] = append(byPath[r.Path], k)
+		t.recovered = append(t.recovered, k)
 	}
 	clear(t.pending)
 	moved := make(map[*mark]identity)
@@ -374,6 +412,36 @@ type kept struct {
 	err  error
 }
 
+// wasLookedFor reports whether the file of a position was found by this Scan, or
+// has yet to be, so that what has its inode came after it was renamed; or whether
+// it is missed.
+func (t *Tailer) wasLookedFor(m *mark) (found, missed bool) {
+	_, found = t.pending[m]
+	for _, k := range t.recovered {
+		if k.mark == m {
+			found, missed = found || k.err == nil, k.err != nil
+		}
+	}
+	return found, missed
+}
+
+// recoverAgain looks, at the next Scan, again for the positions of a path of which
+// one was found at a matched path, but was gone from there before it was opened.
+func (t *Tailer) recoverAgain(present map[identity]sighting) {
+	again := make(map[string]bool)
+	for _, k := range t.recovered {
+		if k.err == nil && has(present, k.at.id) && t.byID[k.at.id] == nil {
+			again[k.Path] = true
+		}
+	}
+	for _, k := range t.recovered {
+		if again[k.Path] {
+			t.pending[k.mark] = t.positions.record(k.mark)
+		}
+	}
+	t.recovered = nil
+}
+
 // recoverPath opens the files that were at one path, and those that were rotated
 // away from it after them.
 func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]sighting) (faults []error) {
@@ -392,6 +460,7 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 	targets := []string{}
 	var known []identity
 	var rotated []sighting
+	var missed, dropped []*mark
 	complete := false // nothing was rotated later
 	since := t.now()
 	for _, k := range files {
@@ -401,14 +470,13 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		var lost *LostError
 		switch {
 		case errors.As(k.err, &lost) && k.Finished:
-			t.positions.drop(k.mark)
+			dropped = append(dropped, k.mark)
 			since = earlier(since, time.Unix(0, k.Modified))
 		case errors.As(k.err, &lost) && k.Ended:
-			t.positions.drop(k.mark)
+			dropped = append(dropped, k.mark)
 			since = earlier(since, t.positions.opened)
 		case errors.As(k.err, &lost):
-			faults = append(faults, k.err)
-			t.positions.miss(k.mark, t.now())
+			missed = append(missed, k.mark)
 			since = earlier(since, t.positions.opened)
 		case k.err != nil:
 			faults = append(faults, k.err)
@@ -453,11 +521,21 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		faults = append(faults, t.addRotated(of, path, target, present)...)
 	}
 	faults = append(faults, t.addRotated(rotated, path, targets[0], present)...)
-	if t.moving[path] {
+	if t.moving[path] { // once more, and from the same positions
 		for _, k := range files {
-			if k.err == nil {
-				t.pending[k.mark] = t.positions.record(k.mark)
-			}
+			t.pending[k.mark] = t.positions.record(k.mark)
+		}
+		return faults
+	}
+	for _, m := range dropped {
+		t.positions.drop(m)
+	}
+	for _, m := range missed {
+		t.positions.miss(m, t.now())
+	}
+	for _, k := range files {
+		if lost, ok := errors.AsType[*LostError](k.err); ok && slices.Contains(missed, k.mark) {
+			faults = append(faults, lost)
 		}
 	}
 	return faults
@@ -471,38 +549,57 @@ func (t *Tailer) locate(r record, present map[identity]sighting) (sighting, erro
 		return sighting{}, nil // another file has its inode, perhaps with the same content
 	}
 	if there {
-		if same, err := t.isAt(s, r); err != nil || same {
+		if same, err := t.isAt(s, r); err != nil && !isMoved(err) || same {
 			return s, err
 		}
 	}
 	path := resolve(r.Path)
 	for _, target := range r.targets() {
-		for range 2 { // it may be renamed between the listing and its opening
-			listed, err := list(filepath.Dir(target))
-			if isGone(err) {
-				break
-			}
-			if err != nil {
-				return sighting{}, err
-			}
-			for _, s := range listed {
-				if s.id != r.identity() {
-					continue
-				}
-				_, rotated := rotation(filepath.Base(target), filepath.Base(s.path))
-				if r.evidence().weak() && (isPacked(s.path) || !rotated && s.path != target) {
-					continue // nothing but the inode speaks for it
-				}
-				if same, err := t.isAt(s, r); err != nil && !isGone(err) || same {
-					if s.path == path {
-						s.path = r.Path
-					}
-					return s, err
-				}
-			}
+		found, err := atRest(filepath.Dir(target), func() (sighting, error) { return t.locateNow(r, target) })
+		if found.path == path {
+			found.path = r.Path
+		}
+		if found.path != "" || err != nil {
+			return found, err
 		}
 	}
 	return sighting{}, nil
+}
+
+// locateNow looks for the file of a position in one listing of the folder of
+// target. It fails with errMoved if the listing does not hold any more.
+func (t *Tailer) locateNow(r record, target string) (sighting, error) {
+	listed, err := t.list(filepath.Dir(target))
+	if isGone(err) {
+		return sighting{}, nil
+	}
+	if err != nil {
+		return sighting{}, err
+	}
+	for _, s := range listed {
+		if s.id != r.identity() {
+			continue
+		}
+		_, rotated := rotation(filepath.Base(target), filepath.Base(s.path))
+		if r.evidence().weak() && (isPacked(s.path) || !rotated && s.path != target) {
+			continue // nothing but the inode speaks for it
+		}
+		if same, err := t.isAt(s, r); err != nil || same {
+			return s, err
+		}
+	}
+	return sighting{}, nil
+}
+
+// atRest looks into a folder until no file has been renamed between its listing
+// and its opening: one that was may be any, also the one that is looked for.
+func atRest(dir string, look func() (sighting, error)) (found sighting, err error) {
+	for range listings {
+		if found, err = look(); !isMoved(err) {
+			return found, err
+		}
+	}
+	return sighting{}, fmt.Errorf("look into %q: %w", dir, errChanging)
 }
 
 // search finds the file that has a content, among those with a name that the
@@ -514,30 +611,44 @@ func (t *Tailer) search(e evidence, taken map[identity]bool, targets ...string) 
 		return found, "", nil
 	}
 	for _, target := range targets {
-		listed, err := list(filepath.Dir(target))
-		if isGone(err) {
-			continue
-		}
-		if err != nil {
+		damaged := ""
+		found, err = atRest(filepath.Dir(target), func() (s sighting, err error) {
+			s, damaged, err = t.searchNow(e, taken, target)
+			return s, err
+		})
+		if found.path != "" || err != nil {
 			return found, "", err
 		}
-		slices.SortStableFunc(listed, byRotation(stem(filepath.Base(target))))
-		// Where files begin alike, and nothing was read of the one that is looked
-		// for, the oldest is taken: it leaves none out.
-		for _, s := range listed {
-			if !related(target, s.path) || t.byID[s.id] != nil || taken[s.id] || !isPacked(s.path) && s.info.Size() < e.offset || s.info.ModTime().Add(timeSlack).Before(e.since) {
-				continue
-			}
-			same, damage, err := t.holds(s, e)
-			switch {
-			case isGone(err):
-			case err != nil:
-				return found, "", err
-			case same:
-				return s, "", nil
-			case damage != nil:
-				why += fmt.Sprintf("; %q is damaged: %s", s.path, damage)
-			}
+		why += damaged
+	}
+	return found, why, nil
+}
+
+// searchNow is search in one listing of the folder of target. It fails with
+// errMoved if the listing does not hold any more.
+func (t *Tailer) searchNow(e evidence, taken map[identity]bool, target string) (found sighting, why string, err error) {
+	listed, err := t.list(filepath.Dir(target))
+	if isGone(err) {
+		return found, "", nil
+	}
+	if err != nil {
+		return found, "", err
+	}
+	slices.SortStableFunc(listed, byRotation(stem(filepath.Base(target))))
+	// Where files begin alike, and nothing was read of the one that is looked
+	// for, the oldest is taken: it leaves none out.
+	for _, s := range listed {
+		if !related(target, s.path) || t.byID[s.id] != nil || taken[s.id] || !isPacked(s.path) && s.info.Size() < e.offset || s.info.ModTime().Add(timeSlack).Before(e.since) {
+			continue
+		}
+		same, damage, err := t.holds(s, e)
+		switch {
+		case err != nil:
+			return found, "", err
+		case same:
+			return s, "", nil
+		case damage != nil:
+			why += fmt.Sprintf("; %q is damaged: %s", s.path, damage)
 		}
 	}
 	return found, why, nil
@@ -545,7 +656,7 @@ func (t *Tailer) search(e evidence, taken map[identity]bool, targets ...string) 
 
 // holds reports whether the file at s has a content, or why that cannot be told.
 func (t *Tailer) holds(s sighting, e evidence) (same bool, damage, err error) {
-	c, err := t.open(s.path)
+	c, err := t.openSeen(s)
 	if err != nil {
 		return false, nil, err
 	}
@@ -563,12 +674,10 @@ func (t *Tailer) holds(s sighting, e evidence) (same bool, damage, err error) {
 
 // isAt reports whether the file at s is the one that r is the position of.
 func (t *Tailer) isAt(s sighting, r record) (same bool, err error) {
-	c, err := t.open(s.path)
+	c, err := t.openSeen(s)
 	if err != nil {
 		return false, err
 	}
-	if c.id == r.identity() {
-		same, err = t.has(c, r.evidence())
-	}
+	same, err = t.has(c, r.evidence())
 	return same, errors.Join(err, t.close(c))
 }

@@ -194,8 +194,10 @@ const packedExt = ".gz"
 
 func isPacked(path string) bool { return strings.HasSuffix(path, packedExt) }
 
+// isCompressed reports whether a file is compressed by its name, or is about to
+// be: kubelet writes to that with another suffix before it renames it.
 func isCompressed(path string) bool {
-	switch filepath.Ext(path) {
+	switch filepath.Ext(strings.TrimSuffix(path, ".tmp")) {
 	case packedExt, ".bz2", ".xz", ".zst":
 		return true
 	}

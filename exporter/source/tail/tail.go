@@ -81,6 +81,7 @@ type Tailer struct {
 	partial     map[identity]partial // packed files that are waited for
 	moving      map[string]bool      // paths that a rotation was seen at in this Scan
 	pending     map[*mark]record     // positions whose files have yet to be found
+	recovered   []*kept              // those that this Scan has looked for
 	scans       uint64               // so far
 	closed      bool
 	inspected   map[identity]*inspection
@@ -94,6 +95,9 @@ type Tailer struct {
 	scan        []byte                 // for the ends of overlong lines
 	ready       []*chain               // scratch
 	queue       []*chain               // scratch
+	// between is called before each look at the file system. Tests do there what
+	// others may do to the folder meanwhile; else it is nil.
+	between func()
 }
 
 // chain is the files that were rotated away from one path, and the one that is
@@ -201,13 +205,14 @@ func (t *Tailer) Scan() []error {
 	for _, path := range missing {
 		faults = append(faults, t.catchUp(path, present)...)
 	}
+	t.recoverAgain(present)
 	faults = append(faults, t.retire(present, hidden)...)
 	faults = append(faults, t.makeRoom()...)
 	t.positions.expire(t.now())
 	maps.DeleteFunc(t.partial, func(_ identity, p partial) bool { return p.scan < t.scans })
 	faults = append(faults, t.forgetInspections(false)...)
 	took := len(faults)
-	faults = slices.DeleteFunc(faults, isBusy)
+	faults = slices.DeleteFunc(faults, func(err error) bool { return isBusy(err) || errors.Is(err, errMoved) })
 	t.busy = len(faults) < took
 
 	// First sights must be durable before their lines are handed out, and
@@ -216,6 +221,23 @@ func (t *Tailer) Scan() []error {
 		faults = append(faults, err)
 	}
 	return faults
+}
+
+// pauseHere is called before each look at the file system.
+func (t *Tailer) pauseHere() {
+	if t.between != nil {
+		t.between()
+	}
+}
+
+func (t *Tailer) list(dir string) ([]sighting, error) {
+	t.pauseHere()
+	return list(dir)
+}
+
+func (t *Tailer) sight(path string) (sighting, error) {
+	t.pauseHere()
+	return sight(path)
 }
 
 // match returns the regular files that the patterns name, oldest first, each
@@ -233,7 +255,7 @@ func (t *Tailer) match() (found []sighting, missing, hidden []string, faults []e
 			continue
 		}
 		for _, path := range paths {
-			s, err := sight(path)
+			s, err := t.sight(path)
 			switch {
 			case err == nil && !known[s.id]:
 				known[s.id] = true
@@ -296,7 +318,7 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 	settled := true
 	if old := t.at[s.path]; old != nil && old.id != s.id {
 		faults = t.catchUp(s.path, present)
-		again, err := sight(s.path)
+		again, err := t.sight(s.path)
 		settled = len(faults) == 0
 		t.moving[s.path] = t.moving[s.path] || err != nil || again.id != s.id
 	}
@@ -415,7 +437,11 @@ func (t *Tailer) resume(f *File) error {
 			f.cursors[Ship].moveTo(r.Offset, r.Tail)
 			return f.learn(t.scratch[:])
 		}
-		if r.Lost == 0 && !r.Ended {
+		found, missed := t.wasLookedFor(m)
+		if found && !same {
+			return fmt.Errorf("open %q: its inode is that of a position whose file is looked for: %w", f.path, errMoved)
+		}
+		if r.Lost == 0 && !r.Ended && !missed {
 			lost = &LostError{r.Path, r.Offset, "another file has its inode, or it was truncated"}
 		}
 	}
@@ -556,9 +582,7 @@ func (t *Tailer) look(f *File, info fs.FileInfo) error {
 func (t *Tailer) startOver(f *File, was evidence) error {
 	s, _, err := t.search(was, nil, f.target)
 	if err == nil && s.path != "" {
-		if err = t.moveTo(f, s); isGone(err) {
-			err = nil // it was read to its end, or is lost
-		}
+		err = t.moveTo(f, s)
 	}
 	if err != nil && f.id != s.id {
 		f.modified = time.Time{} // the next Scan tries again, and says so
@@ -580,7 +604,7 @@ func (t *Tailer) startOver(f *File, was evidence) error {
 
 // moveTo goes on with a file where its content is now.
 func (t *Tailer) moveTo(f *File, s sighting) error {
-	c, err := t.open(s.path)
+	c, err := t.openSeen(s)
 	if err != nil {
 		return err
 	}
@@ -676,7 +700,7 @@ func (t *Tailer) Close() error {
 func (t *Tailer) leave(f *File) error {
 	s, _, err := t.search(f.evidence(), nil, f.target)
 	switch {
-	case isBusy(err): // the next start looks for it
+	case passing(err): // the next start looks for it
 		return nil
 	case err == nil && s.path != "":
 		t.positions.move(map[*mark]identity{f.mark: s.id})
