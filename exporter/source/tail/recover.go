@@ -221,6 +221,9 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 				t.moving[path] = true
 				return faults
 			}
+			if f := t.byID[s.id]; f != nil {
+				t.at[path] = f
+			}
 			continue // a visit to it says what else is wrong
 		}
 		if twin, err := t.twin(s); err != nil {
