@@ -55,7 +55,7 @@ type pipeline struct {
 	flights []*flight // the oldest first, at most maxFlights
 	free    []*work   // at most one more than flights
 	ahead   *work     // for reading ahead
-	idle  int     // ticks without a flight
+	idle    int       // ticks without a flight
 	// shippedBytes of lines, by this process.
 	shippedBytes int64
 	// pending are positions that were taken over but not written yet, and
@@ -542,7 +542,9 @@ func (p *pipeline) land(ctx context.Context, left int, tick <-chan time.Time) er
 // for the same reason, and what they hold is not committed.
 func (p *pipeline) abandon(err error) error {
 	for _, f := range p.flights {
-		<-f.done
+		if other := <-f.done; err == nil {
+			err = other
+		}
 	}
 	p.flights = nil
 	return err
