@@ -134,7 +134,7 @@ func TestTry(t *testing.T) {
   table       AntreaPolicyEgressRule
   policy      AntreaClusterNetworkPolicy:acnp
   rule        drop-ext
-  direction   Egress
+  direction   Egress  (stream label)
   action      Drop  (stream label)
   priority    14500
   applied_to  shop/web-0
@@ -359,7 +359,7 @@ func TestTry_JSON(t *testing.T) {
 	want := []map[string]any{
 		{
 			"line": goodLine, "definition": "antrea-networkpolicy", "layout": "1.13", "time": "2024-06-02T10:11:12.000123Z",
-			"stream_labels": map[string]any{"action": "Drop"},
+			"stream_labels": map[string]any{"action": "Drop", "direction": "Egress"},
 			"fields": map[string]any{
 				"time": "2024/06/02 10:11:12.000123", "table": "AntreaPolicyEgressRule", "policy": "AntreaClusterNetworkPolicy:acnp", "rule": "drop-ext",
 				"direction": "Egress", "action": "Drop", "priority": 14500.0, "applied_to": "shop/web-0", "src_ip": "192.0.2.10", "src_port": 40001.0,
@@ -432,12 +432,12 @@ func TestCheck(t *testing.T) {
   layout 1.4        matcher
   layout 0.11       matcher
   field time        time
-  field table       structured metadata
+  field table       -
   field policy      structured metadata
   field rule        structured metadata
-  field direction   structured metadata
+  field direction   stream label
   field action      stream label
-  field priority    structured metadata, number
+  field priority    number
   field applied_to  structured metadata
   field src_ip      structured metadata
   field src_port    structured metadata, number
