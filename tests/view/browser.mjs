@@ -108,14 +108,13 @@ async function shoot(page, name) {
   await page.screenshot({ path: `${screenshots}/${name}.png`, fullPage: true });
 }
 
-// visit shows a board in a page that is open already, as a link would.
-async function visit(page, uid) {
+// go shows a board in a page that is open already, as a link would.
+async function go(page, uid) {
   await page.evaluate((to) => {
     window.history.pushState(null, '', to);
     window.dispatchEvent(new PopStateEvent('popstate'));
   }, `/d/${uid}?from=now-15m&to=now&refresh=`);
   await page.waitForSelector(`main[data-board="${uid}"]`);
-  await all(page);
 }
 
 // wrongs tells of each panel of a board that is not as it must be: it has data, of
@@ -203,7 +202,8 @@ async function worker() {
       const times = [Date.now()];
       const lap = () => times.push(Date.now());
       const source = await (await fetch(`${boards}/api/dashboards/${b.uid}`)).json();
-      await visit(page, b.uid);
+      await go(page, b.uid);
+      await all(page);
       if (!b.again && wrongs(await look(page), source).length) {
         b.again = true;
         waiting.push(b); // the others first: time passes anyway
@@ -386,9 +386,10 @@ steps.push(['a graph has a tooltip', async () => {
 
 steps.push(['nothing overflows a small screen', async () => {
   const page = await open({ viewport: { width: 390, height: 800 } });
+  await page.goto(boards + '/');
   for (const { uid } of list) {
-    await page.goto(`${boards}/d/${uid}?from=now-15m&to=now&refresh=`);
-    await settled(page);
+    await go(page, uid);
+    await settled(page, () => document.querySelector('[data-state=data]'));
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     if (wide > 390) {
       fault(`${uid} is ${wide} wide on a screen of 390`);

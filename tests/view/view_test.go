@@ -29,8 +29,11 @@ func TestBoards(t *testing.T) {
 	defer cancel()
 	chromium := findChromium(ctx, t)
 	install(ctx, t, ".")
-	dir, binary := t.TempDir(), filepath.Join(t.TempDir(), "corkline")
-	command(ctx, t, "../..", "go", "build", "-o", binary, "./cmd/corkline")
+	dir := t.TempDir()
+	binary, err := rig.Binary(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	page := start(ctx, t, binary, "quickstart", "--dir", dir)
 	found := page.await(ctx, t, `(?s)boards +(http://\S+)/\?.*agent +(http://\S+)/.*Loki +(http://\S+).*Prometheus +(http://\S+).*Ctrl-C stops everything`)
@@ -43,8 +46,7 @@ func TestBoards(t *testing.T) {
 	look.Env = append(os.Environ(), "CHROMIUM="+chromium)
 	var faults bytes.Buffer
 	look.Stdout, look.Stderr = &faults, t.Output()
-	err := look.Run()
-	if err != nil {
+	if err := look.Run(); err != nil {
 		t.Errorf("the boards are not right: %v\n%s", err, faults.String())
 	}
 }
