@@ -18,11 +18,13 @@ import (
 	"github.com/corkline/corkline/parsers"
 )
 
-// Sink takes records to where they are kept. Consume is synchronous: nil means
-// that every record of the batch is safe, and that the position of its lines
-// may be committed. It returns an error only when ctx ends first.
+// Sink takes records to where they are kept. Begin gives a batch its place
+// behind those that were begun before, and returns what delivers it, also while
+// they are on their way: nil means that every record of the batch is safe, and
+// that the position of its lines may be committed once those before it are. It
+// returns an error only when ctx ends first.
 type Sink interface {
-	Consume(ctx context.Context, b *parsers.Batch) error
+	Begin(b *parsers.Batch) (deliver func(ctx context.Context) error)
 }
 
 // pipeline reads the files of one source, parses and counts their lines, and
@@ -50,9 +52,10 @@ type pipeline struct {
 	unwritten prometheus.Counter // failures to write positions
 	spool     *spool.Spool       // of a source with syslog: its files are ours
 
-	free  []*work // at most two: one at the sink, one being filled
-	ahead *work   // for reading ahead
-	idle  int     // ticks without a flight
+	flights []*flight // the oldest first, at most maxFlights
+	free    []*work   // at most one more than flights
+	ahead   *work     // for reading ahead
+	idle    int       // ticks without a flight
 	// shippedBytes of lines, by this process.
 	shippedBytes int64
 	// pending are positions that were taken over but not written yet, and
@@ -133,13 +136,16 @@ type flight struct {
 	done chan error
 }
 
+// maxFlights are on their way at once: a batch is as slow as its largest stream,
+// and meanwhile the sink can take the other streams of the next one.
+const maxFlights = 2
+
 // run follows the files until ctx ends, then lets the batch at the sink
 // finish until abort ends. With once it returns when all that the files hold
 // has been consumed.
 func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 	ticker := time.NewTicker(p.poll)
 	defer ticker.Stop()
-	var inFlight *flight
 	for {
 		p.scan()
 		for ctx.Err() == nil && p.behind() {
@@ -147,10 +153,10 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 			if w == nil {
 				break
 			}
-			if err := p.land(ctx, inFlight, ticker.C); err != nil {
-				return err
+			if err := p.land(ctx, p.beside(w), ticker.C); err != nil {
+				return p.abandon(err)
 			}
-			inFlight = p.launch(abort, w)
+			p.launch(abort, w)
 			if !once && w.bytes < w.buffer.Most/2 && !w.buffer.Held {
 				break // all there was; let a batch gather until the next tick
 			}
@@ -159,7 +165,7 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 			continue // a packed file has yet to be looked into
 		}
 		if once || ctx.Err() != nil {
-			err := p.land(ctx, inFlight, ticker.C)
+			err := p.land(ctx, 0, ticker.C)
 			p.write()
 			if err == nil && once && ctx.Err() != nil && p.behind() {
 				err = fmt.Errorf("read source %q to its end: %w", p.source, ctx.Err())
@@ -167,19 +173,45 @@ func (p *pipeline) run(ctx, abort context.Context, once bool) error {
 			if err == nil && once {
 				p.settled()
 			}
-			return err
+			return p.abandon(err)
 		}
-		var err error
-		if inFlight, err = p.pause(ctx, inFlight, ticker.C); err != nil {
-			return err
+		if err := p.pause(ctx, ticker.C); err != nil {
+			return p.abandon(err)
 		}
 	}
 }
 
-// pause waits for the next tick, and settles a flight that ends meanwhile.
-func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) (*flight, error) {
+// beside tells how many flights a work may join: there are several only of a
+// backlog, when what a crash repeats is little beside it, and only when Loki
+// does not refuse to take again the first of them behind the last.
+func (p *pipeline) beside(w *work) int {
+	if len(p.flights) == 0 || w.buffer.Most < bufferBytes {
+		return 0
+	}
+	oldest, newest := w.times()
+	for _, f := range p.flights {
+		o, n := f.work.times()
+		oldest, newest = min(oldest, o), max(newest, n)
+	}
+	if newest-oldest > int64(maxSpread) {
+		return 0
+	}
+	return maxFlights - 1
+}
+
+// times of the oldest and the newest record.
+func (w *work) times() (oldest, newest int64) {
+	oldest, newest = math.MaxInt64, math.MinInt64
+	for i := range w.batch.Records {
+		oldest, newest = min(oldest, w.batch.Records[i].Time), max(newest, w.batch.Records[i].Time)
+	}
+	return oldest, newest
+}
+
+// pause waits for the next tick, and settles flights that end meanwhile.
+func (p *pipeline) pause(ctx context.Context, tick <-chan time.Time) error {
 	p.write()
-	if f == nil {
+	if len(p.flights) == 0 {
 		p.settled()
 		// Idle sources hold no memory. One that has half a line will need it.
 		if p.idle++; p.idle > idleTicks && !p.behind() {
@@ -188,19 +220,18 @@ func (p *pipeline) pause(ctx context.Context, f *flight, tick <-chan time.Time) 
 	}
 	for {
 		var done chan error
-		if f != nil {
-			p.idle, done = 0, f.done
+		if len(p.flights) > 0 {
+			p.idle, done = 0, p.flights[0].done
 		}
 		select {
 		case <-ctx.Done():
-			return f, nil
+			return nil
 		case <-tick:
-			return f, nil
+			return nil
 		case err := <-done:
-			if err := p.settle(f, err); err != nil {
-				return nil, err
+			if err := p.settle(err); err != nil {
+				return err
 			}
-			f = nil
 		}
 	}
 }
@@ -474,38 +505,55 @@ func stamp(r *parsers.Record, last int64, follows bool, latest int64) int64 {
 }
 
 // launch hands a work to the sink.
-func (p *pipeline) launch(abort context.Context, w *work) *flight {
+func (p *pipeline) launch(abort context.Context, w *work) {
 	f := &flight{w, make(chan error, 1)}
+	p.flights = append(p.flights, f)
 	if p.sink == nil {
 		f.done <- nil
-		return f
+		return
 	}
-	go func() { f.done <- p.sink.Consume(abort, &w.batch) }() // waited for by land and run
-	return f
+	deliver := p.sink.Begin(&w.batch)
+	go func() { f.done <- deliver(abort) }() // waited for by settle and abandon
 }
 
-// land waits for a flight. While it lasts, the lines behind it are counted.
-func (p *pipeline) land(ctx context.Context, f *flight, tick <-chan time.Time) error {
-	if f == nil {
-		return nil
-	}
+// land waits until no more than so many flights are left. While that lasts, the
+// lines behind them are counted.
+func (p *pipeline) land(ctx context.Context, left int, tick <-chan time.Time) error {
 	start := time.Now()
-	for {
+	for len(p.flights) > left {
 		select {
-		case err := <-f.done:
-			return p.settle(f, err)
+		case err := <-p.flights[0].done:
+			if err := p.settle(err); err != nil {
+				return err
+			}
+			start = time.Now()
 		case <-tick:
 			p.write()
 			if ctx.Err() == nil {
 				p.scan()
-				p.countAhead(f, time.Since(start) > lateFlight)
+				p.countAhead(p.flights[0], time.Since(start) > lateFlight)
 			}
 		}
 	}
+	return nil
 }
 
-// settle books a flight that has ended, and commits its positions.
-func (p *pipeline) settle(f *flight, err error) error {
+// abandon waits for the flights that are left when one has failed: they fail
+// for the same reason, and what they hold is not committed.
+func (p *pipeline) abandon(err error) error {
+	for _, f := range p.flights {
+		if other := <-f.done; err == nil {
+			err = other
+		}
+	}
+	p.flights = nil
+	return err
+}
+
+// settle books the oldest flight, which has ended, and commits its positions.
+func (p *pipeline) settle(err error) error {
+	f := p.flights[0]
+	p.flights = slices.Delete(p.flights, 0, 1)
 	if err != nil {
 		// The lines stay in their files, behind the committed position.
 		return fmt.Errorf("ship lines of source %q: %w", p.source, err)

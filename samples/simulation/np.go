@@ -64,7 +64,8 @@ type flow struct {
 // printed is what lines of a flow have in common.
 type printed struct {
 	head    string // the tokens from the table to the priority
-	action  string // labels of lines, and of packets
+	stream  string // labels of the stream, of lines, and of packets
+	action  string
 	packets string
 }
 
@@ -352,6 +353,7 @@ func (f *flow) print(l layout) printed {
 	}
 	return printed{
 		head:    string(appendf(head, " %s %s", f.action, priority)),
+		stream:  kept.sprintf("action=%q, direction=%q", f.action, direction),
 		action:  kept.sprintf("action=%q", f.action),
 		packets: kept.sprintf("policy=%q, rule=%q, direction=%q, action=%q", f.policy, rule, direction, f.action),
 	}
@@ -403,7 +405,7 @@ func (p *networkPolicy) write(l policyLine, era layout, out Output) {
 	p.line = append(p.clock.append(p.line[:0], l.at), ' ')
 	p.line = append(append(p.line, printed.head...), p.texts[l.from:l.to]...)
 	out.Line("antrea-networkpolicy", p.line)
-	out.Count("antrea-networkpolicy", printed.action, 1)
+	out.Count("antrea-networkpolicy", printed.stream, 1)
 	out.Count("corkline_networkpolicy_log_lines_total", printed.action, 1)
 	out.Count("corkline_networkpolicy_logged_packets_total", printed.packets, float64(l.packets))
 }

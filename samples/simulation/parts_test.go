@@ -92,9 +92,11 @@ func (r *reader) Line(definition string, line []byte) {
 	l.layouts[record.Layout.Name]++
 	l.feeder.Add(&record)
 	labels := record.Result(r.second).StreamLabels
-	for name, value := range labels {
-		r.streams[fmt.Sprintf("%s{%s=%q}", definition, name, value)]--
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, fmt.Sprintf("%s=%q", name, labels[name]))
 	}
+	r.streams[definition+"{"+strings.Join(pairs, ", ")+"}"]--
 }
 
 func (r *reader) Count(metric, labels string, n float64) {

@@ -174,10 +174,12 @@ func TestRun_Written(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := bytes.Count(log, []byte(" Drop "))
-		drops += n
-		if got := value(w.LogQL, fmt.Sprintf(`sum(count_over_time({cluster="simulated", node=%q, source="antrea-networkpolicy", action="Drop"}[201s]))`, simulation.NodeName(node))); got != float64(n) {
-			t.Errorf("on node %d are %v lines with Drop, want %d", node, got, n)
+		for _, direction := range []string{"Ingress", "Egress"} {
+			n := bytes.Count(log, []byte(" "+direction+" Drop "))
+			drops += n
+			if got := value(w.LogQL, fmt.Sprintf(`sum(count_over_time({cluster="simulated", node=%q, source="antrea-networkpolicy", action="Drop", direction=%q}[201s]))`, simulation.NodeName(node), direction)); got != float64(n) {
+				t.Errorf("on node %d are %v lines with %s Drop, want %d", node, got, direction, n)
+			}
 		}
 		if got := value(w.LogQL, fmt.Sprintf(`sum(count_over_time({cluster="simulated", node=%q, source="antrea-networkpolicy"}[201s]))`, simulation.NodeName(node))); got != float64(bytes.Count(log, []byte("\n"))) {
 			t.Errorf("on node %d are %v lines", node, got)

@@ -56,7 +56,7 @@ func TestAuth(t *testing.T) {
 		o.URL, o.MaxBackoff = server.URL, time.Millisecond
 		s := newSink(t, o)
 		got = nil
-		if err := s.Consume(t.Context(), batchOf("s", "one")); err != nil {
+		if err := s.Begin(batchOf("s", "one"))(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -73,7 +73,7 @@ func TestAuth(t *testing.T) {
 	token := write(t, "token", "old")
 	s := newSink(t, Options{URL: server.URL, MaxBackoff: time.Millisecond, Auth: Auth{BearerTokenFile: token}})
 	done := make(chan error, 1)
-	go func() { done <- s.Consume(t.Context(), batchOf("s", "one")) }()
+	go func() { done <- s.Begin(batchOf("s", "one"))(t.Context()) }()
 	until(t, s, "loki answered 401: check loki.tenant and credentials: Unauthorized")
 	if err := os.Remove(token); err != nil {
 		t.Fatal(err)
@@ -215,14 +215,14 @@ func TestTLS(t *testing.T) {
 		t.Helper()
 		s := newSink(t, Options{URL: url, MaxBackoff: time.Millisecond, TLS: o})
 		if want == "" {
-			if err := s.Consume(t.Context(), batchOf("s", "one")); err != nil {
+			if err := s.Begin(batchOf("s", "one"))(t.Context()); err != nil {
 				t.Error(err)
 			}
 			return
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- s.Consume(ctx, batchOf("s", "one")) }()
+		go func() { done <- s.Begin(batchOf("s", "one"))(ctx) }()
 		until(t, s, want)
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {

@@ -113,7 +113,7 @@ func BenchmarkBatch(b *testing.B) {
 		b.SetBytes(lineBytes(batch))
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := s.Consume(b.Context(), batch); err != nil {
+			if err := s.Begin(batch)(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -140,7 +140,7 @@ func TestBudget_Parallel(t *testing.T) {
 				for n := range values {
 					b.Records = append(b.Records, record(d, int64(k*values+n), fmt.Sprint("v", (n*7+i*11)%values)))
 				}
-				if err := s.Consume(t.Context(), b); err != nil {
+				if err := s.Begin(b)(t.Context()); err != nil {
 					t.Error(err)
 				}
 			}

@@ -18,12 +18,12 @@ type Entry struct {
 	Metadata [][2]string // names and values, in the order of the push
 }
 
-// Entries calls f with what Consume pushes for records of b (indices), and
+// Entries calls f with what Begin pushes for records of b (indices), and
 // with the labels of their stream: names and values, sorted by name. The line
 // is the record's, the labels are not to be changed. It stops at an error of f.
 func (s *Sink) Entries(b *parsers.Batch, records []int32, f func(labels [][2]string, e Entry) error) error {
 	sp := s.splitter()
-	sp.silent = true // Consume counts
+	sp.silent = true // Begin counts
 	one := parsers.Batch{Source: b.Source, Records: make([]parsers.Record, 1)}
 	known := map[*stream][][2]string{}
 	var encoded []byte
@@ -90,7 +90,7 @@ func eachField(message []byte, f func(tag byte, value []byte) error) error {
 }
 
 // Push entries of the stream with these labels (names and values), which are
-// in the order of their times. It answers for them as Consume does;
+// in the order of their times. It answers for them as Begin does;
 // Options.Refused gets a batch whose records are the entries. The sink's own
 // labels and its budget do not come in.
 func (s *Sink) Push(ctx context.Context, labels [][2]string, entries []Entry) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/corkline/corkline/parsers"
 )
 
-// What is pushed from entries is byte for byte what Consume pushed.
+// What is pushed from entries is byte for byte what Begin pushed.
 func TestEntries(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := words(1, 2)
@@ -51,7 +51,7 @@ func TestEntries(t *testing.T) {
 			rt.Fatal(err)
 		}
 		s.form.packed.Store(packed)
-		if err := s.Consume(t.Context(), b); err != nil {
+		if err := s.Begin(b)(t.Context()); err != nil {
 			rt.Fatal(err)
 		}
 		want := bodies

@@ -79,7 +79,7 @@ func TestForm(t *testing.T) {
 		var log strings.Builder
 		s := newSink(t, Options{URL: server.URL, Probe: probe, MaxBackoff: time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		for range 2 { // what was learnt is known
-			if err := s.Consume(t.Context(), batchOf("s", "one", "two")); err != nil {
+			if err := s.Begin(batchOf("s", "one", "two"))(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -166,7 +166,7 @@ func TestStreamsSideBySide(t *testing.T) {
 		}
 		return respond(http.StatusNoContent, ""), nil
 	})}})
-	if err := s.Consume(t.Context(), b); err != nil {
+	if err := s.Begin(b)(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if tries := slices.Sorted(maps.Values(seen)); !slices.Equal(tries, append(slices.Repeat([]int{1}, maxPushes), 6)) {
@@ -195,7 +195,7 @@ func TestMaxAge(t *testing.T) {
 	for i, age := range []time.Duration{2 * time.Hour, time.Minute, 90 * time.Minute, -time.Hour, 59 * time.Minute} {
 		b.Records = append(b.Records, record(d, now.Add(-age).UnixNano(), fmt.Sprintf("%c", 'a'+i%2)))
 	}
-	if err := s.Consume(t.Context(), b); err != nil {
+	if err := s.Begin(b)(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	const reason = "older than 1h0m0s (loki.max_age)"

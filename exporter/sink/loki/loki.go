@@ -1,6 +1,6 @@
 // Package loki pushes records to Grafana Loki and answers for each of them:
-// Consume returns nil only when every record of a batch is in Loki or was
-// refused by it for good and stored elsewhere.
+// a batch is delivered only when every record of it is in Loki or was refused
+// by it for good and stored elsewhere.
 package loki
 
 import (
@@ -97,6 +97,7 @@ type Sink struct {
 	metrics    *Metrics
 	health     health
 	form       form
+	order      order
 	splitter   func() *splitter
 	splitters  sync.Pool  // of *splitter
 	encoding   sync.Mutex // held while a request is encoded
@@ -134,6 +135,7 @@ func New(o Options) (*Sink, error) {
 		refused:    o.Refused,
 		metrics:    o.Metrics,
 		health:     health{log: o.Log, faults: make(map[string]bool)},
+		order:      order{last: make(map[string]chan struct{})},
 	}
 	if s.timeout == 0 {
 		s.timeout = defaultTimeout
@@ -243,9 +245,11 @@ func (s *Sink) Close() error {
 	return nil
 }
 
-// Consume returns nil when every record of b is in Loki or was taken by
-// Options.Refused. Whatever else happens is retried, with the same bytes and
-// for as long as it takes; the only error is that of ctx.
+// Begin gives b its turns behind the batches that were begun before, and
+// returns what delivers it, which has to be called, and may be while earlier
+// ones are still on their way. That returns nil when every record of b is in
+// Loki or was taken by Options.Refused. Whatever else happens is retried, with
+// the same bytes and for as long as it takes; the only error is that of ctx.
 //
 // A request carries one stream only. For a request with more of them an
 // ingester tells what became of the last one and is silent about the others
@@ -253,42 +257,52 @@ func (s *Sink) Close() error {
 // entries that it dropped.
 //
 // The requests of different streams are on their way at the same time, those
-// of one stream one after the other: Loki refuses what comes long behind the
-// newest entry of its stream.
-func (s *Sink) Consume(ctx context.Context, b *parsers.Batch) error {
-	if err := s.probe(ctx); err != nil {
-		return fmt.Errorf("ask loki for its version: %w", err)
-	}
+// of one stream one after the other, in the order of their batches: Loki
+// refuses what comes long behind the newest entry of its stream.
+func (s *Sink) Begin(b *parsers.Batch) (deliver func(ctx context.Context) error) {
 	split := s.splitters.Get().(*splitter)
-	defer s.splitters.Put(split)
 	streams := split.streams(b)
-	if len(streams) == 1 || len(streams) > 1 && !s.health.good() {
-		// A Loki that may be away shall not take some streams of a batch, and
-		// again after a crash, while the batch waits for the others.
-		if err := s.sendStream(ctx, b, streams[0]); err != nil {
-			return err
+	turns := s.order.queue(streams)
+	return func(ctx context.Context) error {
+		defer s.splitters.Put(split)
+		errs := make([]error, len(streams))
+		first := 0
+		if len(streams) > 0 && (len(streams) == 1 || !s.health.good()) {
+			// A Loki that may be away shall not take some streams of a batch, and
+			// again after a crash, while the batch waits for the others.
+			errs[0] = s.sendStream(ctx, b, streams[0], turns[0])
+			first = 1
 		}
-		streams = streams[1:]
+		pushes := make(chan struct{}, maxPushes)
+		var wait sync.WaitGroup
+		for i := first; i < len(streams); i++ {
+			pushes <- struct{}{}
+			wait.Go(func() {
+				errs[i] = s.sendStream(ctx, b, streams[i], turns[i])
+				<-pushes
+			})
+		}
+		wait.Wait()
+		return errors.Join(errs...)
 	}
-	errs := make([]error, len(streams))
-	turns := make(chan struct{}, maxPushes)
-	var wait sync.WaitGroup
-	for i, st := range streams {
-		turns <- struct{}{}
-		wait.Go(func() {
-			errs[i] = s.sendStream(ctx, b, st)
-			<-turns
-		})
-	}
-	wait.Wait()
-	return errors.Join(errs...)
 }
 
 // maxPushes of one batch are on their way at the same time.
 const maxPushes = 8
 
-// sendStream sees to the records of one stream.
-func (s *Sink) sendStream(ctx context.Context, b *parsers.Batch, st *stream) error {
+// sendStream sees to the records of one stream, when it is their turn.
+func (s *Sink) sendStream(ctx context.Context, b *parsers.Batch, st *stream, t turn) error {
+	defer s.order.end(st, t)
+	if t.before != nil {
+		select {
+		case <-t.before:
+		case <-ctx.Done():
+			return fmt.Errorf("push to loki: %w", ctx.Err())
+		}
+	}
+	if err := s.probe(ctx); err != nil {
+		return fmt.Errorf("ask loki for its version: %w", err)
+	}
 	records, err := s.young(ctx, b, st.records)
 	if err == nil {
 		err = s.send(ctx, b, st, records)

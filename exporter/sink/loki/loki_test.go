@@ -146,7 +146,7 @@ func TestRequest(t *testing.T) {
 	}))
 	defer server.Close()
 	s := newSink(t, Options{URL: server.URL, Tenant: "net", UserAgent: "corkline/1"})
-	if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
+	if err := s.Begin(batchOf("s", "a"))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
@@ -160,7 +160,7 @@ func TestRequest(t *testing.T) {
 	if path != PushPath {
 		t.Errorf("path is %q", path)
 	}
-	if err := s.Consume(t.Context(), &parsers.Batch{Source: "s"}); err != nil {
+	if err := s.Begin(&parsers.Batch{Source: "s"})(t.Context()); err != nil {
 		t.Errorf("empty batch: %v", err)
 	}
 }
@@ -244,7 +244,7 @@ func TestFaults(t *testing.T) {
 					return nil
 				},
 			})
-			if err := s.Consume(t.Context(), batchOf("s", "one", "two", "three")); err != nil {
+			if err := s.Begin(batchOf("s", "one", "two", "three"))(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			state := s.State()
@@ -320,7 +320,7 @@ func TestNarrow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Consume(context.Background(), b); err != nil {
+		if err := s.Begin(b)(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		if len(want) == 0 && len(loki.lines) == 0 {
@@ -354,7 +354,7 @@ func TestReason(t *testing.T) {
 				return nil
 			},
 		})
-		if err := s.Consume(t.Context(), batchOf("s", "x")); err != nil || got != c.want {
+		if err := s.Begin(batchOf("s", "x"))(t.Context()); err != nil || got != c.want {
 			t.Errorf("got %q, %v, want %q", got, err, c.want)
 		}
 	}
@@ -377,7 +377,7 @@ func TestRefusedFails(t *testing.T) {
 				return nil
 			},
 		})
-		if err := s.Consume(t.Context(), batchOf("s", "one", "bad", "two")); err != nil {
+		if err := s.Begin(batchOf("s", "one", "bad", "two"))(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{"one", "two"}, loki.all()); diff != "" || tries != 4 {
@@ -392,7 +392,7 @@ func TestNoRefused(t *testing.T) {
 		s := newSink(t, Options{URL: "http://loki", Client: &http.Client{Transport: &fakeLoki{tb: t}}})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if err := s.Consume(ctx, batchOf("s", "bad")); !errors.Is(err, context.DeadlineExceeded) {
+		if err := s.Begin(batchOf("s", "bad"))(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -418,7 +418,7 @@ func TestBackoff(t *testing.T) {
 				return response, nil
 			})},
 		})
-		if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
+		if err := s.Begin(batchOf("s", "a"))(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for i, milliseconds := range []int{100, 200, 400, 800, 1600, 3200, 6400, 8000, 8000, 8000, 8000} {
@@ -450,7 +450,7 @@ func TestBackoff_Away(t *testing.T) {
 				}
 				return respond(204, ""), nil
 			})}})
-			if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
+			if err := s.Begin(batchOf("s", "a"))(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if late := time.Since(back); late > awayBackoff {
@@ -476,7 +476,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- s.Consume(ctx, batchOf("s", "a")) }()
+		go func() { done <- s.Begin(batchOf("s", "a"))(ctx) }()
 
 		synctest.Wait()                // in the first request
 		<-time.After(10 * time.Second) // of the bubble's clock
@@ -497,7 +497,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 		}
 
 		ctx, cancel = context.WithCancel(t.Context())
-		go func() { done <- s.Consume(ctx, batchOf("s", "a")) }()
+		go func() { done <- s.Begin(batchOf("s", "a"))(ctx) }()
 		synctest.Wait()
 		cancel() // within a request
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -533,7 +533,7 @@ func TestLog(t *testing.T) {
 		})
 		push := func() {
 			t.Helper()
-			if err := s.Consume(t.Context(), batchOf("s", "a")); err != nil {
+			if err := s.Begin(batchOf("s", "a"))(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -559,8 +559,8 @@ func TestLog(t *testing.T) {
 	})
 }
 
-// Sources at once, while requests fail at random places: each gets all its
-// lines through, in order, and pooled buffers never mix.
+// Sources and batches at once, while requests fail at random places: each source
+// gets all its lines through, in order, and pooled buffers never mix.
 func TestConcurrent(t *testing.T) {
 	loki := &fakeLoki{tb: t}
 	var n atomic.Int64
@@ -606,9 +606,12 @@ func TestConcurrent(t *testing.T) {
 					}
 					b.Records = append(b.Records, record(d, int64(at), line))
 				}
-				if err := s.Consume(t.Context(), b); err != nil {
-					t.Errorf("source %s: %v", source, err)
-				}
+				deliver := s.Begin(b)
+				wg.Go(func() {
+					if err := deliver(t.Context()); err != nil {
+						t.Errorf("source %s: %v", source, err)
+					}
+				})
 			}
 		})
 	}
@@ -625,6 +628,102 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
+// A batch passes by the one before it, but in the streams that they share.
+func TestOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var log []string
+		answers := map[string]chan int{}
+		for _, line := range []string{"a 1", "b 1", "a 2", "c 2", "a 3"} {
+			answers[line] = make(chan int)
+		}
+		s := newSink(t, Options{URL: "http://loki", Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			line := pushedLine(t, r)
+			mu.Lock()
+			log = append(log, line)
+			mu.Unlock()
+			select {
+			case code := <-answers[line]:
+				return respond(code, ""), nil
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		})}})
+		s.health.answered(time.Now(), true)
+		d := words(1, 1)
+		batch := func(lines ...string) *parsers.Batch {
+			b := &parsers.Batch{Source: "s"}
+			for i, line := range lines {
+				b.Records = append(b.Records, record(d, int64(i), line))
+			}
+			return b
+		}
+		done := make(chan int, 3)
+		deliver := func(n int, ctx context.Context, b *parsers.Batch) {
+			deliver := s.Begin(b)
+			go func() {
+				if err := deliver(ctx); (err != nil) != (ctx.Err() != nil) {
+					t.Errorf("batch %d: %v", n, err)
+				}
+				done <- n
+			}()
+		}
+		sent := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			slices.Sort(log)
+			if !slices.Equal(log, want) {
+				t.Errorf("%q are on their way, want %q", log, want)
+			}
+			log = log[:0]
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		deliver(1, t.Context(), batch("a 1", "b 1"))
+		deliver(2, t.Context(), batch("a 2", "c 2"))
+		deliver(3, ctx, batch("a 3"))
+		sent("a 1", "b 1", "c 2")
+		answers["c 2"] <- 204
+		answers["b 1"] <- 204
+		answers["a 1"] <- 503
+		sent()
+		answers["a 1"] <- 204 // when it is tried again
+		if n := <-done; n != 1 {
+			t.Errorf("batch %d was done first", n)
+		}
+		sent("a 1", "a 2")
+		cancel()
+		if n := <-done; n != 3 {
+			t.Errorf("batch %d ended with its context", n)
+		}
+		answers["a 2"] <- 204
+		<-done
+		sent()
+		if len(s.order.last) > 0 {
+			t.Errorf("%d streams are remembered", len(s.order.last))
+		}
+	})
+}
+
+// pushedLine of a request with one entry.
+func pushedLine(t *testing.T, r *http.Request) string {
+	body, err := io.ReadAll(r.Body)
+	r.Body.Close()
+	if err == nil {
+		body, err = s2.Decode(nil, body)
+	}
+	var streams []lokitest.Stream
+	if err == nil {
+		streams, err = lokitest.Decode(body)
+	}
+	if err != nil || len(streams) != 1 || len(streams[0].Entries) != 1 {
+		t.Errorf("decode %v: %v", streams, err)
+		return ""
+	}
+	return streams[0].Entries[0].Line
+}
+
 // A transport may go on reading a body after it has answered.
 func TestBufferIsNotReusedWhileRead(t *testing.T) {
 	var open []io.ReadCloser
@@ -635,7 +734,7 @@ func TestBufferIsNotReusedWhileRead(t *testing.T) {
 	want := make([]string, 5)
 	for i := range want {
 		want[i] = fmt.Sprintf("line %d", i)
-		if err := s.Consume(t.Context(), batchOf("s", want[i])); err != nil {
+		if err := s.Begin(batchOf("s", want[i]))(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
