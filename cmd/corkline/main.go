@@ -91,7 +91,9 @@ func run(ctx context.Context, log *slog.Logger, command any) error {
 		Run(ctx context.Context, log *slog.Logger) error
 	}:
 		return c.Run(ctx, log)
-	case interface{ Run(ctx context.Context) error }:
+	case interface {
+		Run(ctx context.Context) error
+	}:
 		return c.Run(ctx)
 	case interface{ Run() error }:
 		return c.Run()
