@@ -14,7 +14,7 @@ func alone(layouts []*Layout) []bool {
 	for i, l := range layouts {
 		is[i] = true
 		if l.pattern != nil {
-			all[i] = newAutomaton(l.pattern.tree)
+			all[i] = newAutomaton(l.pattern.tree())
 		}
 		for _, before := range all[:i] {
 			is[i] = is[i] && all[i].apart(before)

@@ -18,10 +18,10 @@ func TestApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := newAutomaton(p.tree).apart(newAutomaton(q.tree)); got != want {
+		if got := newAutomaton(p.tree()).apart(newAutomaton(q.tree())); got != want {
 			t.Errorf("%s and %s apart: %v", a, b, got)
 		}
-		if got := newAutomaton(q.tree).apart(newAutomaton(p.tree)); got != want {
+		if got := newAutomaton(q.tree()).apart(newAutomaton(p.tree())); got != want {
 			t.Errorf("%s and %s apart: %v", b, a, got)
 		}
 	}
@@ -54,7 +54,7 @@ func TestApart_Random(t *testing.T) {
 	were := 0
 	rapid.Check(t, func(t *rapid.T) {
 		all := []*pattern{patterns.Draw(t, "one"), patterns.Draw(t, "other")}
-		if !newAutomaton(all[0].tree).apart(newAutomaton(all[1].tree)) {
+		if !newAutomaton(all[0].tree()).apart(newAutomaton(all[1].tree())) {
 			return
 		}
 		were++

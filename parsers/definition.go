@@ -271,11 +271,19 @@ func shippedTexts() (map[string][]byte, error) {
 	}
 	texts := map[string][]byte{}
 	for _, entry := range entries {
-		if texts[entry.Name()], err = shipped.ReadFile("definitions/" + entry.Name()); err != nil {
-			return nil, fmt.Errorf("read shipped definition: %w", err)
+		if texts[entry.Name()], err = shippedText(entry.Name()); err != nil {
+			return nil, err
 		}
 	}
 	return texts, nil
+}
+
+func shippedText(file string) ([]byte, error) {
+	text, err := shipped.ReadFile("definitions/" + file)
+	if err != nil {
+		return nil, fmt.Errorf("read shipped definition: %w", err)
+	}
+	return text, nil
 }
 
 // Names gives the names in order.
@@ -310,7 +318,8 @@ func Compile(form Form, doc *strict.Document, prefix string) (*Definition, stric
 	c := &compilation{form: form, doc: doc, prefix: prefix, definition: &Definition{
 		Name: form.Name, About: form.About, Files: form.Files, absent: form.Absent, timeField: -1,
 	}}
-	c.definition.alone = sync.OnceValue(func() []bool { return alone(c.definition.Layouts) })
+	d := c.definition // alone: the rest of the compilation is not to be held
+	d.alone = sync.OnceValue(func() []bool { return alone(d.Layouts) })
 	c.run()
 	if len(c.faults) > 0 {
 		c.faults.Sort()

@@ -62,9 +62,11 @@ func (w Written) fault(key, format string, args ...any) strict.Fault {
 // extend or replace them, and extend each other.
 type Library struct {
 	Set
-	order   []string
-	written map[string]Written
-	own     map[string]bool
+	order []string
+	own   map[string]Written
+	// shipped reads one that is not a user's own. Its text is seldom asked for, and
+	// those of all would hold a MiB.
+	shipped func(name string) Written
 }
 
 // Compose compiles the shipped definitions and a user's own, those with faults
@@ -99,15 +101,24 @@ func (l *Library) InOrder() []string { return l.order }
 
 // File that a user's own definition is written in; empty for a shipped one.
 func (l *Library) File(name string) string {
-	if !l.own[name] {
+	w, own := l.own[name]
+	if !own {
 		return ""
 	}
-	return l.written[name].Doc.File()
+	return w.Doc.File()
 }
 
 // Fault makes a fault at a key of a definition.
 func (l *Library) Fault(name, key, format string, args ...any) strict.Fault {
-	return l.written[name].fault(key, format, args...)
+	return l.written(name).fault(key, format, args...)
+}
+
+// written gives a definition of the library before it was compiled.
+func (l *Library) written(name string) Written {
+	if w, own := l.own[name]; own {
+		return w
+	}
+	return l.shipped(name)
 }
 
 // shippedLibrary is compiled but once.
@@ -126,8 +137,19 @@ func compileShipped() (*Library, strict.Faults) {
 		all = append(all, ReadDefinition(name, texts[name]))
 	}
 	library, faults := (&Library{}).with(all)
-	library.own = nil
+	library.own, library.shipped = nil, readShipped
 	return library, faults
+}
+
+// readShipped reads one of the shipped definitions that there are.
+func readShipped(name string) Written {
+	file := name + ".yaml"
+	text, err := shippedText(file)
+	w := ReadDefinition(file, text)
+	if err != nil {
+		w.faults = append(w.faults, w.fault("", "%s", err))
+	}
+	return w
 }
 
 // with gives a library that has more definitions, those with faults left out.
@@ -141,25 +163,25 @@ func (l *Library) with(own []Written) (*Library, strict.Faults) {
 	for i := range own {
 		c.compose(i)
 	}
-	more := &Library{Set: Set{}, written: map[string]Written{}, own: map[string]bool{}}
+	more := &Library{Set: Set{}, own: map[string]Written{}, shipped: l.shipped}
 	for _, name := range l.order {
 		if c.named(name) < 0 {
-			more.add(name, l.written[name], l.Set[name])
+			more.add(name, l.Set[name])
 		}
 	}
 	for _, i := range c.order {
 		if done := c.done[i]; c.named(done.definition.Name) == i {
-			more.add(done.definition.Name, done.written, done.definition)
-			more.own[done.definition.Name] = true
+			more.add(done.definition.Name, done.definition)
+			more.own[done.definition.Name] = done.written
 		}
 	}
 	c.faults.Sort()
 	return more, c.faults
 }
 
-func (l *Library) add(name string, w Written, d *Definition) {
+func (l *Library) add(name string, d *Definition) {
 	l.order = append(l.order, name)
-	l.written[name], l.Set[name] = w, d
+	l.Set[name] = d
 }
 
 // composer puts definitions on a base library.
@@ -293,8 +315,8 @@ func (c *composer) extended(i int) (base Written, faults strict.Faults, ok bool)
 		done := c.compose(k)
 		return done.written, nil, done.definition != nil
 	}
-	if base, ok = c.base.written[name]; ok {
-		return base, nil, true
+	if c.base.Set[name] != nil {
+		return c.base.written(name), nil, true
 	}
 	names := slices.Concat(c.base.Names(), slices.Collect(maps.Keys(c.starts)), slices.Collect(maps.Keys(c.changes)))
 	slices.Sort(names)

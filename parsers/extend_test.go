@@ -55,11 +55,14 @@ func readAll(t testing.TB, texts ...string) []Written {
 
 func testLibrary(t testing.TB) *Library {
 	t.Helper()
-	library, faults := (&Library{}).with(readAll(t, "base.yaml\n"+baseFormat, "other.yaml\n"+otherFormat))
+	all := readAll(t, "base.yaml\n"+baseFormat, "other.yaml\n"+otherFormat)
+	library, faults := (&Library{}).with(all)
 	if err := faults.Err(); err != nil {
 		t.Fatal(err)
 	}
-	library.own = nil
+	library.own, library.shipped = nil, func(name string) Written {
+		return all[slices.IndexFunc(all, func(w Written) bool { return w.Name() == name })]
+	}
 	return library
 }
 

@@ -138,7 +138,8 @@ func (c *compilation) extractStep(at string, form ExtractForm, expander *grokExp
 		if fast := s.pattern.fast; fast != nil {
 			s.starts = &fast.start.first
 		}
-		s.begins, s.holds = []byte(literalStart(s.pattern.tree)), []byte(literalWithin(s.pattern.tree))
+		tree := s.pattern.tree()
+		s.begins, s.holds = []byte(literalStart(tree)), []byte(literalWithin(tree))
 	case form.JSON != nil:
 		s.json, err = newJSONPlan(c.named(at+".json", form.JSON), c.secrets)
 		c.untyped = true

@@ -22,7 +22,6 @@ type pattern struct {
 	slow   string                // why it is nil
 	names  []string              // of the groups, "" for those without
 	source string                // expanded
-	tree   *syntax.Regexp
 
 	mu       sync.Mutex
 	prefixes map[int]*regexp.Regexp // of so many elements, as Closest asked for them
@@ -43,7 +42,7 @@ func parsePattern(source string) (*pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pattern{names: tree.CapNames(), source: source, tree: tree}
+	p := &pattern{names: tree.CapNames(), source: source}
 	p.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(source) }) // what can be parsed compiles
 	seen := map[string]bool{}
 	for _, name := range p.names {
@@ -55,22 +54,33 @@ func parsePattern(source string) (*pattern, error) {
 	return p, nil
 }
 
+// tree parses the expression again: held, those of all definitions take half a MiB.
+func (p *pattern) tree() *syntax.Regexp {
+	tree, err := syntax.Parse(p.source, syntax.Perl)
+	if err != nil {
+		return &syntax.Regexp{Op: syntax.OpNoMatch} // cannot be: it was parsed before
+	}
+	return tree
+}
+
 // share makes the matchers of patterns. It finds the elements that all begin
 // with, so that a line is searched for them once. They end with plain text:
 // nothing behind it can change how they match.
 func share(patterns []*pattern) {
 	shared := math.MaxInt
-	for _, p := range patterns {
+	trees := make([]*syntax.Regexp, len(patterns))
+	for i, p := range patterns {
+		trees[i] = p.tree()
 		n := 0
-		for first := patterns[0].tree.Sub; n < min(len(first), len(p.tree.Sub)) && first[n].Equal(p.tree.Sub[n]); n++ {
+		for first, subs := trees[0].Sub, trees[i].Sub; n < min(len(first), len(subs)) && first[n].Equal(subs[n]); n++ {
 		}
 		shared = min(shared, n)
 	}
-	for shared > 0 && (len(patterns) == 1 || !isText(patterns[0].tree.Sub[shared-1])) {
+	for shared > 0 && (len(patterns) == 1 || !isText(trees[0].Sub[shared-1])) {
 		shared--
 	}
-	for _, p := range patterns {
-		p.fast, p.slow = compileMatcher(p.tree, len(p.names)-1, shared)
+	for i, p := range patterns {
+		p.fast, p.slow = compileMatcher(trees[i], len(p.names)-1, shared)
 	}
 }
 
@@ -100,8 +110,9 @@ func (p *pattern) match(s *search) bool {
 // pattern that matched from its start, the column (bytes, from 1) behind the
 // last one that leaves no choice, and what was expected there.
 func (p *pattern) reached(line []byte) (elements, column int, expected string) {
-	subs := p.tree.Sub
-	if p.tree.Op != syntax.OpConcat {
+	whole := p.tree()
+	subs := whole.Sub
+	if whole.Op != syntax.OpConcat {
 		return 0, 1, p.source
 	}
 	column = 1
@@ -139,7 +150,7 @@ func (p *pattern) prefix(n int) *regexp.Regexp {
 	defer p.mu.Unlock()
 	re, ok := p.prefixes[n]
 	if !ok {
-		tree := &syntax.Regexp{Op: syntax.OpConcat, Sub: p.tree.Sub[:n]}
+		tree := &syntax.Regexp{Op: syntax.OpConcat, Sub: p.tree().Sub[:n]}
 		re, _ = regexp.Compile(tree.String())
 		if p.prefixes == nil {
 			p.prefixes = map[int]*regexp.Regexp{}

@@ -69,10 +69,9 @@ func main() {
 	command, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
 
-	ctx := signalContext()
-	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err := command.Run(); err != nil {
+	// The grammar of all commands is not held while one of them runs.
+	selected := command.Selected().Target.Addr().Interface()
+	if err := run(signalContext(), slog.New(slog.NewTextHandler(os.Stderr, nil)), selected); err != nil {
 		if !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "corkline: "+err.Error())
 		}
@@ -82,6 +81,24 @@ func main() {
 			code = coder.ExitCode()
 		}
 		os.Exit(code)
+	}
+}
+
+// run a command, which takes what it needs.
+func run(ctx context.Context, log *slog.Logger, command any) error {
+	switch c := command.(type) {
+	case interface {
+		Run(ctx context.Context, log *slog.Logger) error
+	}:
+		return c.Run(ctx, log)
+	case interface {
+		Run(ctx context.Context) error
+	}:
+		return c.Run(ctx)
+	case interface{ Run() error }:
+		return c.Run()
+	default:
+		panic(fmt.Sprintf("%T has no Run", command)) // the command is wrong
 	}
 }
 
