@@ -161,10 +161,11 @@ func (t *Tailer) await(c *content) error {
 // catchUp opens the files that came to path and were rotated away from it again
 // since the last look.
 func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
-	old := t.at[path]
-	if old == nil {
+	at, ok := t.at[path]
+	if !ok {
 		return nil
 	}
+	old := at.file
 	known := []identity{old.id}
 	if old.content != nil && old.content.packed == nil && old.content.deleted() {
 		// Perhaps it was compressed.
@@ -175,8 +176,8 @@ func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
 		}
 		known = append(known, s.id)
 	}
-	targets := []string{old.target}
-	if now := resolve(path); now != old.target {
+	targets := []string{at.target}
+	if now := resolve(path); now != at.target {
 		targets = append(targets, now) // a link to another file
 	}
 	var faults []error
@@ -195,17 +196,11 @@ func (t *Tailer) catchUp(path string, present map[identity]sighting) []error {
 // known, but for the one that path leads to now.
 func (t *Tailer) later(target, path string, known []identity, since time.Time) ([]sighting, error) {
 	t.pauseHere()
-	later, err := siblings(target, known, since)
+	later, err := siblings(target, known, since, target != resolve(path))
 	if isGone(err) {
 		return nil, nil
 	}
-	if err != nil || target == resolve(path) {
-		return later, err
-	}
-	if s, err := t.sight(target); err == nil && !slices.Contains(known, s.id) {
-		later = append(later, s)
-	}
-	return later, nil
+	return later, err
 }
 
 // addRotated opens files that were rotated away from path, where target was,
@@ -222,7 +217,7 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 				return faults
 			}
 			if f := t.byID[s.id]; f != nil {
-				t.at[path] = f
+				t.at[path] = last{f, target}
 			}
 			continue // a visit to it says what else is wrong
 		}
@@ -246,7 +241,7 @@ func (t *Tailer) addRotated(rotated []sighting, path, target string, present map
 			t.moving[path] = t.moving[path] || err == nil || passing(err)
 			return faults
 		}
-		t.at[path] = f // what comes to path next was rotated after it
+		t.at[path] = last{f, target} // what comes to path next was rotated after it
 	}
 	return faults
 }
@@ -531,10 +526,14 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		return faults
 	}
 	for _, m := range dropped {
-		t.positions.drop(m)
+		if !t.follows(m) {
+			t.positions.drop(m)
+		}
 	}
 	for _, m := range missed {
-		t.positions.miss(m, t.now())
+		if !t.follows(m) {
+			t.positions.miss(m, t.now())
+		}
 	}
 	for _, k := range files {
 		if lost, ok := errors.AsType[*LostError](k.err); ok && slices.Contains(missed, k.mark) {
@@ -542,6 +541,12 @@ func (t *Tailer) recoverPath(path string, files []*kept, present map[identity]si
 		}
 	}
 	return faults
+}
+
+// follows reports whether a position is that of a file that is followed. One that
+// tells nothing is taken over by the next file of its inode.
+func (t *Tailer) follows(m *mark) bool {
+	return slices.ContainsFunc(t.files, func(f *File) bool { return f.mark == m })
 }
 
 // locate finds the file of a kept position by its identity: at a matched path, or

@@ -14,18 +14,21 @@ import (
 
 // siblings returns, oldest first, the files that were rotated away from path
 // after those in known. If none of known is there any more, it returns those
-// that were written to since.
-func siblings(path string, known []identity, since time.Time) ([]sighting, error) {
+// that were written to since. What is at path itself comes last, if asked for: in
+// the same listing, so that no rotation in between puts it before another.
+func siblings(path string, known []identity, since time.Time, itself bool) ([]sighting, error) {
 	path = resolve(path)
 	listed, err := list(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
 	base, newest := filepath.Base(path), ""
-	var rotated []sighting
+	var rotated, last []sighting
 	for _, s := range listed {
 		stamp, ok := rotation(base, filepath.Base(s.path))
 		switch {
+		case itself && s.path == path && !slices.Contains(known, s.id):
+			last = append(last, s)
 		case !ok:
 		case !slices.Contains(known, s.id):
 			rotated = append(rotated, s)
@@ -44,7 +47,8 @@ func siblings(path string, known []identity, since time.Time) ([]sighting, error
 		return cmp.Or(byRotation(base)(a, b), strings.Compare(a.path, b.path))
 	})
 	// While a file is being packed it is there twice.
-	return slices.CompactFunc(rotated, func(packed, plain sighting) bool { return packed.path == plain.path+packedExt }), nil
+	rotated = slices.CompactFunc(rotated, func(packed, plain sighting) bool { return packed.path == plain.path+packedExt })
+	return append(rotated, last...), nil
 }
 
 // listings is how often a folder is listed until two listings agree.

@@ -75,7 +75,7 @@ type Tailer struct {
 	mu          sync.Mutex
 	files       []*File // oldest first
 	byID        map[identity]*File
-	at          map[string]*File // the file last seen at a matched path
+	at          map[string]last // by matched path
 	chains      []*chain
 	unpacking   [2]*File             // by Cursor: the packed file that is being read
 	partial     map[identity]partial // packed files that are waited for
@@ -108,6 +108,13 @@ type chain struct {
 	turn  [2]uint64 // by Cursor: when it was last read
 	next  int64     // that of its first unread file
 	idle  uint64    // the scan since which it had nothing more to read
+}
+
+// last is the file last seen at a matched path, and where it was rotated from:
+// the path, or what it linked to then. The file may have come from another path.
+type last struct {
+	file   *File
+	target string
 }
 
 // partial is a packed file without an end.
@@ -165,7 +172,7 @@ func New(o Options) (*Tailer, error) {
 		spread:       o.Spread,
 		now:          o.Now,
 		byID:         make(map[identity]*File),
-		at:           make(map[string]*File),
+		at:           make(map[string]last),
 		partial:      make(map[identity]partial),
 		inspected:    make(map[identity]*inspection),
 		turnBytes:    turnBytes,
@@ -316,7 +323,7 @@ func (t *Tailer) revisit(f *File, present map[identity]sighting) error {
 // visit takes note of what lies at a matched path.
 func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []error) {
 	settled := true
-	if old := t.at[s.path]; old != nil && old.id != s.id {
+	if old := t.at[s.path].file; old != nil && old.id != s.id {
 		faults = t.catchUp(s.path, present)
 		again, err := t.sight(s.path)
 		settled = len(faults) == 0
@@ -341,8 +348,8 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 	}
 	// If the folder moved meanwhile, the next Scan searches it from the same
 	// file again, so that a rotation in between is not missed.
-	if f != nil && settled {
-		t.at[s.path] = f
+	if f != nil && settled && t.at[s.path].file != f {
+		t.at[s.path] = last{f, resolve(s.path)}
 	}
 	return faults
 }
@@ -493,7 +500,7 @@ func (t *Tailer) left(f *File) bool {
 // after it: that search starts from the last file of a path, and after a
 // restart from the last whose content can be told.
 func (t *Tailer) succeeded(f *File) bool {
-	if t.at[f.path] == f {
+	if t.at[f.path].file == f {
 		return false
 	}
 	return f.prefix.bytes == 0 || f.followed()
@@ -509,7 +516,7 @@ func (t *Tailer) forget(f *File) error {
 func (t *Tailer) unfollow(f *File) error {
 	delete(t.byID, f.id)
 	for path, at := range t.at {
-		if at == f {
+		if at.file == f {
 			delete(t.at, path)
 		}
 	}
@@ -704,7 +711,7 @@ func (t *Tailer) leave(f *File) error {
 		return nil
 	case err == nil && s.path != "":
 		t.positions.move(map[*mark]identity{f.mark: s.id})
-	case t.at[f.path] == f:
+	case t.at[f.path].file == f:
 		t.positions.finish(f.mark, f.modified)
 	default:
 		t.positions.drop(f.mark)

@@ -1,0 +1,76 @@
+package tail
+
+import (
+	"slices"
+	"testing"
+)
+
+// What a path's last file was rotated to says nothing of where the path is: two
+// rotations while a folder is looked at put no newer file before an older one.
+func TestCatchUp_FromRotated(t *testing.T) {
+	for look, looks := 1, 1; looks >= look; look++ {
+		b := newBench(t, "np.log*")
+		b.append("np.log", "a\n")
+		b.scan()
+		b.fill(Ship, "a")
+		b.commit()
+		b.stop()
+		b.rename("np.log", "np.log.1")
+		b.append("np.log", "b\n")
+		b.start()
+		looks = 0
+		b.tailer.between = func() {
+			if looks++; looks != look {
+				return
+			}
+			b.rename("np.log.1", "np.log.3")
+			b.rename("np.log", "np.log.2")
+			b.append("np.log.1", "c\n")
+			b.append("np.log", "d\n")
+		}
+		b.tailer.Scan()
+		want := []string{"b"}
+		b.stop()
+		if looks >= look {
+			b.compress("np.log.3")
+			b.compress("np.log.2")
+			want = []string{"b", "c", "d"}
+		}
+		b.start()
+		b.readAll(look, want...)
+	}
+}
+
+// A file that took over the position of an empty one, whose inode it has, keeps
+// it although the empty one is missed.
+func TestRecover_EmptyInode(t *testing.T) {
+	b := newBench(t, "np.log")
+	b.append("np.log", "")
+	b.scan()
+	b.stop()
+	b.rename("np.log", "np.log.1.gz")
+	b.pack("np.log.1.gz", "a\n")
+	b.append("np.log", "b\n")
+	b.start()
+	b.scan("lose what")
+	b.stop()
+	b.start()
+	b.readAll(0, "a", "b")
+}
+
+// readAll demands that lines are read.
+func (b *bench) readAll(look int, want ...string) {
+	b.Helper()
+	var got []string
+	for range 4 {
+		b.tailer.Scan()
+		b.do(b.tailer.Fill(b.buffer, Ship))
+		got = append(got, texts(b.buffer.Chunks)...)
+		b.commit()
+	}
+	for _, line := range want {
+		if !slices.Contains(got, line) {
+			b.Errorf("after look %d, %q is lost; read are %q", look, line, got)
+		}
+	}
+}
