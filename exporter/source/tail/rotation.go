@@ -170,6 +170,11 @@ func stem(name string) string {
 	return name
 }
 
+// unrotated returns what a path was before its rotation, which may be itself.
+func unrotated(path string) string {
+	return filepath.Join(filepath.Dir(path), stem(filepath.Base(path)))
+}
+
 // related reports whether path is a name that the rotation of target may give,
 // or the rotation of what target itself was called before.
 func related(target, path string) bool {

@@ -8,6 +8,7 @@
 package tail
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -193,12 +194,13 @@ func (t *Tailer) Scan() []error {
 	t.scans++
 	t.turn = turn{t.turnBytes, t.turnBytes * 2 / 3}
 	clear(t.moving)
-	found, missing, hidden, faults := t.match()
+	found, hidden, faults := t.match()
 	present := make(map[identity]sighting, len(found))
 	for _, s := range found {
 		present[s.id] = s
 	}
 	faults = append(faults, t.recover(present)...)
+	t.anchor()
 	// Files that are followed come first: what one holds, or held before it was
 	// truncated, may be in another, which then is no new file.
 	for _, f := range slices.Clone(t.files) {
@@ -206,11 +208,15 @@ func (t *Tailer) Scan() []error {
 			faults = append(faults, err)
 		}
 	}
+	// What was rotated away from a path comes before what is at paths of its own.
+	for _, path := range slices.Sorted(maps.Keys(t.at)) { // where nothing is now
+		if !isHidden(path, hidden) && !slices.ContainsFunc(found, func(s sighting) bool { return s.path == path }) {
+			faults = append(faults, t.catchUp(path, present)...)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b sighting) int { return cmp.Compare(t.came(b), t.came(a)) })
 	for _, s := range found {
 		faults = append(faults, t.visit(s, present)...)
-	}
-	for _, path := range missing {
-		faults = append(faults, t.catchUp(path, present)...)
 	}
 	t.recoverAgain(present)
 	faults = append(faults, t.retire(present, hidden)...)
@@ -248,9 +254,9 @@ func (t *Tailer) sight(path string) (sighting, error) {
 }
 
 // match returns the regular files that the patterns name, oldest first, each
-// once, and the paths without wildcards where there is none. Patterns that could not be looked at are returned as hidden: their
-// files are out of sight, not gone.
-func (t *Tailer) match() (found []sighting, missing, hidden []string, faults []error) {
+// once. Patterns that could not be looked at are returned as hidden: their files
+// are out of sight, not gone.
+func (t *Tailer) match() (found []sighting, hidden []string, faults []error) {
 	known := make(map[identity]bool)
 	for _, pattern := range t.patterns {
 		paths, isGlob, err := expand(pattern)
@@ -271,16 +277,14 @@ func (t *Tailer) match() (found []sighting, missing, hidden []string, faults []e
 				// The same file again, or one that went since the listing.
 			default:
 				faults = append(faults, err)
-				if isGone(err) {
-					missing = append(missing, path)
-				} else if !errors.Is(err, errNotRegular) {
+				if !isGone(err) && !errors.Is(err, errNotRegular) {
 					hidden = append(hidden, path)
 				}
 			}
 		}
 	}
 	slices.SortStableFunc(found, byAge)
-	return found, missing, hidden, faults
+	return found, hidden, faults
 }
 
 // expand returns the paths that a pattern matches. It is an error if there are
@@ -308,6 +312,28 @@ func expand(pattern string) (paths []string, isGlob bool, err error) {
 	return nil, true, fmt.Errorf("expand file pattern %q: no file matches: %w", pattern, fs.ErrNotExist)
 }
 
+// anchor lets the search for what was rotated away from a path start from the
+// last file that is known, though that was first found after its rotation.
+func (t *Tailer) anchor() {
+	for _, c := range t.chains {
+		if _, ok := t.at[c.name]; ok {
+			continue
+		}
+		newest := slices.MaxFunc(c.files, func(a, b *File) int {
+			return byRotation(filepath.Base(c.name))(sighting{path: a.place}, sighting{path: b.place})
+		})
+		t.at[c.name] = last{newest, resolve(c.name)}
+	}
+}
+
+// came tells that another file is at a path than was last seen there.
+func (t *Tailer) came(s sighting) int {
+	if old := t.at[s.path].file; old != nil && old.id != s.id {
+		return 1
+	}
+	return 0
+}
+
 // revisit looks at a file that is followed, where it lies now.
 func (t *Tailer) revisit(f *File, present map[identity]sighting) error {
 	if s, ok := present[f.id]; ok {
@@ -329,7 +355,7 @@ func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []erro
 		settled = len(faults) == 0
 		t.moving[s.path] = t.moving[s.path] || err != nil || again.id != s.id
 	}
-	if t.moving[s.path] {
+	if t.moving[s.path] || t.moving[unrotated(s.path)] {
 		return faults // the position of s would say that all before it are known
 	}
 
@@ -368,7 +394,9 @@ func (t *Tailer) add(s sighting, name, target string, rotated bool) (*File, erro
 	if err != nil {
 		return nil, err
 	}
-	if c.id != s.id {
+	// What was compressed gives its inode to the next file, which may have come to
+	// the same name by now. Nobody writes to what was rotated away for long.
+	if c.id != s.id || rotated && !c.info.ModTime().Equal(s.info.ModTime()) {
 		return nil, t.close(c)
 	}
 	if f := t.byID[c.id]; f != nil {
@@ -410,7 +438,7 @@ func (t *Tailer) add(s sighting, name, target string, rotated bool) (*File, erro
 
 // link puts a file to the end of its chain.
 func (t *Tailer) link(f *File) {
-	name := filepath.Join(filepath.Dir(f.path), stem(filepath.Base(f.path)))
+	name := unrotated(f.path)
 	for _, c := range t.chains {
 		if c.name == name {
 			f.chain = c
@@ -481,13 +509,34 @@ func (t *Tailer) retire(present map[identity]sighting, hidden []string) (faults 
 			f.rotated, f.changed = true, now
 		}
 		t.positions.end(f.mark, t.left(f))
-		if f.quiet(now) && f.finished() && (t.succeeded(f) || f.content.deleted()) {
-			if err := t.forget(f); err != nil {
-				faults = append(faults, err)
-			}
+		if !f.quiet(now) || !f.finished() {
+			continue
+		}
+		var err error
+		if t.succeeded(f) {
+			err = t.forget(f)
+		} else if f.content.deleted() {
+			err = t.outlive(f)
+		}
+		if err != nil {
+			faults = append(faults, err)
 		}
 	}
 	return faults
+}
+
+// outlive goes on with a finished file that has no name any more where it was
+// packed to, from where the search for what comes to its path next starts. If it
+// is gone, it is forgotten.
+func (t *Tailer) outlive(f *File) error {
+	s, _, err := t.search(f.evidence(), nil, f.target)
+	switch {
+	case err != nil:
+		return err
+	case s.path != "":
+		return t.moveTo(f, s)
+	}
+	return t.forget(f)
 }
 
 // left reports whether a file was rotated away, delivered to its end, and left by
