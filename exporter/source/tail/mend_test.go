@@ -58,6 +58,57 @@ func TestRecover_EmptyInode(t *testing.T) {
 	b.readAll(0, "a", "b")
 }
 
+// A last file that is compressed and quiet is still where the search for the next
+// one starts, which comes and is compressed between two looks or two starts.
+func TestRetire_PackedLast(t *testing.T) {
+	f := func(files string, restart bool) {
+		t.Helper()
+		b := newBench(t, files)
+		b.append("np.log", "a\n")
+		b.scan()
+		b.fill(Ship, "a")
+		b.commit()
+		b.rename("np.log", "np.log.1")
+		b.compress("np.log.1")
+		for range 3 {
+			b.now = b.now.Add(quietTime)
+			b.tailer.Scan()
+		}
+		if restart {
+			b.stop()
+		}
+		b.rename("np.log.1.gz", "np.log.2.gz")
+		b.append("np.log.1", "b\n")
+		b.compress("np.log.1")
+		if restart {
+			b.start()
+		}
+		b.readAll(0, "b")
+	}
+	for _, restart := range []bool{false, true} {
+		f("np.log", restart)
+		f("np.log*", restart)
+	}
+}
+
+// A file that was first found after its rotation is where the search for what
+// came to the path before that starts.
+func TestRecover_FirstFoundRotated(t *testing.T) {
+	b := newBench(t, "np.log*")
+	b.append("np.log.1", "a\n")
+	b.scan()
+	b.fill(Ship, "a")
+	b.commit()
+	b.stop()
+	b.rename("np.log.1", "np.log.2")
+	b.compress("np.log.2")
+	b.append("np.log.1", "b\n")
+	b.compress("np.log.1")
+	b.append("np.log", "c\n")
+	b.start()
+	b.readAll(0, "b", "c")
+}
+
 // readAll demands that lines are read.
 func (b *bench) readAll(look int, want ...string) {
 	b.Helper()

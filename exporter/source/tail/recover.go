@@ -208,6 +208,7 @@ func (t *Tailer) later(target, path string, known []identity, since time.Time) (
 func (t *Tailer) addRotated(rotated []sighting, path, target string, present map[identity]sighting) (faults []error) {
 	for _, s := range rotated {
 		if own, ok := present[s.id]; ok {
+			own.info = s.info // as of the listing
 			settled, err := t.addPresent(own)
 			if settled && err != nil {
 				faults = append(faults, err)
@@ -254,6 +255,14 @@ func (t *Tailer) addPresent(s sighting) (settled bool, err error) {
 	}
 	if t.moving[s.path] {
 		return false, nil
+	}
+	held, err := t.openSeen(s)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, t.close(held)) }()
+	if !held.info.ModTime().Equal(s.info.ModTime()) {
+		return false, nil // perhaps another file of the same inode
 	}
 	if copied, err := t.isCopy(s); err != nil || copied {
 		return err == nil, err

@@ -350,6 +350,20 @@ func (t *Tailer) revisit(f *File, present map[identity]sighting) error {
 func (t *Tailer) visit(s sighting, present map[identity]sighting) (faults []error) {
 	settled := true
 	if old := t.at[s.path].file; old != nil && old.id != s.id {
+		// While it is open, its inode is given to no other: all that was rotated
+		// away before it is there when the folder is listed.
+		held, err := t.openSeen(s)
+		if isMoved(err) {
+			t.moving[s.path] = true
+			return nil
+		}
+		if err == nil {
+			defer func() {
+				if err := t.close(held); err != nil {
+					faults = append(faults, err)
+				}
+			}()
+		}
 		faults = t.catchUp(s.path, present)
 		again, err := t.sight(s.path)
 		settled = len(faults) == 0
