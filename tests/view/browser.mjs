@@ -171,17 +171,14 @@ async function judge(page, board, theme) {
 // of Grafana's palette.
 async function accessible(page, what, structure) {
   const found = await page.evaluate(async (structure) => {
-    const lines = ['.log:nth-child(n+6)', '[role=row]:nth-child(n+6)'];
     const kinds = {};
     for (const p of document.querySelectorAll('[data-panel-id]')) {
       kinds[p.dataset.panelType] = (kinds[p.dataset.panelType] ?? 0) + 1;
       p.toggleAttribute('data-again', kinds[p.dataset.panelType] > 2);
     }
-    const run = async (exclude, options) => (await window.axe.run({ include: document, exclude }, { resultTypes: ['violations'], ...options })).violations;
-    const found = await run([...lines, '[data-again]'], { runOnly: ['color-contrast'] });
-    if (structure) {
-      found.push(...(await run(lines, { runOnly: ['wcag2a', 'wcag2aa'], rules: { 'color-contrast': { enabled: false } } })));
-    }
+    const runOnly = structure ? ['wcag2a', 'wcag2aa'] : ['color-contrast'];
+    const exclude = ['.log:nth-child(n+6)', '[role=row]:nth-child(n+6)', '[data-again]'];
+    const found = (await window.axe.run({ include: document, exclude }, { resultTypes: ['violations'], runOnly })).violations;
     const valued = (n) => document.querySelector(n.target[0])?.closest('[data-panel-type=stat], [data-panel-type=bargauge], [data-panel-type=table], [data-panel-type=piechart]');
     return found.map((v) => ({ ...v, nodes: v.nodes.filter((n) => v.id !== 'color-contrast' || !valued(n)) }));
   }, structure);

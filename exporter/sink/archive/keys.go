@@ -50,13 +50,8 @@ func keysFromEnv(names [3]string) credentials.Provider {
 	}}
 }
 
-// fileKeys reads the keys from files, again when they may have changed.
-type fileKeys struct {
-	access, secret string
-	read           time.Time
-}
-
-const keysLast = 30 * time.Second
+// fileKeys reads the keys from files, for each request: they may have changed.
+type fileKeys struct{ access, secret string }
 
 // Retrieve implements credentials.Provider.
 func (k *fileKeys) Retrieve() (credentials.Value, error) {
@@ -73,7 +68,6 @@ func (k *fileKeys) Retrieve() (credentials.Value, error) {
 			return credentials.Value{}, fmt.Errorf("read a key of S3: %q is empty", f.path)
 		}
 	}
-	k.read = time.Now()
 	return v, nil
 }
 
@@ -83,7 +77,7 @@ func (k *fileKeys) RetrieveWithCredContext(*credentials.CredContext) (credential
 }
 
 // IsExpired implements credentials.Provider.
-func (k *fileKeys) IsExpired() bool { return time.Since(k.read) > keysLast }
+func (k *fileKeys) IsExpired() bool { return true }
 
 // roleKeys are those of a role, which end: of a web identity, a container or
 // the machine. They are asked for again after four fifths of their life, and
@@ -96,6 +90,10 @@ type roleKeys struct {
 	last           credentials.Value
 	again          time.Time // not asked for before
 }
+
+// askAgain for the keys of a role, when there was no answer and the last ones
+// have not ended.
+const askAgain = 30 * time.Second
 
 // machineTimeout is that of one request to a service on the machine.
 const machineTimeout = 5 * time.Second
@@ -160,7 +158,7 @@ func (k *roleKeys) RetrieveWithCredContext(c *credentials.CredContext) (credenti
 		err = wrapped.Err
 	}
 	if now := k.now(); now.Before(k.last.Expiration) {
-		k.again = now.Add(keysLast)
+		k.again = now.Add(askAgain)
 		return k.last, nil
 	}
 	return credentials.Value{}, fmt.Errorf("get the keys %s: %w; %s", k.whence, err, k.remedy)

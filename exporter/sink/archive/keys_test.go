@@ -119,7 +119,7 @@ func TestRoleKeys(t *testing.T) {
 			f("2")
 			m.away.Store(false)
 			f("2") // not asked at once
-			now = now.Add(keysLast)
+			now = now.Add(askAgain)
 			f("3")
 			m.away.Store(true)
 			now = now.Add(lifetime)
