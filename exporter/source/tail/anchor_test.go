@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"os"
 	"slices"
 	"testing"
 )
@@ -124,4 +125,25 @@ func (b *bench) readAll(look int, want ...string) {
 			b.Errorf("after look %d, %q is lost; read are %q", look, line, got)
 		}
 	}
+}
+
+// The file of a position that has yet to be found may have had the inode that
+// another's compressed one has: neither takes the place of the other.
+func TestRecover_InodeOfPending(t *testing.T) {
+	b := newBench(t, "a.log", "b.log")
+	b.append("a.log", "a\n")
+	b.append("b.log", "b\n")
+	b.scan()
+	b.fill(Ship, "a", "b")
+	b.commit()
+	b.stop()
+	b.rename("a.log", "b.log.1.gz") // in place
+	b.do(os.Remove(b.path("b.log")))
+	b.pack("b.log.1.gz", "b\nb later\n")
+	whole := packedText("a\na later\n")
+	b.do(os.WriteFile(b.path("a.log.1.gz"), whole[:len(whole)-9], 0o600))
+	b.start()
+	b.tailer.Scan()
+	b.do(os.WriteFile(b.path("a.log.1.gz"), whole, 0o600))
+	b.readAll(0, "a later", "b later")
 }

@@ -404,11 +404,31 @@ func (t *Tailer) recover(present map[identity]sighting) (faults []error) {
 			}
 		}
 	}
+	t.holdBack(moved)
 	t.positions.move(moved)
 	for _, path := range paths {
 		faults = append(faults, t.recoverPath(path, byPath[path], present)...)
 	}
 	return faults
+}
+
+// holdBack leaves out of moved what would take the place of a position whose
+// file has yet to be found; that waits, too.
+func (t *Tailer) holdBack(moved map[*mark]identity) {
+	for again := true; again; {
+		again = false
+		for _, k := range t.recovered {
+			id, ok := moved[k.mark]
+			if ok && slices.ContainsFunc(t.recovered, func(other *kept) bool {
+				_, moves := moved[other.mark]
+				return other != k && !moves && passing(other.err) && other.identity() == id
+			}) {
+				delete(moved, k.mark)
+				k.err = fmt.Errorf("move to %q: its inode is that of a position whose file is looked for: %w", k.at.path, errMoved)
+				again = true
+			}
+		}
+	}
 }
 
 // kept is a position whose file is looked for.
