@@ -538,12 +538,7 @@ func TestRow21Soak(t *testing.T) {
 	faults := []fault{nil, nil, nil, nil, status(429, ""), status(500, ""), cut, deaf, halfClose}
 	l.proxy.behave(func(push int, _ []string) fault { return faults[push*7%len(faults)] })
 	l.meet()
-	stop := l.follow(10*time.Millisecond, 20, func(tick int) error {
-		if tick%150 == 0 {
-			return l.rotate(200) // what is removed unread is lost to any reader
-		}
-		return nil
-	})
+	stop := l.follow(10*time.Millisecond, 20, l.rotating(150, 200, l.rotate))
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		l.agent.Start()
 		alive := time.NewTimer(time.Duration(100+draw.IntN(3000)) * time.Millisecond)

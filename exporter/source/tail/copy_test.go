@@ -210,6 +210,38 @@ func TestTruncation_Lost(t *testing.T) {
 	}
 }
 
+// When a position is given up, the lines that were counted ahead are lost, and
+// those on their way when nobody commits them any more.
+func TestAbandon_Lost(t *testing.T) {
+	f := func(arrives bool, want int64) {
+		t.Helper()
+		b := newBench(t, "np.log")
+		b.append("np.log", "a\nb\n")
+		b.scan()
+		b.fill(Ship, "a", "b")
+		b.buffer.Chunks[0].SetCounted()
+		flight := *b.buffer
+		b.buffer = NewBuffer(4096)
+		b.append("np.log", "c\n")
+		b.fill(Count, "c")
+		b.buffer.Chunks[0].SetCounted()
+		b.positions.miss(flight.Chunks[0].File.mark, b.now)
+		if got := b.tailer.TakeLost(); got != 1 {
+			t.Errorf("%d lines are lost, not 1", got)
+		}
+		if arrives {
+			b.do(b.positions.Commit(flight.Chunks))
+		}
+		b.do(b.tailer.Close())
+		b.reload()
+		if got := b.tailer.TakeLost(); got != want {
+			t.Errorf("%d more lines are lost, not %d", got, want)
+		}
+	}
+	f(true, 0)
+	f(false, 2)
+}
+
 // A position whose file is gone is kept for a day, should the file come back.
 func TestComesBack(t *testing.T) {
 	for _, late := range []bool{false, true} {

@@ -589,11 +589,12 @@ func (p *Positions) deliveredAt(source string, modified time.Time) (found []reco
 	return found
 }
 
-// abandon gives up the lines of a position that wait. It needs mu.
+// abandon gives up the lines of a position that wait, but for those on their
+// way: they may arrive. It needs mu.
 func (p *Positions) abandon(m *mark) {
 	if m != nil {
-		p.lose(m, m.waiting+m.orphaned)
-		m.counted, m.waiting, m.flying, m.orphaned = 0, 0, 0, 0
+		p.lose(m, m.waiting-m.flying)
+		m.counted, m.waiting = 0, m.flying
 	}
 }
 
@@ -638,7 +639,12 @@ func (p *Positions) takeBack(c *Chunk, lines int) {
 func (p *Positions) ground(m *mark) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lose(m, m.orphaned)
+	lost := m.orphaned
+	if m.Lost != 0 || !p.keeps(m) { // nor will they be read again
+		lost += m.flying
+		m.waiting -= m.flying
+	}
+	p.lose(m, lost)
 	m.flying, m.orphaned = 0, 0
 }
 
