@@ -38,14 +38,12 @@ type lab struct {
 	settled atomic.Int64 // lines that do not wait any more, as the ledger last had it
 }
 
-// labs so far: each has a cluster of its own in Loki, also with -count.
-var labs atomic.Int64
-
 // newLab makes the lab of a row; its figures become those of the row.
 func newLab(t *testing.T, number int, fault string) *lab {
 	t.Helper()
+	dir := t.TempDir() // has a number of its own, also with -count
 	l := &lab{
-		T: t, row: &row{Number: number, Fault: fault}, dir: t.TempDir(), cluster: fmt.Sprintf("%s-%d", strings.ToLower(t.Name()), labs.Add(1)),
+		T: t, row: &row{Number: number, Fault: fault}, dir: dir, cluster: strings.ToLower(filepath.Base(filepath.Dir(dir))),
 		from: time.Now().Add(-30 * time.Minute).Truncate(time.Second), proxy: newProxy(t, stack.Loki.URL),
 	}
 	l.agent = stack.Agent(t, l.path("corkline.yaml"))
