@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 # What computes for long in one goroutine: packages, and tests of packages that
 # have goroutines, too.
 ALONE    = ./exporter/collector/conntrack/analysis ./parsers ./parsers/conntrack ./parsers/ovs ./samples/simulation/antreametrics
-HEAVY    = _Memory$$|^TestLoadBalancer|^TestParts$$|^TestSwitch_Stories$$
+HEAVY    = _Memory$$|BetweenLooks$$|^TestLoadBalancer|^TestParts$$|^TestSwitch_Stories$$
 ARGS     ?=
 
 .PHONY: help
