@@ -53,7 +53,7 @@ short-faults: # of one package, so that go test shows which rows were not run
 	cd tests/faults && go test -count 1 -timeout 45m
 
 .PHONY: faults
-faults: ## Put the built agent through all faults, and publish what became of the lines in docs/reliability.md; LONG=1 takes about an hour.
+faults: ## Put the built agent through all faults, and publish what became of the lines in docs/reliability.md; LONG=1 takes about two hours.
 	cd tests && go test -count 1 -timeout 3h -v ./faults -args -publish ../../docs/reliability.md $(if $(LONG),-long)
 
 .PHONY: fuzz

@@ -98,7 +98,7 @@ func run(ctx context.Context, log *slog.Logger, command any) error {
 	case interface{ Run() error }:
 		return c.Run()
 	default:
-		panic(fmt.Sprintf("%T has no Run", command)) // the command is wrong
+		return fmt.Errorf("run a command: %T has no Run that is known here", command)
 	}
 }
 

@@ -21,7 +21,7 @@ var (
 		*rig.Rig
 	}
 	report  table                                                                                                   //nolint:gochecknoglobals // see above
-	long    = flag.Bool("long", false, "the long form of each fault, which takes about an hour")                    //nolint:gochecknoglobals // a flag
+	long    = flag.Bool("long", false, "the long form of each fault, which takes about two hours")                  //nolint:gochecknoglobals // a flag
 	publish = flag.String("publish", "", "file into which the table is written, between its two comments of a run") //nolint:gochecknoglobals // a flag
 )
 

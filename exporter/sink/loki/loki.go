@@ -249,7 +249,8 @@ func (s *Sink) Close() error {
 // returns what delivers it, which has to be called, and may be while earlier
 // ones are still on their way. That returns nil when every record of b is in
 // Loki or was taken by Options.Refused. Whatever else happens is retried, with
-// the same bytes and for as long as it takes; the only error is that of ctx.
+// the same bytes and for as long as it takes; the only error is that of ctx,
+// which takes effect when the earlier batches of its streams have ended.
 //
 // A request carries one stream only. For a request with more of them an
 // ingester tells what became of the last one and is silent about the others
@@ -294,11 +295,7 @@ const maxPushes = 8
 func (s *Sink) sendStream(ctx context.Context, b *parsers.Batch, st *stream, t turn) error {
 	defer s.order.end(st, t)
 	if t.before != nil {
-		select {
-		case <-t.before:
-		case <-ctx.Done():
-			return fmt.Errorf("push to loki: %w", ctx.Err())
-		}
+		<-t.before // also when ctx has ended: what comes behind is not to overtake it
 	}
 	if err := s.probe(ctx); err != nil {
 		return fmt.Errorf("ask loki for its version: %w", err)

@@ -694,10 +694,9 @@ func TestOrder(t *testing.T) {
 		}
 		sent("a 1", "a 2")
 		cancel()
-		if n := <-done; n != 3 {
-			t.Errorf("batch %d ended with its context", n)
-		}
+		sent()
 		answers["a 2"] <- 204
+		<-done
 		<-done
 		sent()
 		if len(s.order.last) > 0 {
