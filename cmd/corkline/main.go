@@ -70,8 +70,8 @@ func main() {
 	parser.FatalIfErrorf(err)
 
 	// The grammar of all commands is not held while one of them runs.
-	selected := command.Selected().Target.Addr().Interface()
-	if err := run(signalContext(), slog.New(slog.NewTextHandler(os.Stderr, nil)), selected); err != nil {
+	run := runs(command.Selected().Target.Addr().Interface())
+	if err := run(signalContext(), slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
 		if !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "corkline: "+err.Error())
 		}
@@ -84,21 +84,22 @@ func main() {
 	}
 }
 
-// run a command, which takes what it needs.
-func run(ctx context.Context, log *slog.Logger, command any) error {
+// runs gives the Run of a command, which takes what it needs; nil if it has none
+// of these.
+func runs(command any) func(context.Context, *slog.Logger) error {
 	switch c := command.(type) {
 	case interface {
 		Run(ctx context.Context, log *slog.Logger) error
 	}:
-		return c.Run(ctx, log)
+		return c.Run
 	case interface {
 		Run(ctx context.Context) error
 	}:
-		return c.Run(ctx)
+		return func(ctx context.Context, _ *slog.Logger) error { return c.Run(ctx) }
 	case interface{ Run() error }:
-		return c.Run()
+		return func(context.Context, *slog.Logger) error { return c.Run() }
 	default:
-		return fmt.Errorf("run a command: %T has no Run that is known here", command)
+		return nil
 	}
 }
 
