@@ -22,12 +22,13 @@ import (
 // misbehave.
 type lab struct {
 	*testing.T
-	row     *row
-	dir     string
-	cluster string
-	from    time.Time
-	proxy   *proxy
-	agent   *rig.Agent
+	row      *row
+	dir      string
+	cluster  string
+	from     time.Time
+	proxy    *proxy
+	upstream string // where the agent pushes to
+	agent    *rig.Agent
 
 	mu      sync.Mutex // of what a writer uses
 	lines   *simulation.Generator
@@ -46,10 +47,11 @@ func newLab(t *testing.T, number int, fault string) *lab {
 		T: t, row: &row{Number: number, Fault: fault}, dir: dir, cluster: strings.ToLower(filepath.Base(filepath.Dir(dir))),
 		from: time.Now().Add(-30 * time.Minute).Truncate(time.Second), proxy: newProxy(t, stack.Loki.URL),
 	}
+	l.upstream = l.proxy.URL
 	l.agent = stack.Agent(t, l.path("corkline.yaml"))
 	// As many as are written at most: Loki does not give lines of the future.
 	l.lines = rig.Lines(t, simulation.Log{Seed: uint64(number), Start: l.from, Step: time.Second / 5000})
-	l.configure(fmt.Sprintf("sources:\n  - {definition: antrea-networkpolicy, files: [%s]}\n", l.path("np.log")))
+	l.tail()
 	start := time.Now()
 	t.Cleanup(func() {
 		l.agent.Kill()
@@ -63,6 +65,12 @@ func newLab(t *testing.T, number int, fault string) *lab {
 
 func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
 
+// tail configures np.log as the only source.
+func (l *lab) tail() {
+	l.Helper()
+	l.configure(fmt.Sprintf("sources:\n  - {definition: antrea-networkpolicy, files: [%s]}\n", l.path("np.log")))
+}
+
 // configure writes the configuration, with the keys besides those of every row.
 func (l *lab) configure(keys string) {
 	l.Helper()
@@ -73,7 +81,7 @@ listen: 127.0.0.1:0
 poll_interval: 100ms
 shutdown_timeout: 5s
 loki: {url: %q, timeout: 2s}
-`, l.cluster, l.path("state"), l.proxy.URL)+keys)
+`, l.cluster, l.path("state"), l.upstream)+keys)
 }
 
 func (l *lab) write(name, text string) {
@@ -217,10 +225,11 @@ func (l *lab) metrics() (all rig.Metrics) {
 	return all
 }
 
-// query gives all that Loki has of the lab.
+// query gives all lines that Loki has of the lab, without their fields, which
+// would cost Loki more than the lines.
 func (l *lab) query(each func(rig.Entry)) {
 	l.Helper()
-	selector := fmt.Sprintf(`{job="corkline", cluster=%q}`, l.cluster)
+	selector := fmt.Sprintf(`{job="corkline", cluster=%q} | keep cluster`, l.cluster)
 	if err := rig.EachEntry(l.Context(), stack.Loki.URL, selector, l.from.Add(-48*time.Hour), time.Now().Add(time.Hour), each); err != nil {
 		l.Fatal(err)
 	}
