@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -72,6 +73,8 @@ func newSchema(d *parsers.Definition, id uint64) *schema {
 	for _, field := range d.Metadata {
 		sc.metadata = append(sc.metadata, newMetadata(field, d.Fields[field].Name))
 	}
+	// Loki sorts the names of every entry, several times, and less long when they are.
+	slices.SortFunc(sc.metadata, func(a, b metadata) int { return strings.Compare(a.label, b.label) })
 	return sc
 }
 

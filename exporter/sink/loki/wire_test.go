@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,6 +113,17 @@ func TestEncode(t *testing.T) {
 		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Names are sorted, whatever the order of the definition.
+func TestEncode_SortedNames(t *testing.T) {
+	d := words(1, 3)
+	slices.Reverse(d.Metadata)
+	b := &parsers.Batch{Source: "s", Records: []parsers.Record{record(d, 0, "a b c d")}}
+	want := pairs("f1", "b", "f2", "c", "f3", "d")
+	if diff := cmp.Diff(want, encodeAll(t, newSplitter(nil, nil), b, 1<<20)[0].Entries[0].Metadata); diff != "" {
 		t.Error(diff)
 	}
 }
