@@ -20,6 +20,7 @@ type rule struct {
 	Alert       string
 	Record      string
 	Expr        string
+	For         string
 	Labels      map[string]string
 	Annotations map[string]string
 }
@@ -48,6 +49,38 @@ func TestPrometheusTakesTheRules(t *testing.T) {
 func TestRulesFireWhenTheyShould(t *testing.T) {
 	t.Setenv("GOGC", "400") // or promtool collects garbage for a third of its time
 	run(t, parts.Promtool, alerts+"/tests", append([]string{"test", "rules"}, base(glob(t, alerts+"/tests/*.yaml"))...)...)
+}
+
+var (
+	waits   = regexp.MustCompile(`(?m)^( +for:).*$`)
+	passing = regexp.MustCompile(`Unit Testing: +(\S+)\n +SUCCESS`)
+)
+
+// The test of a rule notices when it does not wait any more.
+func TestRulesWait(t *testing.T) {
+	t.Setenv("GOGC", "400")
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(alerts)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range glob(t, dir+"/*.yaml") {
+		if err := os.WriteFile(path, waits.ReplaceAll(read(t, path), []byte("$1 0s")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"test", "rules"}
+	for _, r := range alerting(rules(t)) {
+		if r.For != "" {
+			args = append(args, r.Alert+".yaml")
+		}
+	}
+	stdout, stderr, code := try(t, parts.Promtool, dir+"/tests", args...)
+	for _, test := range passing.FindAllStringSubmatch(stdout, -1) {
+		t.Errorf("%s passes without for:", test[1])
+	}
+	if code != 1 || strings.Count(stdout, "Unit Testing:") != len(args)-2 {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
 }
 
 func base(paths []string) []string {

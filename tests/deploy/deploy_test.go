@@ -42,17 +42,23 @@ func TestMain(m *testing.M) {
 // run a part's binary in a folder, and want exit code 0.
 func run(t *testing.T, part local.Part, dir string, args ...string) (stdout string) {
 	t.Helper()
+	stdout, stderr, code := try(t, part, dir, args...)
+	if code != 0 {
+		t.Fatalf("%s %q: exit code %d\n%s%s", part.Name, args, code, stdout, stderr)
+	}
+	return stdout
+}
+
+// try runs a tool in a folder, which may fail.
+func try(t *testing.T, part local.Part, dir string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	path, err := parts.Binary(t.Context(), part, local.NewProgress(os.Stderr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), path, args...)
 	command.Dir = dir
-	stdout, stderr, code := rig.Run(t, command)
-	if code != 0 {
-		t.Fatalf("%s %q: exit code %d\n%s%s", part.Name, args, code, stdout, stderr)
-	}
-	return stdout
+	return rig.Run(t, command)
 }
 
 // corkline runs the built binary to its end.
