@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -265,11 +266,7 @@ func TestReplay_AnyByteFlipped(t *testing.T) {
 		if err == nil {
 			_, err = r.Run(t.Context(), g.push, func(Counts) {})
 		}
-		for key := range remote.objects {
-			if strings.Contains(key, "/replay-") {
-				delete(remote.objects, key)
-			}
-		}
+		maps.DeleteFunc(remote.objects, func(key string, _ []byte) bool { return strings.Contains(key, "/replay-") })
 		return g, err
 	}
 	g, err := replay()
@@ -318,8 +315,8 @@ func TestReplay_AnyByteFlipped(t *testing.T) {
 			}
 			content[i] ^= 1 << (i % 8)
 		}
-		delete(remote.objects, key)
 	}
+	maps.DeleteFunc(remote.objects, func(key string, _ []byte) bool { return strings.Contains(key, "/replay-") })
 	// One that is gone, as well.
 	for key, content := range remote.objects {
 		if strings.HasSuffix(key, objectSuffix) {
