@@ -28,10 +28,8 @@ func TestNothingIsLost(t *testing.T) {
 
 		const depth = 10
 		written, fragment := 0, ""
-		arrived := make(map[string]int)  // how often
+		d := newDelivery(rt, b)
 		excused := make(map[string]bool) // may arrive again
-		committed := make(map[string]bool)
-		var chunks []Chunk // on their way
 		running := true
 
 		read := func() {
@@ -44,25 +42,7 @@ func TestNothingIsLost(t *testing.T) {
 					rt.Fatal(err)
 				}
 			}
-			for _, c := range b.buffer.Chunks {
-				for _, l := range c.Lines {
-					arrived[string(l.Text)]++
-				}
-				c.Lines = slices.Clone(c.Lines)
-				for i := range c.Lines {
-					c.Lines[i].Text = bytes.Clone(c.Lines[i].Text)
-				}
-				chunks = append(chunks, c)
-			}
-		}
-		commit := func() {
-			if err := b.positions.Commit(chunks); err != nil {
-				rt.Fatal(err)
-			}
-			for _, line := range texts(chunks) {
-				committed[line] = true
-			}
-			chunks = nil
+			d.take()
 		}
 		scan := func() {
 			for _, fault := range b.tailer.Scan() {
@@ -71,7 +51,7 @@ func TestNothingIsLost(t *testing.T) {
 				// file, what is next to it is read again rather than lost.
 				var gone *LostError
 				if errors.As(fault, &gone) {
-					for line := range arrived {
+					for line := range d.arrived {
 						excused[line] = true
 					}
 				} else if !isGone(fault) {
@@ -105,7 +85,7 @@ func TestNothingIsLost(t *testing.T) {
 		}
 		shift := func() bool {
 			for line := range bytes.Lines(text(depth)) {
-				if !committed[string(bytes.TrimSpace(line))] {
+				if !d.committed[string(bytes.TrimSpace(line))] {
 					return false // deleting it would be a true loss
 				}
 			}
@@ -196,7 +176,7 @@ func TestNothingIsLost(t *testing.T) {
 			},
 			"commit": func(*rapid.T) {
 				if running {
-					commit()
+					d.commit()
 				}
 			},
 			"wait": func(rt *rapid.T) {
@@ -207,10 +187,10 @@ func TestNothingIsLost(t *testing.T) {
 					return
 				}
 				running = false
-				for _, line := range texts(chunks) {
+				for _, line := range texts(d.chunks) {
 					excused[line] = true
 				}
-				chunks = nil
+				d.chunks = nil
 				// kill -9: nothing of the process's memory survives.
 				state, err := os.ReadFile(filepath.Join(b.state, "positions"))
 				if err != nil {
@@ -231,7 +211,7 @@ func TestNothingIsLost(t *testing.T) {
 			},
 			"reload": func(*rapid.T) {
 				if running {
-					commit()
+					d.commit()
 					if err := b.tailer.Close(); err != nil {
 						rt.Fatal(err)
 					}
@@ -246,30 +226,70 @@ func TestNothingIsLost(t *testing.T) {
 
 		write(fragment)
 		actions["start"](rt)
-		for idle := 0; idle < 2; {
-			b.now = b.now.Add(quietTime)
-			scan()
-			before := len(chunks)
-			read()
-			if len(chunks) == before {
-				idle++
-			}
-			commit()
-		}
+		d.settle(2, scan, read)
 		for i := range written {
 			line := fmt.Sprintf("line %d", i)
-			if n := arrived[line]; n == 0 || n > 1 && !excused[line] {
+			if n := d.arrived[line]; n == 0 || n > 1 && !excused[line] {
 				rt.Errorf("%q arrived %d times", line, n)
 			}
 		}
-		if len(arrived) != written {
-			rt.Errorf("%d different lines arrived, %d were written", len(arrived), written)
+		if len(d.arrived) != written {
+			rt.Errorf("%d different lines arrived, %d were written", len(d.arrived), written)
 		}
 		// An empty file cannot be told, so the one before it is kept, too.
 		if files == "np.log" && len(b.tailer.Files()) > 2 {
 			rt.Errorf("still open: %+v", b.tailer.Files())
 		}
 	})
+}
+
+// delivery of the lines that a model reads.
+type delivery struct {
+	*bench
+	rt        *rapid.T
+	chunks    []Chunk        // on their way
+	arrived   map[string]int // lines, and how often
+	committed map[string]bool
+}
+
+func newDelivery(rt *rapid.T, b *bench) *delivery {
+	return &delivery{bench: b, rt: rt, arrived: make(map[string]int), committed: make(map[string]bool)}
+}
+
+// take what the buffer holds.
+func (d *delivery) take() {
+	for _, c := range d.buffer.Chunks {
+		c.Lines = slices.Clone(c.Lines)
+		for i := range c.Lines {
+			c.Lines[i].Text = bytes.Clone(c.Lines[i].Text)
+			d.arrived[string(c.Lines[i].Text)]++
+		}
+		d.chunks = append(d.chunks, c)
+	}
+}
+
+// commit what is on its way.
+func (d *delivery) commit() {
+	if err := d.positions.Commit(d.chunks); err != nil {
+		d.rt.Fatal(err)
+	}
+	for _, line := range texts(d.chunks) {
+		d.committed[line] = true
+	}
+	d.chunks = nil
+}
+
+// settle lets time pass until nothing more has come so many times.
+func (d *delivery) settle(times int, scan, read func()) {
+	for idle := 0; idle < times; {
+		d.now = d.now.Add(quietTime)
+		scan()
+		read()
+		if len(d.chunks) == 0 {
+			idle++
+		}
+		d.commit()
+	}
 }
 
 func textOf(b *bench, name string) string {

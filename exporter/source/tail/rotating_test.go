@@ -162,15 +162,13 @@ func TestNothingIsLost_BetweenLooks(t *testing.T) {
 		b := &bench{TB: t, dir: t.TempDir(), state: t.TempDir(), now: time.Unix(1_800_000_000, 0), buffer: NewBuffer(256)}
 		files := rapid.SampledFrom([]string{"np.log", "np.log*"}).Draw(rt, "files")
 		b.options = Options{Source: "np", Files: []string{b.path(files)}, MaxLineBytes: 64, Now: func() time.Time { return b.now }}
-		arrived := make(map[string]int)
-		committed := make(map[string]bool)
+		d := newDelivery(rt, b)
 		n := &node{
 			bench: b, rt: rt, lines: map[string]string{}, depth: 5,
 			packed: rapid.Bool().Draw(rt, "at once"), temp: rapid.Bool().Draw(rt, "temp"),
 			create: rapid.Bool().Draw(rt, "create"),
-			done:   func(line string) bool { return committed[line] },
+			done:   func(line string) bool { return d.committed[line] },
 		}
-		var chunks []Chunk
 		running, calm := true, false
 
 		between := func() {
@@ -195,7 +193,7 @@ func TestNothingIsLost_BetweenLooks(t *testing.T) {
 		}
 		kill := func() {
 			running = false
-			chunks = nil
+			d.chunks = nil
 			state, err := os.ReadFile(filepath.Join(b.state, positionsFile))
 			b.do(err)
 			calm = true
@@ -231,21 +229,7 @@ func TestNothingIsLost_BetweenLooks(t *testing.T) {
 			for _, c := range b.buffer.Chunks {
 				rt.Log("read", filepath.Base(c.File.path), c.File.id.inode, c.Start, c.End, texts([]Chunk{c}))
 			}
-			for _, c := range b.buffer.Chunks {
-				c.Lines = slices.Clone(c.Lines)
-				for i := range c.Lines {
-					c.Lines[i].Text = bytes.Clone(c.Lines[i].Text)
-					arrived[string(c.Lines[i].Text)]++
-				}
-				chunks = append(chunks, c)
-			}
-		}
-		commit := func() {
-			b.do(b.positions.Commit(chunks))
-			for _, line := range texts(chunks) {
-				committed[line] = true
-			}
-			chunks = nil
+			d.take()
 		}
 		b.start()
 		n.write("np.log")
@@ -271,7 +255,7 @@ func TestNothingIsLost_BetweenLooks(t *testing.T) {
 			},
 			"commit": func(*rapid.T) {
 				if running {
-					commit()
+					d.commit()
 				}
 			},
 			"wait": func(rt *rapid.T) {
@@ -284,7 +268,7 @@ func TestNothingIsLost_BetweenLooks(t *testing.T) {
 			},
 			"stop": func(*rapid.T) {
 				if running {
-					commit()
+					d.commit()
 					mayKill(b.stop)
 					running = false
 				}
@@ -299,20 +283,11 @@ func TestNothingIsLost_BetweenLooks(t *testing.T) {
 		if !running {
 			start()
 		}
-		for idle := 0; idle < 3; {
-			b.now = b.now.Add(quietTime)
-			scan()
-			before := len(chunks)
-			read()
-			if len(chunks) == before {
-				idle++
-			}
-			commit()
-		}
+		d.settle(3, scan, read)
 		b.stop()
 		for i := range n.written {
 			line := fmt.Sprintf("line %d", i)
-			if arrived[line] == 0 {
+			if d.arrived[line] == 0 {
 				rt.Errorf("%q is lost", line)
 			}
 		}
