@@ -179,19 +179,22 @@ func TestRow04Backlog(t *testing.T) {
 	all := l.agent.Balances("antrea-networkpolicy", backlog)
 	drained := time.Since(start)
 	l.agent.Stop()
-	pushes := 0.0
+	pushes, refused := 0.0, 0.0
 	for series, n := range all {
-		if strings.HasPrefix(series, "corkline_loki_push_requests_total{") {
-			pushes += n
+		switch status, of := strings.CutPrefix(series, "corkline_loki_push_requests_total"); {
+		case !of:
+			continue
+		case status != `{status="2xx"}` && status != `{status="error"}`: // that is no answer in time
+			refused += n
 		}
+		pushes += n
 	}
-	taken := all[`corkline_loki_push_requests_total{status="2xx"}`]
-	if taken == 0 || taken != pushes {
-		t.Errorf("Loki took %v of %v pushes", taken, pushes)
+	if pushes == 0 || refused > 0 {
+		t.Errorf("Loki refused %v of %v pushes", refused, pushes)
 	}
 	l.arrived()
-	l.row.Note = fmt.Sprintf("delivered in %.0f s, %.0f lines/s, in %v pushes of which Loki refused %v",
-		drained.Seconds(), float64(backlog)/drained.Seconds(), pushes, pushes-taken)
+	l.row.Note = fmt.Sprintf("delivered in %.0f s, %.0f lines/s, in %v pushes of which Loki refused %v, and %v were repeated",
+		drained.Seconds(), float64(backlog)/drained.Seconds(), pushes, refused, all["corkline_loki_push_retries_total"])
 }
 
 // Every answer that Loki or what stands before it may give.
