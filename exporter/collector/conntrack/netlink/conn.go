@@ -155,6 +155,10 @@ func (c *Conn) begin(kind, flags uint16, family uint8) (sequence uint32) {
 // done, fails, or ctx ends. The kernel makes the next part of a dump within a
 // read: so that this and take go on at once, another goroutine reads.
 func (c *Conn) exchange(ctx context.Context, stats *DumpStats, take func([]byte) (done bool, err error)) error {
+	// Below, an answer that is there at once could win against an end that was.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if c.free == nil {
 		c.free, c.full = make(chan []byte, ahead), make(chan received, ahead)
 		for range ahead {

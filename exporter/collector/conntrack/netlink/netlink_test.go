@@ -1,6 +1,7 @@
 package netlink
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -222,6 +223,17 @@ func TestDump_Entries(t *testing.T) {
 	f(packet(conntrackNew, 0, 7, tcp())[:40], true, errDamaged, DumpStats{})
 	f([]byte{1, 2, 3}, true, errDamaged, DumpStats{})
 	f(make([]byte, 16), true, errDamaged, DumpStats{})
+}
+
+// A context that has ended before the dump wins against any answer, since the
+// kernel is not asked.
+func TestDump_Ended(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var closed Conn
+	if _, err := closed.Dump(ctx, Filter{}, func(*Entry) {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
 }
 
 func FuzzDump(f *testing.F) {
