@@ -345,7 +345,7 @@ func (a *Agent) build() (pipelines []*pipeline, err error) {
 			if err != nil {
 				return nil, fmt.Errorf("register metrics: %w", err)
 			}
-			definitions, feeders, shown = append(definitions, d), append(feeders, feeder), append(shown, shower(d, a.rules, a.now))
+			definitions, feeders, shown = append(definitions, d), append(feeders, feeder), append(shown, shower(d, a.rules))
 			for _, field := range d.StreamLabels {
 				a.budget.Declare(s.Name, d.Fields[field].Name)
 			}

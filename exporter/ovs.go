@@ -60,7 +60,7 @@ func (c *configCheck) ovs() {
 
 // shower tells the book of rules what the records of a definition name. It is
 // nil for definitions that do not have the fields of Antrea's policy log.
-func shower(d *parsers.Definition, book *ovs.RuleBook, now func() time.Time) func(*parsers.Record) {
+func shower(d *parsers.Definition, book *ovs.RuleBook) func(*parsers.Record) {
 	var fields [5]int
 	for i, name := range [...]string{"table", "priority", "action", "policy", "rule"} {
 		fields[i] = slices.IndexFunc(d.Fields, func(f parsers.Field) bool { return f.Name == name })
@@ -69,6 +69,6 @@ func shower(d *parsers.Definition, book *ovs.RuleBook, now func() time.Time) fun
 		}
 	}
 	return func(r *parsers.Record) {
-		book.Show(r.Value(fields[0]), r.Value(fields[1]), r.Value(fields[2]), r.Value(fields[3]), r.Value(fields[4]), now())
+		book.Show(r.Value(fields[0]), r.Value(fields[1]), r.Value(fields[2]), r.Value(fields[3]), r.Value(fields[4]), time.Unix(0, r.Time))
 	}
 }

@@ -1,8 +1,8 @@
 package exporter
 
 import (
+	"bytes"
 	"testing"
-	"time"
 
 	"github.com/corkline/corkline/exporter/collector/ovs"
 	"github.com/corkline/corkline/parsers"
@@ -17,7 +17,7 @@ func TestShower(t *testing.T) {
 	}
 	d := library.Set["antrea-networkpolicy"]
 	book := ovs.NewRuleBook()
-	show := shower(d, book, func() time.Time { return time.Unix(1e9, 0) })
+	show := shower(d, book)
 	if show == nil {
 		t.Fatal("the log's definition lacks a field")
 	}
@@ -33,7 +33,17 @@ func TestShower(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { show(r) }); n > 0 {
 		t.Errorf("%v allocations for each line", n)
 	}
-	if shower(library.Set["ako"], book, time.Now) != nil {
+	// By the log's time, the rule has gone two hours before the next has its place.
+	line := bytes.Replace(r.Line, []byte("10:11:12"), []byte("12:11:12"), 1)
+	r = &parsers.Record{Line: bytes.Replace(line, []byte("drop ext"), []byte("next"), 1)}
+	if err := parser.Parse(r); err != nil {
+		t.Fatal(err)
+	}
+	show(r)
+	if policy, rule := book.Name("AntreaPolicyEgressRule", "14500", "Drop"); policy != "AntreaClusterNetworkPolicy:acnp" || rule != "next" {
+		t.Errorf("later: policy %q, rule %q", policy, rule)
+	}
+	if shower(library.Set["ako"], book) != nil {
 		t.Error("another log is asked for rules")
 	}
 }

@@ -531,7 +531,9 @@ func (p *pipeline) land(ctx context.Context, left int, tick <-chan time.Time) er
 			p.write()
 			if ctx.Err() == nil {
 				p.scan()
-				p.countAhead(p.flights[0], time.Since(start) > lateFlight)
+				if waited := time.Since(start); waited >= p.poll {
+					p.countAhead(p.flights[0], waited > lateFlight)
+				}
 			}
 		}
 	}
@@ -604,8 +606,9 @@ func (p *pipeline) write() {
 	}
 }
 
-// lateFlight is when the sink counts as away: what is counted ahead is parsed
-// twice, which would slow down a backlog that is on its way.
+// lateFlight is when the sink counts as away. Before, what is counted ahead
+// slows down a backlog that is on its way, since it is parsed twice: that is
+// not done at all while no flight lasts for a tick.
 const (
 	lateFlight = time.Second
 	aheadShare = 10 // of the time may be spent on it before

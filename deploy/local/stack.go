@@ -217,6 +217,8 @@ func (s *Stack) configureLoki(binary, addr string) error {
 	}
 	s.Loki = s.process("loki", binary, addr)
 	s.Loki.Args = []string{"-config.file=" + file}
+	// As in deploy/upstream/loki.yaml; the environment's own comes behind, and holds.
+	s.Loki.Env = append([]string{"GOGC=200"}, os.Environ()...)
 	// /ready speaks of the ingester; the query goes through the frontend and
 	// the querier, which find each other a little later.
 	query := s.Loki.URL + "/loki/api/v1/query_range?limit=1&query=" + url.QueryEscape(`{source="none"}`)

@@ -31,7 +31,8 @@ const (
 // NewRuleBook gives an empty one.
 func NewRuleBook() *RuleBook { return &RuleBook{names: map[place]names{}} }
 
-// Show tells what a line of the log names. What is shown anew allocates nothing.
+// Show tells what a line of the log names at its own time, which lies far back
+// in a backlog. What is shown anew allocates nothing.
 func (b *RuleBook) Show(table, priority, action, policy, rule []byte, at time.Time) {
 	if len(table) == 0 || len(priority) == 0 || len(policy) == 0 {
 		return

@@ -101,9 +101,6 @@ func (s *Sink) Push(ctx context.Context, labels [][2]string, entries []Entry) er
 		}
 		own[i] = Label{l[0], l[1]}
 	}
-	if err := s.probe(ctx); err != nil {
-		return fmt.Errorf("ask loki for its version: %w", err)
-	}
 	st := &stream{schema: &schema{}, pushed: entries}
 	st.label(own)
 	b := &parsers.Batch{Records: make([]parsers.Record, len(entries))}
@@ -113,7 +110,7 @@ func (s *Sink) Push(ctx context.Context, labels [][2]string, entries []Entry) er
 		b.Records[i] = parsers.Record{Time: e.Time, Line: e.Line, Layout: whole}
 		records[i] = int32(i)
 	}
-	if err := s.send(ctx, b, st, records); err != nil {
+	if err := s.send(ctx, b, st, records, nil); err != nil {
 		return fmt.Errorf("push to loki: %w", err)
 	}
 	return nil

@@ -263,6 +263,7 @@ func (s *Sink) Close() error {
 func (s *Sink) Begin(b *parsers.Batch) (deliver func(ctx context.Context) error) {
 	split := s.splitters.Get().(*splitter)
 	streams := split.streams(b)
+	slices.SortStableFunc(streams, func(a, b *stream) int { return len(b.records) - len(a.records) })
 	turns := s.order.queue(streams)
 	return func(ctx context.Context) error {
 		defer s.splitters.Put(split)
@@ -288,21 +289,23 @@ func (s *Sink) Begin(b *parsers.Batch) (deliver func(ctx context.Context) error)
 	}
 }
 
-// maxPushes of one batch are on their way at the same time.
-const maxPushes = 8
+// maxPushes of one batch are on their way at the same time, the largest first:
+// a batch takes as long as that one, and the others share what Loki has left.
+const maxPushes = 4
 
 // sendStream sees to the records of one stream, when it is their turn.
 func (s *Sink) sendStream(ctx context.Context, b *parsers.Batch, st *stream, t turn) error {
 	defer s.order.end(st, t)
+	records, err := s.young(ctx, b, st.records)
+	var ready *payload
+	if err == nil && len(records) > 0 {
+		ready = s.encode(b, st, records) // while Loki is busy with the one before
+	}
 	if t.before != nil {
 		<-t.before // also when ctx has ended: what comes behind is not to overtake it
 	}
-	if err := s.probe(ctx); err != nil {
-		return fmt.Errorf("ask loki for its version: %w", err)
-	}
-	records, err := s.young(ctx, b, st.records)
 	if err == nil {
-		err = s.send(ctx, b, st, records)
+		err = s.send(ctx, b, st, records, ready)
 	}
 	if err != nil {
 		return fmt.Errorf("push to loki: %w", err)
@@ -339,13 +342,20 @@ func (s *Sink) young(ctx context.Context, b *parsers.Batch, records []int32) ([]
 // is several times as large as they are.
 const refusedAtOnce = 256
 
-// send pushes records of one stream, given as indices into b.Records.
-func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records []int32) error {
+// send pushes records of one stream, given as indices into b.Records. The first
+// request may be ready.
+func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records []int32, ready *payload) error {
+	if err := s.probe(ctx); err != nil {
+		return fmt.Errorf("ask loki for its version: %w", err)
+	}
 	for len(records) > 0 {
-		packed := s.form.packed.Load()
-		p, n := s.encode(b, st, records, packed)
-		a, err := s.push(ctx, p, packed)
-		s.release(p)
+		if ready == nil || ready.packed != s.form.packed.Load() {
+			ready = s.encode(b, st, records)
+		}
+		n := ready.records
+		a, err := s.push(ctx, ready)
+		s.release(ready)
+		ready = nil
 		if err == nil && a.verdict == pack {
 			s.form.pack(s.health.log, a.text)
 			continue
@@ -355,8 +365,8 @@ func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records [
 			// entries. It folds them when the halves repeat them.
 			if n == 1 {
 				err = s.refuse(ctx, b, records[:1], a.text)
-			} else if err = s.send(ctx, b, st, records[:n/2]); err == nil {
-				err = s.send(ctx, b, st, records[n/2:n])
+			} else if err = s.send(ctx, b, st, records[:n/2], nil); err == nil {
+				err = s.send(ctx, b, st, records[n/2:n], nil)
 			}
 		}
 		if err != nil {
@@ -367,29 +377,30 @@ func (s *Sink) send(ctx context.Context, b *parsers.Batch, st *stream, records [
 	return nil
 }
 
-// encode the first n of records, as many as fit into a request.
-func (s *Sink) encode(b *parsers.Batch, st *stream, records []int32, packed bool) (p *payload, n int) {
+// encode the first of records, as many as fit into a request.
+func (s *Sink) encode(b *parsers.Batch, st *stream, records []int32) *payload {
+	p := &payload{packed: s.form.packed.Load(), buffer: s.payloads.Get().(*buffer)}
 	s.encoding.Lock() // so that there are two large buffers, however many pushes
 	defer s.encoding.Unlock()
 	plain, snappy := s.buffers.Get().(*buffer), s.buffers.Get().(*buffer)
-	request, n := st.encode(plain, b, records, s.batchBytes, packed)
+	request, n := st.encode(plain, b, records, s.batchBytes, p.packed)
 	snappy.bytes = s2.EncodeSnappy(snappy.bytes, request)
-	small := s.payloads.Get().(*buffer)
-	small.bytes = append(small.bytes[:0], snappy.bytes...)
+	p.buffer.bytes = append(p.buffer.bytes[:0], snappy.bytes...)
+	p.data, p.records = p.buffer.bytes, n
 	s.recycle(plain)
 	s.recycle(snappy)
-	return &payload{data: small.bytes, buffer: small}, n
+	return p
 }
 
 // push a request until Loki has taken it or refused it.
-func (s *Sink) push(ctx context.Context, p *payload, packed bool) (a answer, err error) {
+func (s *Sink) push(ctx context.Context, p *payload) (a answer, err error) {
 	first := true
 	err = s.persist(ctx, func() answer {
 		if !first {
 			s.metrics.retries.Inc()
 		}
 		first = false
-		if a = s.post(ctx, p); a.verdict == pack && packed { // there is none to leave out
+		if a = s.post(ctx, p); a.verdict == pack && p.packed { // there is none to leave out
 			a.verdict = again
 		}
 		return a

@@ -705,8 +705,82 @@ func TestOrder(t *testing.T) {
 	})
 }
 
+// Of many streams the largest goes out first, and a few at a time.
+func TestLargestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var onTheirWay []string
+		release := make(chan struct{})
+		s := newSink(t, Options{URL: "http://loki", Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			stream := requested(t, r)
+			mu.Lock()
+			onTheirWay = append(onTheirWay, stream.Labels)
+			mu.Unlock()
+			<-release
+			return respond(204, ""), nil
+		})}})
+		s.health.answered(time.Now(), true)
+		d := words(1, 1)
+		b := &parsers.Batch{Source: "s"}
+		for i, line := range strings.Fields("a b c d e f g h i g j g k") {
+			b.Records = append(b.Records, record(d, int64(i), line))
+		}
+		done := make(chan error)
+		go func() { done <- s.Begin(b)(t.Context()) }()
+		synctest.Wait()
+		mu.Lock()
+		if len(onTheirWay) != maxPushes || !slices.ContainsFunc(onTheirWay, func(labels string) bool { return strings.Contains(labels, `"g"`) }) {
+			t.Errorf("%q are on their way at first", onTheirWay)
+		}
+		mu.Unlock()
+		close(release)
+		if err := <-done; err != nil || len(onTheirWay) != 11 {
+			t.Errorf("%q were pushed: %v", onTheirWay, err)
+		}
+	})
+}
+
+// A request that was ready is made anew when Loki turns out to take no
+// structured metadata from the one before it.
+func TestReadyInAnotherForm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines []string
+		s := newSink(t, Options{URL: "http://loki", Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			lines = append(lines, pushedLine(t, r))
+			if len(lines) == 1 {
+				synctest.Wait() // until the other is ready
+				return respond(400, "set allow_structured_metadata"), nil
+			}
+			return respond(204, ""), nil
+		})}})
+		var wait sync.WaitGroup
+		for _, line := range []string{"1", "2"} {
+			deliver := s.Begin(batchOf("s", line))
+			wait.Go(func() {
+				if err := deliver(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		if want := []string{"1", `{"f0":"1","_entry":"1"}`, `{"f0":"2","_entry":"2"}`}; !slices.Equal(lines, want) {
+			t.Errorf("pushed %q, want %q", lines, want)
+		}
+	})
+}
+
 // pushedLine of a request with one entry.
 func pushedLine(t *testing.T, r *http.Request) string {
+	stream := requested(t, r)
+	if len(stream.Entries) != 1 {
+		t.Errorf("%d entries", len(stream.Entries))
+		return ""
+	}
+	return stream.Entries[0].Line
+}
+
+// requested is the stream of a request.
+func requested(t *testing.T, r *http.Request) lokitest.Stream {
 	body, err := io.ReadAll(r.Body)
 	r.Body.Close()
 	if err == nil {
@@ -716,11 +790,11 @@ func pushedLine(t *testing.T, r *http.Request) string {
 	if err == nil {
 		streams, err = lokitest.Decode(body)
 	}
-	if err != nil || len(streams) != 1 || len(streams[0].Entries) != 1 {
+	if err != nil || len(streams) != 1 {
 		t.Errorf("decode %v: %v", streams, err)
-		return ""
+		return lokitest.Stream{}
 	}
-	return streams[0].Entries[0].Line
+	return streams[0]
 }
 
 // A transport may go on reading a body after it has answered.

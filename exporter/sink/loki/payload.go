@@ -16,9 +16,11 @@ type buffer struct{ bytes []byte }
 
 // payload is the body of a request, the same for each try.
 type payload struct {
-	data   []byte
-	buffer *buffer // that data lies in
-	open   atomic.Int32
+	data    []byte
+	records int     // that it holds
+	packed  bool    // as JSON lines
+	buffer  *buffer // that data lies in
+	open    atomic.Int32
 }
 
 // reader of the payload, for one try.

@@ -104,7 +104,7 @@ type splitter struct {
 	budget  *Budget
 	schemas map[*parsers.Definition]*schema
 	known   map[string]*stream // by source, definition and values of the labels
-	order   []*stream          // those of the batch, by their first record
+	order   []*stream          // those of the batch
 	key     []byte
 	over    []bool // the stream labels of the record at hand that have no room
 	silent  bool   // the budget counts nothing
