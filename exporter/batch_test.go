@@ -56,7 +56,7 @@ func TestAgent_BatchesGrow(t *testing.T) {
 // the first one, it gets the others of the second, and nothing behind that. What
 // arrived ahead of what did not is not committed.
 func TestAgent_TwoBatches(t *testing.T) {
-	const n, held = 20_000, 12_000 // lines of about a KiB; a stream is slow from this one on
+	const n, held = 30_000, 18_000 // lines of about a KiB; a stream is slow from this one on
 	loki := newReceiver(t)
 	var mu sync.Mutex
 	highest := map[string]int{}
