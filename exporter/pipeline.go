@@ -100,7 +100,7 @@ func (t *tally) book(a *account) {
 
 // bufferBytes of lines are read at once; where a line may be longer, as many
 // as it may have.
-const bufferBytes = 384 << 10
+const bufferBytes = 320 << 10
 
 // A crash repeats what is on its way, while a backlog goes faster in large
 // batches. So a batch is a share of what waits, and of what this process has
