@@ -516,8 +516,8 @@ func (p *pipeline) launch(abort context.Context, w *work) {
 	go func() { f.done <- deliver(abort) }() // waited for by settle and abandon
 }
 
-// land waits until no more than so many flights are left. While that lasts, the
-// lines behind them are counted.
+// land waits until no more than so many flights are left. When that takes longer
+// than a tick, the lines behind them are counted meanwhile.
 func (p *pipeline) land(ctx context.Context, left int, tick <-chan time.Time) error {
 	start := time.Now()
 	for len(p.flights) > left {
